@@ -1,0 +1,17 @@
+"""Mask R-CNN on the embedded shapes from random weights: some minutes on two CPU cores."""
+
+_base_ = 'mmdet::_base_/schedules/schedule_1x.py'
+epochs = 12
+optim_wrapper = dict(
+    _delete_=True,
+    type='OptimWrapper',
+    optimizer=dict(type='AdamW', lr=1e-3, betas=(0.9, 0.999), weight_decay=0.05),
+    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
+    clip_grad=dict(max_norm=5.0),
+)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.05, by_epoch=False, begin=0, end=50),
+    dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=True, begin=0, end=epochs, convert_to_iter_based=True),
+]
+train_cfg = dict(max_epochs=epochs, val_interval=epochs // 2)
+auto_scale_lr = dict(enable=False, base_batch_size=8)

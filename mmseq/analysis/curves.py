@@ -1,0 +1,214 @@
+"""Training curves from the files that mmengine writes while it trains."""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from mmseq.errors import InputError
+
+# bookkeeping of mmengine, not quantities
+_KEYS_OF_POSITION = frozenset({'step', 'iter', 'epoch'})
+_COLUMNS = 3
+_INK, _GRID = '#303030', '#e4e4e4'
+# distinguishable with a colour vision deficiency: Okabe and Ito 2008, without the yellow
+_COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#56b4e9', '#e69f00', '#7f7f7f')
+
+
+@dataclass
+class Curves:
+    """Scalars over iterations: for each name ascending iterations and as many values.
+
+    ``train`` holds what was logged while training, ``val`` the metrics of validations.
+    """
+
+    train: dict[str, dict[int, float]] = field(default_factory=dict)
+    val: dict[str, dict[int, float]] = field(default_factory=dict)
+
+    def forget_from(self, iteration: int) -> None:
+        """Drop everything at an iteration and beyond, which a resumed run has repeated."""
+        for group in (self.train, self.val):
+            for name, series in group.items():
+                group[name] = {i: value for i, value in series.items() if i < iteration}
+
+
+def read_curves(work_dir: str | Path) -> Curves:
+    """Read the ``vis_data/scalars.json`` of all runs below a work dir and join resumed runs to one.
+
+    A later run replaces what earlier ones logged from its first iteration on, so a run that was started anew stands
+    alone. A line that was cut off while being written is skipped.
+
+    Raises:
+        InputError: the folder holds no training logs.
+    """
+    curves = Curves()
+    # the names of the run folders are time stamps
+    for path in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
+        run = _read_run(path)
+        if run.train:
+            curves.forget_from(min(i for series in run.train.values() for i in series))
+            for joined, new in ((curves.train, run.train), (curves.val, run.val)):
+                for name, series in new.items():
+                    joined.setdefault(name, {}).update(series)
+    if not any(curves.train.values()):
+        raise InputError(
+            f'{work_dir}: no training log (*/vis_data/scalars.json) in this folder; give the work dir of a training '
+            'that has passed its first logging interval'
+        )
+    return curves
+
+
+def _read_run(path: Path) -> Curves:
+    run = Curves()
+    latest, epochs = 0, False
+    for record in _records(path):
+        training = 'iter' in record
+        if training:
+            latest = int(record['iter'])
+            epochs = epochs or 'epoch' in record
+        # A validation is logged under its iteration or under its epoch; in the latter case it belongs to the end of
+        # the epoch, of which the last iteration that was logged is as near as the log tells.
+        position = latest if training or epochs else int(record.get('step', latest))
+        group = run.train if training else run.val
+        for name, value in record.items():
+            if name in _KEYS_OF_POSITION or isinstance(value, bool) or not isinstance(value, (int, float)):
+                continue
+            if training or name not in ('time', 'data_time'):
+                group.setdefault(name, {})[position] = float(value)
+    return run
+
+
+def _records(path: Path) -> Iterable[dict]:
+    for line in path.read_text(encoding='utf-8').splitlines():
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(record, dict):
+            yield record
+
+
+def plot_curves(work_dir: str | Path, out: str | Path | None = None) -> Path:
+    """Draw losses, learning rate, metrics, time and memory of a training over its iterations.
+
+    Args:
+        work_dir: work dir of a training, with one folder for each run.
+        out: the picture to write; by default ``curves.png`` in the work dir.
+
+    Returns:
+        The path of the picture.
+
+    Raises:
+        InputError: the folder holds no training logs.
+    """
+    curves = read_curves(work_dir)
+    panels = arrange(curves)
+    rows = -(-len(panels) // _COLUMNS)
+    columns = min(_COLUMNS, len(panels))
+    # an own canvas: pyplot would keep the figure alive in its global state
+    figure = Figure(figsize=(5 * columns, 3.4 * rows + 0.4), dpi=120, layout='constrained')
+    FigureCanvasAgg(figure)
+    figure.suptitle(Path(work_dir).resolve().name, color=_INK, x=0.01, ha='left', fontsize=13)
+    for i, (title, series) in enumerate(panels.items()):
+        axes = figure.add_subplot(rows, columns, i + 1)
+        _draw_panel(axes, title, series, dense=title not in _metric_panels(curves))
+    out = Path(out) if out is not None else Path(work_dir) / 'curves.png'
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f'.{out.name}.partial')
+    figure.savefig(partial, format='png')
+    partial.replace(out)
+    return out
+
+
+def arrange(curves: Curves) -> dict[str, dict[str, dict[int, float]]]:
+    """Group the scalars to panels: title with unit, then name, then iteration to value."""
+    panels: dict[str, dict[str, dict[int, float]]] = {}
+    for name in sorted(curves.train, key=lambda name: (name != 'loss', name)):
+        if series := curves.train[name]:
+            panels.setdefault(_panel_of(name), {})[name] = series
+    order = ['loss', *_metric_panels(curves)]
+    panels |= {
+        title: {name: series for name, series in curves.val.items() if series and _metric_panel(name) == title}
+        for title in order[1:]
+    }
+    rest = [title for title in panels if title not in order]
+    return {title: panels[title] for title in [*order, *rest] if title in panels}
+
+
+def _panel_of(name: str) -> str:
+    last = name.rsplit('.', 1)[-1]
+    if 'loss' in last:
+        return 'loss'
+    if 'acc' in last:
+        return 'training accuracy'
+    if last in ('lr', 'base_lr'):
+        return 'learning rate'
+    known = {'time': 'time per iteration (s)', 'data_time': 'time per iteration (s)', 'memory': 'memory (MB)'}
+    return known.get(last, last)
+
+
+def _metric_panel(name: str) -> str:
+    # coco/bbox_mAP_50 belongs to coco/bbox, where all values are fractions; mIoU has no family and is in percent
+    if match := re.match(r'(.+)_mAP', name):
+        return match[1]
+    return name.split('/')[0] if '/' in name else 'validation'
+
+
+def _metric_panels(curves: Curves) -> list[str]:
+    return list(dict.fromkeys(_metric_panel(name) for name, series in curves.val.items() if series))
+
+
+def _draw_panel(axes: Axes, title: str, series: dict[str, dict[int, float]], dense: bool) -> None:
+    for i, (name, points) in enumerate(series.items()):
+        x, y = np.array(list(points)), np.array(list(points.values()))
+        colour = _COLOURS[i % len(_COLOURS)]
+        style = dict(color=colour, linestyle='-' if i < len(_COLOURS) else '--')
+        if not dense:
+            axes.plot(x, y, label=name, marker='o', markersize=3, linewidth=1.4, **style)
+        elif title == 'loss' and len(y) > 20:
+            # the noise stays visible behind its running mean
+            axes.plot(x, y, linewidth=0.6, alpha=0.25, **style)
+            axes.plot(x, _running_mean(y), label=name, linewidth=1.6, **style)
+        else:
+            axes.plot(x, y, label=name, linewidth=1.4, **style)
+    axes.set_title(title, loc='left', fontsize=10, color=_INK)
+    axes.set_xlabel('iteration', fontsize=8, color=_INK)
+    axes.xaxis.set_major_formatter(EngFormatter(sep=''))
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.grid(color=_GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[['top', 'right']].set_visible(False)
+    axes.spines[['left', 'bottom']].set_color('#a0a0a0')
+    axes.tick_params(labelsize=8, colors=_INK, length=3)
+    if title == 'loss' and _spans_decades(series):
+        axes.set_yscale('log')
+    elif title.startswith(('time', 'memory', 'learning rate')):
+        axes.set_ylim(bottom=0)
+    if len(series) > 1 or title not in series:
+        axes.legend(fontsize=7, frameon=False, labelcolor=_INK, ncols=1 + len(series) // 7)
+
+
+def _running_mean(values: np.ndarray, share: float = 0.05) -> np.ndarray:
+    """Mean over a centred window of a share of the curve, narrower at the ends, NaN left out."""
+    half = max(1, int(len(values) * share / 2))
+    finite = np.isfinite(values)
+    sums = np.concatenate([[0], np.cumsum(np.where(finite, values, 0))])
+    counts = np.concatenate([[0], np.cumsum(finite)])
+    index = np.arange(len(values))
+    reach = np.minimum(half, np.minimum(index, len(values) - 1 - index))
+    low, high = index - reach, index + reach + 1
+    total = counts[high] - counts[low]
+    return np.where(total > 0, (sums[high] - sums[low]) / np.maximum(total, 1), np.nan)
+
+
+def _spans_decades(series: dict[str, dict[int, float]]) -> bool:
+    values = np.array([value for points in series.values() for value in points.values()])
+    values = values[np.isfinite(values)]
+    return values.size > 0 and values.min() > 0 and values.max() / values.min() > 100

@@ -1,0 +1,192 @@
+"""The contract of every backbone: geometry, freezing, layer depth and strict loading in one place.
+
+Shapes: B images, H x W pixels or cells, C channels. Features are channels-last (B, H, W, C) inside a backbone and
+leave it as (B, C, H, W) views of that memory.
+"""
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from mmengine.logging import print_log
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+from torchvision.ops import StochasticDepth
+
+from mmseq import ops
+from mmseq.checkpoints import load_backbone
+
+
+class Backbone(BaseModule):
+    """Base class of the families.
+
+    A family names its ``family`` (the key tables in :mod:`mmseq.checkpoints`), calls ``super().__init__`` with the
+    geometry of its stages, builds ``self.stem`` and ``self.stages`` (a ModuleList with one module per *built* stage,
+    each with its blocks in ``.blocks``), calls :meth:`build_out_norms`, and yields the features of each built stage
+    from :meth:`forward_stages`.
+
+    Args:
+        dims: channels of every stage of the architecture.
+        depths: blocks of every stage.
+        strides: pixels per cell after every stage.
+        out_indices: the stages whose features are returned, ascending. Stages after the last are not built.
+        out_strides: strides of the returned maps; None keeps the stages' own. Resampling has no parameters.
+        out_norm: give each returned level a norm of its own; the last stage's is the checkpoint's final norm.
+        in_channels: channels of the images.
+        frozen_stages: -1 trains everything, 0 freezes the stem, k the stem and the first k stages.
+        with_cp: recompute each block's activations in the backward pass instead of keeping them.
+        init_cfg: ``dict(type='Pretrained', checkpoint=FILE)`` loads strictly a file of any known layout.
+
+    Raises:
+        ValueError: indices, strides or stages that do not fit the architecture.
+    """
+
+    family: str
+
+    def __init__(
+        self,
+        *,
+        dims: Sequence[int],
+        depths: Sequence[int],
+        strides: Sequence[int],
+        out_indices: Sequence[int],
+        out_strides: Sequence[int] | None,
+        out_norm: bool,
+        in_channels: int,
+        frozen_stages: int,
+        with_cp: bool,
+        init_cfg: dict[str, Any] | None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.out_indices = tuple(out_indices)
+        if not self.out_indices or list(self.out_indices) != sorted({*self.out_indices} & {*range(len(dims))}):
+            raise ValueError(f'out_indices={self.out_indices}: expected ascending stages of 0..{len(dims) - 1}')
+        built = self.out_indices[-1] + 1
+        self.num_stages = len(dims)
+        self.dims, self.depths, self.strides = tuple(dims[:built]), tuple(depths[:built]), tuple(strides[:built])
+        self.in_channels = in_channels
+        self.out_norm = out_norm
+        self.with_cp = with_cp
+        self.out_channels = tuple(dims[i] for i in self.out_indices)
+        self.native_strides = tuple(strides[i] for i in self.out_indices)
+        self.out_strides = tuple(out_strides) if out_strides is not None else self.native_strides
+        if len(self.out_strides) != len(self.out_indices) or min(self.out_strides) < 1:
+            raise ValueError(f'out_strides={self.out_strides}: expected one per out_indices={self.out_indices}')
+        if not -1 <= frozen_stages <= built:
+            raise ValueError(f'frozen_stages={frozen_stages}: expected -1 to {built}, the number of built stages')
+        self.frozen_stages = frozen_stages
+        self.size_divisor = math.lcm(*self.strides)
+        self._said_misaligned = False
+
+    def build_out_norms(self, norm: Callable[[int], nn.Module]) -> None:
+        """Create ``self.norms``, one per returned level, keyed by its stage, if ``out_norm`` asks for them."""
+        levels = zip(self.out_indices, self.out_channels) if self.out_norm else ()
+        self.norms = nn.ModuleDict({str(i): norm(channels) for i, channels in levels})
+
+    @abstractmethod
+    def forward_stages(self, images: Tensor) -> Iterator[Tensor]:
+        """Yield (B, H / s, W / s, C) of each built stage; H and W of the images are multiples of ``size_divisor``."""
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """(B, in_channels, H, W) to one (B, C_i, ceil(H / s_i), ceil(W / s_i)) per entry of ``out_indices``."""
+        if images.dim() != 4 or images.shape[1] != self.in_channels:
+            raise ValueError(
+                f'{type(self).__name__} takes (B, {self.in_channels}, H, W), got {tuple(images.shape)}; '
+                'set in_channels, mean and std for other images'
+            )
+        height, width = images.shape[2:]
+        pad_h, pad_w = -height % self.size_divisor, -width % self.size_divisor
+        self._say_misaligned(height, width)
+        if pad_h or pad_w:
+            images = F.pad(images, (0, pad_w, 0, pad_h))
+        stages = list(self.forward_stages(images))
+        return tuple(self._level(stages[i], n, height, width) for n, i in enumerate(self.out_indices))
+
+    def _level(self, x: Tensor, n: int, height: int, width: int) -> Tensor:
+        if self.out_norm:
+            x = self.norms[str(self.out_indices[n])](x)
+        stride = self.out_strides[n]
+        size = (-(-height // stride), -(-width // stride))
+        return ops.resample2d(x, self.native_strides[n], stride, size).permute(0, 3, 1, 2)
+
+    def _say_misaligned(self, height: int, width: int) -> None:
+        # Heads such as UPerHead stretch the maps over the image, which is exact only if the maps end where it does.
+        stride = max(self.out_strides)
+        if self.training and not self._said_misaligned and (height % stride or width % stride):
+            self._said_misaligned = True
+            print_log(
+                f'{type(self).__name__}: {height} x {width} px is no multiple of stride {stride}, so the maps reach '
+                f'beyond the image; heads that stretch them over it are off at the lower right border. '
+                f'data_preprocessor size_divisor={stride} (pad_size_divisor in mmdet) makes them meet.',
+                logger='current',
+            )
+
+    def run_block(self, block: nn.Module, x: Tensor) -> Tensor:
+        """One block, with its activations recomputed in the backward pass where ``with_cp`` says so."""
+        if self.with_cp and self.training and x.requires_grad:
+            return checkpoint(block, x, use_reentrant=False)
+        return block(x)
+
+    def frozen_modules(self) -> list[nn.Module]:
+        """The modules that ``frozen_stages`` keeps as they are."""
+        if self.frozen_stages < 0:
+            return []
+        modules = [self.stem, *self.stages[: self.frozen_stages]]
+        return modules + [self.norms[str(i)] for i in range(self.frozen_stages) if str(i) in self.norms]
+
+    def freeze(self) -> None:
+        """Stop the gradients of the frozen modules' parameters and their drop path; called by the constructor.
+
+        Nothing is put into eval mode except drop path: cuDNN refuses an LSTM's backward pass in eval mode.
+        """
+        for module in self.frozen_modules():
+            module.requires_grad_(False)
+            for part in module.modules():
+                if isinstance(part, StochasticDepth):
+                    part.eval()
+
+    def train(self, mode: bool = True) -> 'Backbone':
+        """Set the mode and return self; frozen modules stay frozen."""
+        super().train(mode)
+        self.freeze()
+        return self
+
+    def init_weights(self) -> None:
+        """Load ``init_cfg``'s checkpoint strictly, once; without one the constructor's initialisation stands.
+
+        Raises:
+            InputError: the file cannot be had, or a tensor of it or of the model is left unexplained.
+        """
+        if self._is_init:
+            return
+        if self.init_cfg:
+            if self.init_cfg.get('type') != 'Pretrained' or set(self.init_cfg) - {'type', 'checkpoint', 'prefix'}:
+                raise ValueError(f"init_cfg={self.init_cfg}: expected dict(type='Pretrained', checkpoint=FILE)")
+            report = load_backbone(self, self.init_cfg['checkpoint'])
+            print_log(f'{type(self).__name__}: {report}', logger='current')
+        self._is_init = True
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Depth of a parameter for layer-wise learning-rate decay.
+
+        Args:
+            param_name: the parameter's name in the whole model.
+            prefix: what stands before the backbone's own name in it, for example ``backbone.``.
+
+        Returns:
+            The depth, 0 for the stem to ``num_layers - 1`` for the output norms, and ``num_layers``.
+
+        Raises:
+            ValueError: the name has another prefix.
+        """
+        if not param_name.startswith(prefix):
+            raise ValueError(f'{param_name!r} does not begin with {prefix!r}')
+        layers = sum(self.depths) + 2
+        parts = param_name[len(prefix) :].split('.')
+        if parts[0] == 'stages':
+            block = int(parts[3]) if parts[2] == 'blocks' else 0
+            return 1 + sum(self.depths[: int(parts[1])]) + block, layers
+        return (layers - 1 if parts[0] == 'norms' else 0), layers

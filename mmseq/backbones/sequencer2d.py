@@ -1,0 +1,169 @@
+"""Sequencer2D: Deep LSTM for Image Classification (arXiv 2205.01972; github.com/okojoalg/sequencer).
+
+Shapes: B images, H x W cells, C channels, D hidden channels of one direction of one LSTM.
+
+    images (B, 3, H, W)
+      stem       conv 7x7 stride 7                                              H/7   x W/7
+      stage 1..4 [conv 2x2 stride 2 | 1x1 | 1x1 before stages 2 | 3 | 4]        H/14  x W/14 from stage 2 on
+        block    x + BiLSTM2D(norm(x));  x + MLP(norm(x))                       (B, H, W, C)
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor, nn
+from torchvision.ops import StochasticDepth
+
+from mmseq.backbones.base import Backbone
+from mmseq.layers import Mlp, PatchConv, Recurrent2D, drop_path_ramp
+from mmseq.registry import MODELS
+
+EPS = 1e-6
+
+
+@dataclass(frozen=True)
+class Arch:
+    """One row of the architecture table."""
+
+    depths: tuple[int, ...]
+    dims: tuple[int, ...] = (192, 384, 384, 384)
+    hidden: tuple[int, ...] = (48, 96, 96, 96)
+    patches: tuple[int, ...] = (7, 2, 1, 1)
+    mlp_ratio: float = 3.0
+    cell: str = 'lstm'
+    bidirectional: bool = True
+    union: str = 'cat'
+    with_fc: bool = True
+
+
+S = Arch((4, 3, 8, 3))
+WIDE = (96, 192, 192, 192)
+ARCHS: Mapping[str, Arch] = {
+    's': S,
+    'm': Arch((4, 3, 14, 3)),
+    'l': Arch((8, 8, 16, 4)),
+    'l_d4_3x': Arch((8, 8, 16, 4), dims=(256, 512, 512, 512), hidden=(64, 128, 128, 128)),
+    # Ours, for the demo and the tests: small enough to be trained from scratch on a CPU. Not in the paper.
+    'nano': Arch((1, 1, 2, 1), dims=(32, 64, 96, 128), hidden=(8, 16, 24, 32), patches=(4, 2, 2, 2)),
+    # The paper's ablations.
+    's_unidirectional': replace(S, bidirectional=False),
+    's_add': replace(S, union='add'),
+    's_h2x': replace(S, hidden=WIDE),
+    's_without_fc': replace(S, with_fc=False),
+    's_vertical': replace(S, hidden=WIDE, union='vertical', with_fc=False),
+    's_horizontal': replace(S, hidden=WIDE, union='horizontal', with_fc=False),
+    's_gru': replace(S, cell='gru'),
+    's_rnn': replace(S, cell='rnn'),
+}
+"""The paper's models (tables 1 and 4), by name."""
+
+
+class Sequencer2DBlock(nn.Module):
+    """Token mixing by recurrent scans, then channel mixing, each residual: (B, H, W, C) to the same."""
+
+    def __init__(self, dim: int, hidden: int, arch: Arch, drop_path: float) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, eps=EPS)
+        self.rnn_tokens = Recurrent2D(dim, hidden, arch.cell, arch.bidirectional, arch.union, arch.with_fc)
+        self.norm2 = nn.LayerNorm(dim, eps=EPS)
+        self.mlp_channels = Mlp(dim, int(arch.mlp_ratio * dim))
+        self.drop_path = StochasticDepth(drop_path, mode='row')
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.drop_path(self.rnn_tokens(self.norm1(x)))
+        return x + self.drop_path(self.mlp_channels(self.norm2(x)))
+
+
+class Stage(nn.Module):
+    """A convolution that joins two stages (none before the first), and the stage's blocks."""
+
+    def __init__(self, downsample: nn.Module, blocks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.downsample = downsample
+        self.blocks = nn.ModuleList(blocks)
+
+
+@MODELS.register_module()
+class Sequencer2D(Backbone):
+    """Sequencer2D with multi-scale feature maps.
+
+    Args:
+        arch: a name of ``ARCHS``, or a dict with the fields of ``Arch`` (``depths`` at least).
+        in_channels: channels of the images.
+        out_indices: stages returned; stages after the last one are not built.
+        out_strides: strides of the returned maps, such as (4, 8, 16, 32); None gives the native (7, 14, 14, 14).
+        out_norm: a LayerNorm per returned level; the last stage's takes the checkpoint's final norm.
+        drop_path_rate: of the last block; earlier blocks ramp linearly from 0, as the authors do.
+        frozen_stages: -1 none, 0 the stem, k the stem and the first k stages.
+        with_cp: activation checkpointing per block.
+        init_cfg: ``dict(type='Pretrained', checkpoint=FILE)``: the authors', timm's or our own layout.
+
+    Raises:
+        ValueError: an unknown arch, or indices and strides that do not fit it.
+        TypeError: an unknown field in an arch dict.
+    """
+
+    family = 'sequencer2d'
+
+    def __init__(
+        self,
+        arch: str | Mapping[str, Any] = 's',
+        in_channels: int = 3,
+        out_indices: Sequence[int] = (0, 1, 2, 3),
+        out_strides: Sequence[int] | None = None,
+        out_norm: bool = True,
+        drop_path_rate: float = 0.0,
+        frozen_stages: int = -1,
+        with_cp: bool = False,
+        init_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        if isinstance(arch, str) and arch not in ARCHS:
+            raise ValueError(f'unknown Sequencer2D arch {arch!r}: choose one of {", ".join(ARCHS)} or give a dict')
+        spec = ARCHS[arch] if isinstance(arch, str) else Arch(**arch)
+        strides = [spec.patches[0]]
+        for patch in spec.patches[1:]:
+            strides.append(strides[-1] * patch)
+        super().__init__(
+            dims=spec.dims,
+            depths=spec.depths,
+            strides=strides,
+            out_indices=out_indices,
+            out_strides=out_strides,
+            out_norm=out_norm,
+            in_channels=in_channels,
+            frozen_stages=frozen_stages,
+            with_cp=with_cp,
+            init_cfg=init_cfg,
+        )
+        rates = drop_path_ramp(drop_path_rate, spec.depths)
+        self.stem = PatchConv(in_channels, spec.dims[0], spec.patches[0])
+        self.stages = nn.ModuleList()
+        for i, (dim, hidden) in enumerate(zip(self.dims, spec.hidden)):
+            join = PatchConv(self.dims[i - 1], dim, spec.patches[i]) if i else nn.Identity()
+            self.stages.append(Stage(join, [Sequencer2DBlock(dim, hidden, spec, rate) for rate in rates[i]]))
+        self.build_out_norms(lambda dim: nn.LayerNorm(dim, eps=EPS))
+        self.reset_parameters()
+        self.freeze()
+
+    def reset_parameters(self) -> None:
+        """The authors' initialisation: xavier-uniform linear maps, lecun-normal convolutions, bounded LSTM weights."""
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.normal_(module.bias, std=1e-6 if 'mlp' in name else 0.0)
+            elif isinstance(module, nn.Conv2d):
+                # lecun-normal: variance 1 / fan_in, truncated at two standard deviations (which shrinks it: 0.8796).
+                std = module.weight[0].numel() ** -0.5 / 0.87962566103423978
+                nn.init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std)
+                nn.init.zeros_(module.bias)
+            elif isinstance(module, Recurrent2D):
+                module.reset_parameters()
+
+    def forward_stages(self, images: Tensor) -> Iterator[Tensor]:
+        x = self.stem(images.permute(0, 2, 3, 1))
+        for stage in self.stages:
+            x = stage.downsample(x)
+            for block in stage.blocks:
+                x = self.run_block(block, x)
+            yield x

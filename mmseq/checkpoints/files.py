@@ -1,0 +1,255 @@
+"""Checkpoint files: opened without running anything from them, written whole or not at all.
+
+torch refuses unknown names in a pickle (`weights_only=True`), and so it refuses mmengine's own training files. The
+second attempt here keeps torch's restricted unpickler, which builds nothing outside its list, calls nothing outside
+its list and takes no persistent ids but storages, and adds the stand-ins of `records` to the list for that one call.
+`torch.load(weights_only=False)` with a restricted `pickle_module` would not do: its old formats act on persistent ids
+and tar members before any unpickler is asked.
+"""
+
+import os
+import pickle
+import re
+import struct
+import threading
+import uuid
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from mmseq.checkpoints.records import STAND_INS, RefusedError, interpret, to_plain, without_arrays
+from mmseq.errors import InputError
+
+MapLocation = str | torch.device | dict | Callable | None
+
+# What torch's readers raise over bytes that are not what they expect; the list is theirs, not a wish to catch all.
+_DAMAGE = (
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    struct.error,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    BufferError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+# The list of allowed names is one per process: two threads must not restore each other's.
+_names_lock = threading.Lock()
+
+
+def load_file(path: str | os.PathLike, *, map_location: MapLocation = 'cpu', mmap: bool = True) -> dict:
+    """Open a `.safetensors` file, or any file of `torch.save`, without running code from it.
+
+    Numpy arrays in training files come back as tensors, numpy scalars as Python numbers, `argparse.Namespace` as dict
+    and mmengine's histories as `HistoryRecord`.
+
+    Args:
+        map_location: as in `torch.load`.
+        mmap: leave weights on the disk until they are read, where file and device allow it.
+
+    Raises:
+        InputError: the file is missing, damaged, no checkpoint, or names anything beyond tensors and plain data.
+    """
+    return without_arrays(load_records(path, map_location=map_location, mmap=mmap))
+
+
+def load_records(path: str | os.PathLike, *, map_location: MapLocation = 'cpu', mmap: bool = True) -> dict:
+    """Do what `load_file` does, but keep numpy arrays and scalars as `ArrayRecord`, which knows their numpy type."""
+    path = Path(path).expanduser()
+    is_zip = _look_at(path)
+    try:
+        if path.suffix == '.safetensors':
+            return _load_safetensors(path, map_location)
+        result = interpret(_load_torch(path, map_location, mmap=mmap and is_zip and _may_map(path, map_location)))
+    except RefusedError as error:
+        raise InputError(f'{path}: holds {error}: refused; the file was not loaded') from None
+    except (*_DAMAGE, safetensors.SafetensorError) as error:
+        raise InputError(_explain(path, error)) from error
+    if not isinstance(result, Mapping):
+        raise InputError(f'{path}: holds a {type(result).__name__}, not a dict of weights; save a state dict instead')
+    return result
+
+
+def _look_at(path: Path) -> bool:
+    """Refuse what is no checkpoint by its first bytes; return whether it is a zip file."""
+    if path.is_dir():
+        raise InputError(f'{path}: is a directory; name a checkpoint file in it')
+    try:
+        with path.open('rb') as file:
+            head = file.read(512)
+    except FileNotFoundError:
+        raise InputError(f'{path}: no such file; check the path') from None
+    except OSError as error:
+        raise InputError(f'{path}: cannot be read ({error.strerror}); check the path and its permissions') from None
+    text = head.lstrip().lower()
+    if not head:
+        raise InputError(f'{path}: is empty; download or copy it again')
+    if head.startswith(b'version https://git-lfs'):
+        raise InputError(f'{path}: is a git-lfs pointer, not the weights; run "git lfs pull" where it came from')
+    if text.startswith((b'<!doctype', b'<html', b'<?xml', b'<head')):
+        raise InputError(f'{path}: is a web page, not weights: the download failed; download it again')
+    if path.suffix != '.safetensors' and not head.startswith((b'PK', b'\x80')):
+        kind = 'a text file' if b'\0' not in head and _is_text(head) else 'in no format of torch.save'
+        raise InputError(f'{path}: is {kind}, not a checkpoint; expected a .safetensors file or one of torch.save')
+    return head.startswith(b'PK\x03\x04')
+
+
+def _is_text(head: bytes) -> bool:
+    # The cut at 512 bytes may have split a character.
+    return all(byte >= 32 or byte in b'\t\n\r\f\v' for byte in head) and '\ufffd' not in head[:-4].decode(
+        'utf-8', errors='replace'
+    )
+
+
+def _may_map(path: Path, map_location: MapLocation) -> bool:
+    # torch maps the bytes as they lie in the file: a file that was packed again with compression would be noise.
+    with zipfile.ZipFile(path) as archive:
+        stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist())
+    return stored and str(map_location) == 'cpu'
+
+
+def _load_safetensors(path: Path, map_location: MapLocation) -> dict[str, Tensor]:
+    device = str(map_location) if isinstance(map_location, str | torch.device) else 'cpu'
+    return safetensors.torch.load_file(path, device=device)
+
+
+def _load_torch(path: Path, map_location: MapLocation, *, mmap: bool) -> Any:
+    options = {'map_location': map_location, 'mmap': mmap, 'weights_only': True}
+    try:
+        return torch.load(path, **options)
+    except pickle.UnpicklingError:
+        with _stand_ins_allowed():
+            return torch.load(path, **options)
+
+
+@contextmanager
+def _stand_ins_allowed() -> Iterator[None]:
+    """Put the stand-ins, and nothing that other libraries allowed, on torch's list for a while."""
+    with _names_lock:
+        before = torch.serialization.get_safe_globals()
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(list(STAND_INS))
+        try:
+            yield
+        finally:
+            torch.serialization.clear_safe_globals()
+            torch.serialization.add_safe_globals(before)
+
+
+def _refusal(path: Path, name: str) -> str:
+    return f'{path}: wants to run {name}: refused; the file was not loaded. Get the weights from a source you trust'
+
+
+def _explain(path: Path, error: BaseException) -> str:
+    text = str(error)
+    named = re.search(r'GLOBAL (\S+) (?:was not|whose module)', text)
+    if named:
+        # torch leaves the module out where it is builtins.
+        name = named[1] if '.' in named[1] else f'builtins.{named[1]}'
+        return _refusal(path, name)
+    if 'TorchScript' in text:
+        return f'{path}: is a TorchScript program, not weights; save its state_dict() instead'
+    text = text.rpartition('WeightsUnpickler error:')[2].strip() or type(error).__name__
+    reason = re.sub(r'\x1b\[\d*m', '', text.splitlines()[0])[:120]
+    if 'CUDA device' in reason:
+        return f'{path}: holds GPU tensors and there is no such GPU; load it with map_location="cpu"'
+    return f'{path}: is damaged or no checkpoint ({reason}); download or copy it again'
+
+
+def save_file(obj: Mapping, path: str | os.PathLike) -> None:
+    """Write a checkpoint so that the file is at any moment the old one or the new one, never half of one.
+
+    `.safetensors` takes a flat dict of tensors; every other suffix is written by `torch.save`, with records as plain
+    data, and opens with `torch.load(weights_only=True)` if `obj` holds only tensors, records and plain data.
+
+    Raises:
+        InputError: `.safetensors` is asked for and `obj` is not a flat dict of tensors.
+        OSError: the disk is full or the directory not writable; the old file stays as it was.
+    """
+    # A link is written through, and the temporary must lie on the file system of the file itself.
+    path = Path(os.path.realpath(Path(path).expanduser()))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f'.{path.name}.{uuid.uuid4().hex[:8]}.tmp')
+    try:
+        if path.suffix == '.safetensors':
+            safetensors.torch.save_file(_flat_tensors(obj, path), temporary, metadata={'format': 'pt'})
+            with temporary.open('rb') as file:
+                os.fsync(file.fileno())
+        else:
+            _save_torch(obj, temporary)
+        os.replace(temporary, path)
+    finally:
+        # Gone already after success; there after a failure of any kind, an interrupt included.
+        temporary.unlink(missing_ok=True)
+    _sync_directory(path.parent)
+
+
+def _save_torch(obj: Mapping, temporary: Path) -> None:
+    failures: list[OSError] = []
+    with temporary.open('xb') as file:
+        try:
+            torch.save(to_plain(obj), _Sink(file, failures))
+        except RuntimeError:
+            # torch's writer hides the reason of a failed write behind an assertion of its own.
+            if failures:
+                raise failures[0] from None
+            raise
+        if failures:
+            raise failures[0]
+        file.flush()
+        os.fsync(file.fileno())
+
+
+class _Sink:
+    """A file that remembers the OSError of a failed write."""
+
+    def __init__(self, file: Any, failures: list[OSError]) -> None:
+        self.file = file
+        self.failures = failures
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.failures.append(error)
+            raise
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+def _flat_tensors(obj: Mapping, path: Path) -> dict[str, Tensor]:
+    wrong = [key for key, value in obj.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
+    if wrong:
+        raise InputError(f'{path}: .safetensors holds tensors only, and {wrong[0]!r} is none; use the suffix .pth')
+    tensors, storages = {}, set()
+    for key, value in obj.items():
+        value = value.detach().contiguous()
+        # The format has no shared memory: of tied weights each gets a copy.
+        shared = value.numel() > 0 and value.untyped_storage().data_ptr() in storages
+        tensors[key] = value.clone() if shared else value
+        storages.add(value.untyped_storage().data_ptr())
+    return tensors
+
+
+def _sync_directory(directory: Path) -> None:
+    if os.name != 'posix':
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

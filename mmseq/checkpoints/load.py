@@ -1,0 +1,179 @@
+"""Strict loading of a backbone: every tensor of the file and of the model is accounted for, or it raises."""
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from mmseq.checkpoints.rules import Family, Renamed, rename
+from mmseq.checkpoints.sequencer2d import SEQUENCER2D
+from mmseq.checkpoints.source import read
+from mmseq.errors import InputError
+
+FAMILIES: Mapping[str, Family] = {family.name: family for family in (SEQUENCER2D,)}
+
+FOREIGN_MARKS: Mapping[str, str] = {
+    'patch_embed.projection.weight': 'an OpenMMLab transformer such as Swin',
+    'layers.0.blocks.0.attn.relative_position_bias_table': 'Swin',
+    'layers.0.blocks.0.mlp.fc1.weight': 'ShiftViT',
+    'downsample_layers.0.0.weight': 'ConvNeXt',
+    'stem_0.weight': 'ConvNeXt (timm)',
+    'stem.0.weight': 'ConvNeXt (timm)',
+    'cls_token': 'a vision transformer',
+    'layer1.0.conv1.weight': 'ResNet',
+    'xlstm.blocks.0.xlstm.proj_up.weight': 'Vision-LSTM',
+    'blocks.0.layer.proj_up.weight': 'Vision-LSTM',
+}
+"""Keys by which a wrong file is recognised, so that the error can say what it is."""
+
+
+class StrictModel(Protocol):
+    """What loading needs to know of a backbone."""
+
+    family: str
+    num_stages: int
+    stages: nn.ModuleList
+
+    def state_dict(self) -> dict[str, Tensor]: ...
+
+
+@dataclass
+class Report:
+    """What became of every tensor."""
+
+    source: str
+    layout: str
+    loaded: int
+    dropped: dict[str, str] = field(default_factory=dict)
+    fresh: list[str] = field(default_factory=list)
+    adapted: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        text = f'{self.loaded}/{self.loaded} tensors from {self.source} ({self.layout} layout)'
+        for why in dict.fromkeys(self.dropped.values()):
+            text += f'; {list(self.dropped.values()).count(why)} dropped on purpose ({why})'
+        text += ''.join(f'; {key}: {how}' for key, how in self.adapted.items())
+        if self.fresh:
+            text += f'; {len(self.fresh)} new and left at their initial value ({shorten(self.fresh)})'
+        return text
+
+
+def load_backbone(model: StrictModel, checkpoint: str | os.PathLike[str]) -> Report:
+    """Load a file of any known layout of the model's family into it.
+
+    Args:
+        model: a backbone.
+        checkpoint: a local file or an https address.
+
+    Returns:
+        The report, whose text says "N/N tensors".
+
+    Raises:
+        InputError: the file is missing or unsafe, is of another family or architecture, or any tensor of the file or
+            of the model stays unexplained. The model is left unchanged.
+    """
+    tensors, note = read(checkpoint)
+    family = FAMILIES[model.family]
+    layout = family.find_layout(tensors)
+    if layout is None:
+        raise InputError(f'checkpoint {checkpoint} is no {family.name}: {describe(tensors)}')
+    renamed = rename(tensors, layout)
+    drop_unbuilt(renamed, model)
+    own = model.state_dict()
+    adapted = adapt_input_conv(renamed.tensors, own)
+    fresh = [key for key in own if key not in renamed.tensors and is_intermediate_norm(key, model)]
+    problems = find_problems(renamed, own, fresh)
+    if problems:
+        raise InputError(
+            f'checkpoint {checkpoint} ({layout.name} layout) does not fit this {family.name}; nothing was loaded. '
+            + '; '.join(problems)
+            + '. Check arch, in_channels and out_norm.'
+        )
+    with torch.no_grad():
+        for key, tensor in renamed.tensors.items():
+            own[key].copy_(tensor)
+    source = f'{os.path.basename(os.fspath(checkpoint))}{f" [{note}]" if note else ""}'
+    return Report(source, layout.name, len(renamed.tensors), renamed.dropped, fresh, adapted)
+
+
+def drop_unbuilt(renamed: Renamed, model: StrictModel) -> None:
+    """Leave out what the file holds for stages and norms that this model was not asked to build."""
+    own = set(model.state_dict())
+    for key in [key for key in renamed.tensors if key not in own]:
+        stage = re.match(r'(stages|norms)\.(\d+)\.', key)
+        if not stage or int(stage[2]) >= model.num_stages:
+            continue
+        if stage[1] == 'norms':
+            renamed.dropped[key] = 'norm of a level that is not returned'
+        elif int(stage[2]) >= len(model.stages):
+            renamed.dropped[key] = 'stage after the last of out_indices'
+        else:
+            continue
+        del renamed.tensors[key]
+
+
+def is_intermediate_norm(key: str, model: StrictModel) -> bool:
+    """Norms of levels before the last stage: published classifiers have none, so they start new."""
+    match = re.match(r'norms\.(\d+)\.', key)
+    return bool(match) and int(match[1]) != model.num_stages - 1
+
+
+def adapt_input_conv(tensors: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, str]:
+    """Bring a stem to another number of input channels; the response to an image of equal channels stays the same.
+
+    Channels that the source has keep their kernels, further ones take the kernels' mean, and all are scaled so that
+    the sum over the channels is kept. With fewer channels than the source has, every one takes an equal share.
+    """
+    key = 'stem.weight'
+    source, target = tensors.get(key), own.get(key)
+    if source is None or target is None or source.dim() != 4 or source.shape[1] == target.shape[1]:
+        return {}
+    had, wanted = source.shape[1], target.shape[1]
+    source = source.float()
+    mean = source.mean(1, keepdim=True)
+    kernels = [source] if wanted > had else []
+    tensors[key] = torch.cat([*kernels, mean.expand(-1, wanted - had * len(kernels), -1, -1)], 1) * (had / wanted)
+    return {key: f'inflated from {had} to {wanted} input channels'}
+
+
+def find_problems(renamed: Renamed, own: Mapping[str, Tensor], fresh: Iterable[str]) -> list[str]:
+    """Everything that keeps a renamed file from being this model's weights, in words."""
+    tensors = renamed.tensors
+    unknown = renamed.unexplained + [key for key in tensors if key not in own]
+    missing = [key for key in own if key not in tensors and key not in set(fresh)]
+    shared = [key for key in tensors if key in own]
+    shapes = [
+        f'{key} {tuple(tensors[key].shape)} instead of {tuple(own[key].shape)}'
+        for key in shared
+        if tensors[key].shape != own[key].shape
+    ]
+    broken = [key for key in shared if not torch.isfinite(tensors[key]).all()]
+    lists = {
+        'in the file only': unknown,
+        'in the model only': missing,
+        'of another shape': shapes,
+        'not finite': broken,
+    }
+    return [f'{len(keys)} tensors {what}: {shorten(keys)}' for what, keys in lists.items() if keys]
+
+
+def shorten(keys: list[str], most: int = 8) -> str:
+    """The first keys, and how many more."""
+    return ', '.join(keys[:most]) + (f', and {len(keys) - most} more' if len(keys) > most else '')
+
+
+def describe(keys: Iterable[str]) -> str:
+    """What a foreign file looks like."""
+    keys = list(keys)
+    for family in FAMILIES.values():
+        layout = family.find_layout(keys)
+        if layout:
+            return f"it looks like {family.name}'s ({layout.name} layout)"
+    for mark, name in FOREIGN_MARKS.items():
+        if mark in keys:
+            return f'it looks like {name}'
+    return f'its keys are not known: {shorten(keys, 4)}'

@@ -1,0 +1,49 @@
+"""Command line that writes the embedded data set."""
+
+import argparse
+import sys
+import time
+
+from mmseq.datasets.shapes import generate
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write the shapes data set; returns the exit status. Raises InputError for what the user can mend."""
+    args = _parser().parse_args(argv)
+    start = time.monotonic()
+    result = generate(
+        args.root, args.train, args.val, args.seed, tuple(args.size), overwrite=args.overwrite, progress=_show
+    )
+    counts = f'{result.manifest["train"]} train and {result.manifest["val"]} val images'
+    if result.written:
+        print(f'{result.root}: wrote {counts} as coco/ and ade/ in {time.monotonic() - start:.1f} s')
+    else:
+        print(f'{result.root}: {counts} are there already, nothing written')
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog='make_shapes.py',
+        description='Write the embedded "shapes" data set: generated scenes as COCO instances (coco/) and as ADE20K '
+        'label maps (ade/) of the same pictures. The same options give the same data on every machine.',
+        epilog='example: python tools/make_shapes.py data/shapes --train 400 --val 100',
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument('root', nargs='?', default='data/shapes', help='folder to write')
+    parser.add_argument('--train', type=int, default=400, help='number of training images')
+    parser.add_argument('--val', type=int, default=100, help='number of validation images')
+    parser.add_argument(
+        '--size', type=int, nargs=2, default=(112, 176), metavar=('MIN', 'MAX'), help='smallest and largest side in px'
+    )
+    parser.add_argument('--seed', type=int, default=0, help='number that all scenes derive from')
+    parser.add_argument('--overwrite', action='store_true', help='replace a shapes data set made with other options')
+    return parser
+
+
+def _show(done: int, total: int) -> None:
+    """Progress on one line of stderr; on a log file only every tenth part."""
+    if sys.stderr.isatty():
+        print(f'\r{done}/{total} images', end='\n' if done == total else '', file=sys.stderr, flush=True)
+    elif done % max(1, total // 10) == 0 or done == total:
+        print(f'{done}/{total} images', file=sys.stderr, flush=True)

@@ -1,0 +1,54 @@
+"""Train a detector or a segmentor."""
+
+import argparse
+
+from mmseq.cli import add_config_arguments
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog='train.py',
+        description='Train the model of a config and evaluate it; the config says whether it detects or segments.',
+        epilog='example: python tools/train.py configs/upernet_seq2d_nano_shapes.py --work-dir work_dirs/try',
+    )
+    add_config_arguments(parser)
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='go on from this checkpoint, or from the newest one of the work dir if none is named',
+    )
+    parser.add_argument(
+        '--amp',
+        nargs='?',
+        const='bfloat16',
+        choices=['bfloat16', 'float16'],
+        help='mixed precision; bfloat16 unless float16 (with loss scaling, GPU only) is asked for',
+    )
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help="scale the learning rate by the effective batch over the recipe's (auto_scale_lr.base_batch_size)",
+    )
+    parser.add_argument('--no-data-check', action='store_true', help='skip the check of the data before training')
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Returns the exit status; raises InputError for what the user can mend."""
+    args = parse(argv)
+    from mmseq.engine.launch import train
+
+    train(
+        args.config,
+        options=args.cfg_options,
+        work_dir=args.work_dir,
+        seed=args.seed,
+        launcher=args.launcher,
+        resume=args.resume,
+        amp=args.amp,
+        auto_scale_lr=args.auto_scale_lr,
+        check_data=not args.no_data_check,
+    )
+    return 0

@@ -1,0 +1,13 @@
+"""What makes today's wheels work together; each module closes one cause and says which version would let it go."""
+
+from mmseq.compat import checkpoint_io, mmcv_ops
+
+
+def install() -> None:
+    """Make the OpenMMLab packages usable as they are installed today.
+
+    Only import hooks are placed, so this is cheap and loads none of the packages that it mends. Calling it again does
+    nothing.
+    """
+    mmcv_ops.install()
+    checkpoint_io.install()

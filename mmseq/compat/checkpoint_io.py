@@ -1,0 +1,96 @@
+"""Training checkpoints of mmengine that are loaded without running code from them, and saved so that anyone can.
+
+Cause: torch >= 2.6 refuses the `HistoryBuffer` objects in the files of mmengine 0.10, so `resume` fails; the loader of
+`http://` weights goes through a function of torch that still runs whatever a file asks for; and a checkpoint is
+written in place, so that an interrupted write destroys it.
+Nothing here but `install` runs before mmengine is imported, so all imports beyond the standard library are local.
+Could go once mmengine writes plain data, atomically, and loads everything with `weights_only=True`.
+"""
+
+import functools
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from urllib.parse import urlparse
+
+from mmseq.compat.import_hooks import when_imported
+
+_CHECKPOINT_MODULE = 'mmengine.runner.checkpoint'
+
+
+def install() -> None:
+    """Mend mmengine's checkpoint functions as soon as mmengine loads them. Calling it again does nothing."""
+    when_imported(_CHECKPOINT_MODULE, _mend)
+
+
+def _mend(module: ModuleType) -> None:
+    module.CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
+    _replace_everywhere(module, 'load_url', _load_from_url)
+    _replace_everywhere(module, 'save_checkpoint', _saver(module.save_checkpoint))
+
+
+def _replace_everywhere(module: ModuleType, name: str, new: Callable) -> None:
+    """Put `new` in the place of `module.name`, also in modules of mmengine that imported the name before."""
+    old = getattr(module, name)
+    for other_name, other in list(sys.modules.items()):
+        if other_name.split('.')[0] == 'mmengine' and isinstance(other, ModuleType) and vars(other).get(name) is old:
+            setattr(other, name, new)
+
+
+# mmengine logs the name of the loader that it takes without its first ten letters.
+def load_from_local(filename: str, map_location: Any = None) -> dict:
+    """Load a local checkpoint with histories and numpy data as mmengine's `Runner.resume` wants them.
+
+    Raises:
+        InputError: see `mmseq.checkpoints.files.load_file`.
+    """
+    from mmseq.checkpoints.files import load_records
+    from mmseq.compat.checkpoint_codec import decode
+
+    # Not mapped: optimizers keep the tensors that they are given, which would depend on the file all through training.
+    return decode(load_records(filename, map_location=map_location, mmap=False))
+
+
+def _load_from_url(
+    url: str,
+    model_dir: str | None = None,
+    map_location: Any = None,
+    progress: bool = True,
+    check_hash: bool = False,
+    file_name: str | None = None,
+) -> dict:
+    """Do what `torch.hub.load_state_dict_from_url` does, which runs code from the file unless told not to."""
+    from torch import hub
+
+    folder = Path(model_dir or os.path.join(hub.get_dir(), 'checkpoints'))
+    file = folder / (file_name or os.path.basename(urlparse(url).path))
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        # The published convention: `name-<first digits of the SHA256>.pth`.
+        digest = re.search(r'-([a-f0-9]*)\.', file.name) if check_hash else None
+        hub.download_url_to_file(url, str(file), digest[1] if digest else None, progress=progress)
+    return load_from_local(str(file), map_location)
+
+
+def _saver(original: Callable) -> Callable:
+    @functools.wraps(original)
+    def save_checkpoint(
+        checkpoint: Mapping, filename: str, file_client_args: dict | None = None, backend_args: dict | None = None
+    ) -> None:
+        from mmseq.checkpoints.files import save_file
+        from mmseq.checkpoints.records import to_plain
+        from mmseq.compat.checkpoint_codec import encode
+
+        encoded = encode(checkpoint)
+        backend = (backend_args or {}).get('backend', 'local')
+        if '://' in str(filename) or file_client_args is not None or backend != 'local':
+            # Elsewhere than on a local disk mmengine's backends know what a whole write is.
+            original(to_plain(encoded), filename, file_client_args, backend_args)
+        else:
+            save_file(encoded, filename)
+
+    return save_checkpoint

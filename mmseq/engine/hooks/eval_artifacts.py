@@ -1,0 +1,137 @@
+"""Every evaluation leaves its results in files."""
+
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import is_main_process
+from mmengine.evaluator import Evaluator
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+import mmseq
+from mmseq.evaluation.artifacts import append_json_line, write_csv, write_json
+from mmseq.evaluation.per_class import Recorder, attach
+from mmseq.registry import HOOKS
+
+_DISTRIBUTIONS = {'mmengine': 'mmengine', 'mmdet': 'mmdet', 'mmseg': 'mmsegmentation'}
+
+
+@HOOKS.register_module()
+class EvalArtifactsHook(Hook):
+    """Write the results of every validation and test to files.
+
+    Into the output folder go ``metrics.json`` (the metrics, per-class values, iteration, epoch, checkpoint, config,
+    versions, time; NaN is null), ``per_class.csv`` and, for segmentation, ``confusion_matrix.csv`` (pixel counts,
+    rows are the truth). They describe the latest evaluation and are replaced in one step each. A validation during
+    training also adds a line to ``metrics_history.jsonl``. With several metrics that have per-class results the
+    second one's files are ``per_class_2.csv`` and so on.
+
+    Args:
+        out_dir: folder for the results of a test; None is the work dir, where those of a validation always go.
+    """
+
+    # after hooks that add to the metrics, before the logger
+    priority = 'NORMAL'
+
+    def __init__(self, out_dir: str | None = None) -> None:
+        self.out_dir = out_dir
+        self._recorders: list[Recorder] = []
+        self._loaded: dict[str, Any] = {}
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Remember at which iteration the weights were saved, which a test cannot know otherwise."""
+        meta = checkpoint.get('meta') or {}
+        self._loaded = {key: meta.get(key) for key in ('iter', 'epoch')}
+
+    def before_val(self, runner: Runner) -> None:
+        """Listen to the validation metrics."""
+        self._attach(runner.val_loop.evaluator)
+
+    def before_test(self, runner: Runner) -> None:
+        """Listen to the test metrics."""
+        self._attach(runner.test_loop.evaluator)
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Write what the validation found."""
+        self._detach()
+        if not is_main_process():
+            return
+        report = self._report(runner, 'val', metrics, len(runner.val_dataloader.dataset))
+        self._write(Path(runner.work_dir), report)
+        if _is_training(runner):
+            keys = ('time', 'run', 'iteration', 'epoch', 'metrics')
+            append_json_line(Path(runner.work_dir) / 'metrics_history.jsonl', {key: report[key] for key in keys})
+
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Write what the test found."""
+        self._detach()
+        if is_main_process():
+            report = self._report(runner, 'test', metrics, len(runner.test_dataloader.dataset))
+            self._write(Path(self.out_dir or runner.work_dir), report)
+
+    def _attach(self, evaluator: Evaluator) -> None:
+        recorders = [attach(metric) for metric in evaluator.metrics]
+        self._recorders = [recorder for recorder in recorders if recorder is not None]
+
+    def _detach(self) -> None:
+        for recorder in self._recorders:
+            recorder.detach()
+
+    def _report(self, runner: Runner, mode: str, metrics: dict | None, dataset_size: int) -> dict[str, Any]:
+        training = _is_training(runner)
+        tables = [recorder.table for recorder in self._recorders if recorder.table is not None]
+        return {
+            'mode': mode,
+            'metrics': dict(metrics or {}),
+            'iteration': runner.iter if training else self._loaded.get('iter'),
+            'epoch': runner.epoch if training else self._loaded.get('epoch'),
+            'checkpoint': _checkpoint_of(runner, training),
+            'config': Path(runner.cfg.filename).name if runner.cfg.filename else None,
+            'experiment': runner.experiment_name,
+            'run': runner.timestamp,
+            'dataset_size': dataset_size,
+            'versions': _versions(),
+            'time': datetime.now().astimezone().isoformat(timespec='seconds'),
+            'per_class': [table.records() for table in tables],
+        }
+
+    def _write(self, folder: Path, report: dict[str, Any]) -> None:
+        write_json(folder / 'metrics.json', report)
+        recorders = [recorder for recorder in self._recorders if recorder.table is not None]
+        for i, recorder in enumerate(recorders):
+            suffix = f'_{i + 1}' if i else ''
+            write_csv(folder / f'per_class{suffix}.csv', recorder.table.columns, recorder.table.rows)
+            if recorder.confusion is not None:
+                classes = [row[0] for row in recorder.table.rows]
+                rows = [[name, *counts] for name, counts in zip(classes, recorder.confusion.tolist())]
+                write_csv(folder / f'confusion_matrix{suffix}.csv', ['truth \\ prediction', *classes], rows)
+
+
+def _is_training(runner: Runner) -> bool:
+    # runner.train_loop would build the loop, and with it the training data, in a run that only tests
+    return not (runner._train_loop is None or isinstance(runner._train_loop, dict))
+
+
+def _checkpoint_of(runner: Runner, training: bool) -> str | None:
+    """The file that holds the evaluated weights, if there is one."""
+    if not training:
+        return runner._load_from
+    # mmengine saves before it validates, under the iteration or the epoch
+    if 'last_ckpt' not in runner.message_hub.runtime_info:
+        return None
+    saved = runner.message_hub.get_info('last_ckpt')
+    current = {f'iter_{runner.iter}', f'epoch_{runner.epoch}'}
+    return saved if saved and Path(saved).stem in current else None
+
+
+def _versions() -> dict[str, str | None]:
+    versions: dict[str, str | None] = {'mmseq': mmseq.__version__, 'torch': torch.__version__}
+    for name, distribution in _DISTRIBUTIONS.items():
+        try:
+            versions[name] = version(distribution)
+        except PackageNotFoundError:
+            versions[name] = None
+    return versions

@@ -1,0 +1,347 @@
+"""From a config file and a few options to a finished run; one way for detection and segmentation."""
+
+import os
+import random
+import re
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed
+from mmengine.config import Config, ConfigDict
+from mmengine.logging import print_log
+from mmengine.runner import Runner
+
+from mmseq.compat import versions
+from mmseq.engine.preflight import check_class_counts, check_datasets
+from mmseq.errors import InputError
+
+# What mmengine's Runner reads from the top level of a config, beside what the config itself defines.
+RUNNER_KEYS = frozenset(
+    (
+        'work_dir',
+        'load_from',
+        'resume',
+        'launcher',
+        'randomness',
+        'custom_hooks',
+        'visualizer',
+        'auto_scale_lr',
+        'log_level',
+        'log_processor',
+        'default_hooks',
+        'env_cfg',
+        'model_wrapper_cfg',
+        'find_unused_parameters',
+        'default_scope',
+        'experiment_name',
+    )
+)
+)
+
+
+def train(
+    config: str,
+    *,
+    options: Mapping[str, Any] | None = None,
+    work_dir: str | None = None,
+    seed: int | None = None,
+    launcher: str = 'none',
+    resume: str | None = None,
+    amp: str | None = None,
+    auto_scale_lr: bool = False,
+    check_data: bool = True,
+) -> Runner:
+    """Train and evaluate as a config says.
+
+    Args:
+        config: path of the config.
+        options: dotted keys and values that override it.
+        work_dir: where outputs go; ``work_dirs/<config name>`` by default.
+        seed: overrides ``randomness.seed``.
+        launcher: ``none``, or ``pytorch`` or ``slurm`` in a process that one of them started.
+        resume: a checkpoint to go on from, or ``auto`` for the newest in the work dir.
+        amp: ``bfloat16`` or ``float16`` for mixed precision.
+        auto_scale_lr: scale the learning rate to the effective batch.
+        check_data: check annotations and a sample of the data first.
+
+    Returns:
+        The runner after training.
+
+    Raises:
+        InputError: bad input, before any training.
+    """
+    cfg = load_config(config, options or {}, work_dir, seed, launcher)
+    if resume is not None:
+        cfg.resume = True
+        cfg.load_from = None if resume == 'auto' else existing_file(resume, 'checkpoint to resume from')
+    if amp:
+        use_amp(cfg, amp)
+    if auto_scale_lr:
+        if not cfg.get('auto_scale_lr'):
+            raise InputError(f'config {config}: --auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in it')
+        cfg.auto_scale_lr.enable = True
+    check_class_counts(cfg)
+    if check_data and is_first_process():
+        check_datasets(cfg, ('train_dataloader', 'val_dataloader'))
+    runner = build_runner(cfg, config)
+    runner.train()
+    return runner
+
+
+def evaluate(
+    config: str,
+    checkpoint: str,
+    *,
+    options: Mapping[str, Any] | None = None,
+    work_dir: str | None = None,
+    seed: int | None = None,
+    launcher: str = 'none',
+    out: str | None = None,
+    show_dir: str | None = None,
+    tta: bool = False,
+) -> dict[str, float]:
+    """Evaluate a checkpoint on a config's test data.
+
+    Args:
+        config: path of the config.
+        checkpoint: a checkpoint of a training run; it must fit the model tensor by tensor.
+        options: dotted keys and values that override the config.
+        work_dir: where outputs go; ``work_dirs/<config name>`` by default.
+        seed: overrides ``randomness.seed``.
+        launcher: ``none``, or ``pytorch`` or ``slurm`` in a process that one of them started.
+        out: folder for the predictions.
+        show_dir: folder for pictures of truth and prediction.
+        tta: average over scales and flips.
+
+    Returns:
+        The metrics by name.
+
+    Raises:
+        InputError: bad input, before any inference.
+    """
+    cfg = load_config(config, options or {}, work_dir, seed, launcher)
+    cfg.load_from = existing_file(checkpoint, 'checkpoint')
+    cfg.resume = False
+    # The weights come from the checkpoint, all of them: nothing is downloaded for a backbone that is overwritten.
+    if cfg.model.get('backbone'):
+        cfg.model.backbone.init_cfg = None
+    check_class_counts(cfg)
+    if is_first_process():
+        check_datasets(cfg, ('test_dataloader',))
+    if out:
+        save_predictions(cfg, out)
+    if show_dir:
+        draw_pictures(cfg, show_dir)
+    if tta:
+        use_tta(cfg, config)
+    return build_runner(cfg, config).test()
+
+
+def load_config(
+    path: str, options: Mapping[str, Any], work_dir: str | None, seed: int | None, launcher: str
+) -> Config:
+    """Read a config, override it and fit it to this machine.
+
+    Raises:
+        InputError: packages that do not fit, no such file, a file that is no config, or an option for nothing in it.
+    """
+    versions.require()
+    existing_file(path, 'config')
+    try:
+        cfg = Config.fromfile(path)
+    except (SyntaxError, NameError, KeyError, TypeError, OSError, ImportError, ValueError) as error:
+        raise InputError(f'config {path}: {type(error).__name__}: {first_line(error)}') from error
+    for key in options:
+        check_option(cfg, key, path)
+    cfg.merge_from_dict(dict(options))
+    if 'model' not in cfg:
+        raise InputError(f'config {path}: defines no model; name a config of configs/, not one of its parts')
+    cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(path).stem)
+    if seed is not None:
+        cfg.setdefault('randomness', ConfigDict())
+        cfg.randomness.seed = seed
+    cfg.launcher = launcher
+    fit_to_machine(cfg)
+    return cfg
+
+
+def check_option(cfg: Config, key: str, path: str) -> None:
+    """Refuse an option whose way leads through nothing that the config defines.
+
+    A new last key is let pass only where it is an argument of a class, which itself refuses what it does not know.
+    """
+    node: Any = cfg
+    parts = key.split('.')
+    for depth, part in enumerate(parts):
+        if isinstance(node, (list, tuple)):
+            if not part.isdigit() or int(part) >= len(node):
+                raise InputError(f'config {path}: option {key}: {part!r} is no index of a list of {len(node)}')
+            node = node[int(part)]
+            continue
+        if not isinstance(node, Mapping) and node is not cfg:
+            return
+        known = set(node.keys()) | (RUNNER_KEYS if node is cfg else set())
+        if part not in known and (depth < len(parts) - 1 or node is cfg or 'type' not in node):
+            near = get_close_matches(part, sorted(known), 3) or sorted(known)[:8]
+            where = '.'.join(parts[:depth]) or 'the config'
+            raise InputError(f'config {path}: option {key}: {where} has no {part!r}; nearest: {", ".join(near)}')
+        node = node.get(part)
+        if node is None:
+            return
+
+
+def fit_to_machine(cfg: Config) -> None:
+    """Choose the communication backend and the batch norm that work here, and say so."""
+    if not torch.cuda.is_available():
+        cfg.setdefault('env_cfg', ConfigDict())
+        cfg.env_cfg.dist_cfg = dict(backend='gloo')
+        cfg.setdefault('model_wrapper_cfg', ConfigDict(type='MMDistributedDataParallel', broadcast_buffers=False))
+        # mmengine hands every wrapper a device index, which torch refuses for a model on the CPU.
+        cfg.model_wrapper_cfg.setdefault('device_ids', None)
+    if torch.cuda.is_available() and world_size() > 1:
+        return
+    replaced = 0
+    for node in walk(cfg._cfg_dict):
+        if node.get('type') == 'SyncBN':
+            node['type'] = 'BN'
+            replaced += 1
+    if replaced and is_first_process():
+        print_log(f'SyncBN becomes BN in {replaced} places: it needs more than one process and GPUs', logger='current')
+
+
+def walk(node: Any) -> Iterator[dict]:
+    """Every dict within nested dicts and lists."""
+    if isinstance(node, dict):
+        yield node
+        node = list(node.values())
+    if isinstance(node, (list, tuple)):
+        for item in node:
+            yield from walk(item)
+
+
+def use_amp(cfg: Config, dtype: str) -> None:
+    """Train in mixed precision; bfloat16 needs no loss scaling and also runs on the CPU."""
+    if dtype == 'float16':
+        if not torch.cuda.is_available():
+            raise InputError('--amp float16 needs a GPU; use --amp bfloat16')
+        cfg.optim_wrapper.update(type='AmpOptimWrapper', dtype='float16', loss_scale='dynamic')
+    else:
+        cfg.optim_wrapper.type = 'mmseq.Bfloat16OptimWrapper'
+
+
+def use_tta(cfg: Config, path: str) -> None:
+    """Wrap model and pipeline for test-time augmentation."""
+    if 'tta_model' not in cfg or 'tta_pipeline' not in cfg:
+        raise InputError(f'config {path}: --tta needs tta_model and tta_pipeline in it')
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    for evaluator in evaluators(cfg):
+        if evaluator.type == 'CocoMetric' and 'segm' in evaluator.metric:
+            evaluator.metric = ['bbox']
+            print_log('--tta merges boxes only: mask AP is left out', logger='current')
+
+
+def save_predictions(cfg: Config, folder: str) -> None:
+    """Make the metrics write what they evaluate: COCO json files, or label maps."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for evaluator in evaluators(cfg):
+        if evaluator.type == 'CocoMetric':
+            evaluator.outfile_prefix = str(Path(folder) / 'predictions')
+        elif evaluator.type == 'IoUMetric':
+            evaluator.output_dir = folder
+        else:
+            raise InputError(f'--out: {evaluator.type} cannot write its predictions')
+
+
+def draw_pictures(cfg: Config, folder: str) -> None:
+    """Let upstream's visualisation hook draw every test image into a folder."""
+    path = Path(folder).resolve()
+    path.mkdir(parents=True, exist_ok=True)
+    hook = cfg.default_hooks.get('visualization')
+    if hook is None:
+        raise InputError('--show-dir: the config has no default_hooks.visualization')
+    hook.draw = True
+    if hook.type == 'DetVisualizationHook':
+        hook.test_out_dir = str(path)
+    else:
+        hook.interval = 1
+        cfg.visualizer.save_dir = str(path)
+
+
+def evaluators(cfg: Config) -> list[ConfigDict]:
+    """The test metrics of a config as a list."""
+    found = cfg.test_evaluator
+    return list(found) if isinstance(found, (list, tuple)) else [found]
+
+
+def build_runner(cfg: Config, path: str) -> Runner:
+    """Build the runner; a name or argument that the config gets wrong is the user's to mend.
+
+    Raises:
+        InputError: an unknown type, or an argument that a class does not take.
+    """
+    if cfg.launcher == 'pytorch' and not torch.cuda.is_available() and not torch.distributed.is_initialized():
+        # mmengine asks for a CUDA device whatever the backend.
+        torch.distributed.init_process_group('gloo')
+    seed = cfg.get('randomness', {}).get('seed')
+    if seed is None:
+        # Without a number on record a resumed run would see the data in another order.
+        cfg.randomness = dict(cfg.get('randomness', {}), seed=random.SystemRandom().randrange(2**31))
+    try:
+        return Runner.from_cfg(cfg)
+    except KeyError as error:
+        if 'is not in the' not in str(error):
+            raise
+        raise InputError(f'config {path}: {first_line(error)}{nearest_types(str(error))}') from error
+    except TypeError as error:
+        if 'argument' not in str(error):
+            raise
+        raise InputError(f'config {path}: {first_line(error)}') from error
+
+
+def nearest_types(message: str) -> str:
+    """The registered names that are like the one in a registry's complaint."""
+    from mmengine import registry
+
+    match = re.search(r"'?\"?([\w.]+) is not in the \w+::([\w ]+) registry", message)
+    if not match:
+        return ''
+    names: set[str] = set()
+    for value in vars(registry).values():
+        if isinstance(value, registry.Registry) and value.name == match[2]:
+            names |= set(value.module_dict)
+            for scope, child in value.children.items():
+                names |= {f'{scope}.{name}' for name in child.module_dict}
+    short = {name.rpartition('.')[2]: name for name in sorted(names)}
+    near = get_close_matches(match[1].rpartition('.')[2], short, 3, cutoff=0.5)
+    return f'; nearest: {", ".join(short[name] for name in near)}' if near else ''
+
+
+def existing_file(path: str, what: str) -> str:
+    """The path, if it is a file.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not os.path.isfile(path):
+        raise InputError(f'{what} {path}: no such file')
+    return path
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, without a KeyError's quotes and without links to manuals."""
+    text = str(error).strip('\'"').splitlines() or [type(error).__name__]
+    return re.split(r'\. (?:More details|Please check)', text[0])[0]
+
+
+def world_size() -> int:
+    """Processes of this run."""
+    return int(os.environ.get('WORLD_SIZE', os.environ.get('SLURM_NTASKS', '1')))
+
+
+def is_first_process() -> bool:
+    """Whether this process speaks for all."""
+    return os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) == '0'

@@ -1,0 +1,48 @@
+"""Small channels-last modules that the families share."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Mlp(nn.Module):
+    """Two linear maps with a GELU between, on the last axis: (..., dim) to (..., dim)."""
+
+    def __init__(self, dim: int, hidden_dim: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden_dim)
+        self.fc2 = nn.Linear(hidden_dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class PatchConv(nn.Conv2d):
+    """A convolution whose stride is its kernel: (B, H, W, C_in) to (B, H / patch, W / patch, C_out).
+
+    Args:
+        in_channels: C_in.
+        out_channels: C_out.
+        patch: pixels or cells per side; H and W are multiples of it.
+        bias: whether to add one.
+
+    Channels stay last: the permuted views are what torch calls the channels_last memory format, so nothing is copied.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, patch: int, bias: bool = True) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=patch, stride=patch, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.kernel_size == (1, 1):
+            return F.linear(x, self.weight.flatten(1), self.bias)
+        return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+
+def drop_path_ramp(rate: float, depths: tuple[int, ...]) -> list[list[float]]:
+    """Drop-path rates, linear from 0 in the first block of the network to ``rate`` in its last, grouped by stage."""
+    ramp = torch.linspace(0, rate, sum(depths), dtype=torch.float64).tolist()
+    groups = []
+    for depth in depths:
+        groups.append(ramp[:depth])
+        ramp = ramp[depth:]
+    return groups

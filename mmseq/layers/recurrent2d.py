@@ -1,0 +1,79 @@
+"""The token mixer of Sequencer2D (arXiv 2205.01972, section 3.2) and its ablations (table 4 and appendix)."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from mmseq import ops
+
+CELLS: Mapping[str, type[nn.RNNBase]] = {'lstm': nn.LSTM, 'gru': nn.GRU, 'rnn': nn.RNN}
+UNIONS = ('cat', 'add', 'vertical', 'horizontal')
+
+
+class Recurrent2D(nn.Module):
+    """Recurrent scans over columns and rows, joined, then fused by a linear map: (B, H, W, C) to (B, H, W, C).
+
+    Args:
+        dim: C.
+        hidden: hidden channels per direction.
+        cell: ``lstm`` (the paper's model), ``gru`` or ``rnn``.
+        bidirectional: scan both ways along each axis.
+        union: ``cat`` joins the axes by concatenation, ``add`` by sum; ``vertical`` and ``horizontal`` keep one axis.
+        with_fc: fuse with a linear map; without it the joined channels must be ``dim``.
+
+    Raises:
+        ValueError: an unknown cell or union, or channels that do not fit without ``with_fc``.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        hidden: int,
+        cell: str = 'lstm',
+        bidirectional: bool = True,
+        union: str = 'cat',
+        with_fc: bool = True,
+    ) -> None:
+        super().__init__()
+        if cell not in CELLS or union not in UNIONS:
+            raise ValueError(f'cell={cell!r}, union={union!r}: expected one of {tuple(CELLS)} and one of {UNIONS}')
+        joined = hidden * (2 if bidirectional else 1) * (2 if union == 'cat' else 1)
+        if not with_fc and joined != dim:
+            raise ValueError(f'with_fc=False needs {dim} joined channels, but hidden={hidden} gives {joined}')
+        self.union = union
+        self.cell = cell
+        options = dict(batch_first=True, bidirectional=bidirectional)
+        if union != 'horizontal':
+            self.rnn_v = CELLS[cell](dim, hidden, **options)
+        if union != 'vertical':
+            self.rnn_h = CELLS[cell](dim, hidden, **options)
+        self.fc = nn.Linear(joined, dim) if with_fc else nn.Identity()
+
+    def reset_parameters(self) -> None:
+        """The authors' initialisation of the recurrent weights: uniform within 1 / sqrt(hidden)."""
+        for name in ('rnn_v', 'rnn_h'):
+            if hasattr(self, name):
+                bound = 1 / math.sqrt(getattr(self, name).hidden_size)
+                for weight in getattr(self, name).parameters():
+                    nn.init.uniform_(weight, -bound, bound)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.cell == 'lstm' and self.union == 'cat':
+            return self.fc(ops.bilstm2d(x, flat_weights(self.rnn_v), flat_weights(self.rnn_h)))
+        batch, height, width, channels = x.shape
+        scans = []
+        if self.union != 'horizontal':
+            columns = x.transpose(1, 2).reshape(batch * width, height, channels)
+            scans.append(self.rnn_v(columns)[0].view(batch, width, height, -1).transpose(1, 2))
+        if self.union != 'vertical':
+            rows = x.reshape(batch * height, width, channels)
+            scans.append(self.rnn_h(rows)[0].view(batch, height, width, -1))
+        joined = torch.cat(scans, dim=-1) if self.union == 'cat' else sum(scans[1:], scans[0])
+        return self.fc(joined)
+
+
+def flat_weights(rnn: nn.RNNBase) -> list[Tensor]:
+    """The weights of a one-layer RNN in the order that the operators take, read by name so that swaps are seen."""
+    return [getattr(rnn, name) for name in rnn._flat_weights_names]

@@ -1,0 +1,1 @@
+"""Necks of our own; upstream's are used wherever they serve."""

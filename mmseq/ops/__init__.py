@@ -1,0 +1,7 @@
+"""Operators: pure functions, each with a readable reference and faster backends that are held to it."""
+
+from mmseq.ops.bilstm2d import bilstm2d
+from mmseq.ops.dispatch import use
+from mmseq.ops.resample2d import resample2d
+
+__all__ = ['bilstm2d', 'resample2d', 'use']

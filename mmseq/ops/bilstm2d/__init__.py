@@ -1,0 +1,27 @@
+"""BiLSTM2D scans: a bidirectional LSTM over every column and one over every row (arXiv 2205.01972, section 3.2)."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from torch import Tensor
+
+from mmseq.ops.bilstm2d.native import bilstm2d_native
+from mmseq.ops.bilstm2d.reference import bilstm2d_reference
+from mmseq.ops.dispatch import choose
+
+BACKENDS: Mapping[str, Callable[..., Tensor]] = {'reference': bilstm2d_reference, 'native': bilstm2d_native}
+
+
+def bilstm2d(x: Tensor, vertical: Sequence[Tensor], horizontal: Sequence[Tensor]) -> Tensor:
+    """Scan an image's columns and rows with two LSTMs and join what they say of each cell.
+
+    Args:
+        x: (B, H, W, C), any H, W >= 1 and any strides.
+        vertical: the weights of the LSTM that runs along H, in torch's order and with its gate order (i, f, g, o):
+            ``weight_ih (4D, C), weight_hh (4D, D), bias_ih (4D,), bias_hh (4D,)``, and the same four again for the
+            reverse direction if it has one.
+        horizontal: the weights of the LSTM that runs along W.
+
+    Returns:
+        (B, H, W, n D): vertical forward and reverse, then horizontal forward and reverse.
+    """
+    return choose('bilstm2d', BACKENDS, 'native', x)(x, vertical, horizontal)

@@ -1,0 +1,54 @@
+"""Choice of an operator's backend: per call, from dtype, device and shape, logged once with the reason."""
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from torch import Tensor
+
+from mmseq.errors import InputError
+
+_asked: ContextVar[str | None] = ContextVar('mmseq_backend', default=None)
+_said: set[tuple[str, str, str]] = set()
+
+
+@contextmanager
+def use(backend: str) -> Iterator[None]:
+    """Run every operator in the block with this backend and no other.
+
+    Args:
+        backend: ``reference``, ``native``, ...; what an operator offers stands in its ``BACKENDS``.
+
+    The environment variable ``MMSEQ_BACKEND`` does the same for a whole process.
+    """
+    token = _asked.set(backend)
+    try:
+        yield
+    finally:
+        _asked.reset(token)
+
+
+def choose(operator: str, backends: Mapping[str, Callable], default: str, example: Tensor) -> Callable:
+    """The backend for one call: the one asked for by name, else ``default``.
+
+    Args:
+        operator: the operator's name, for messages.
+        backends: what the operator offers.
+        default: the backend that the operator prefers for ``example``'s dtype, device and shape.
+        example: the first input.
+
+    Raises:
+        InputError: a backend was asked for by name that this operator does not have; it never falls back.
+    """
+    asked = _asked.get() or os.environ.get('MMSEQ_BACKEND')
+    if asked and asked not in backends:
+        raise InputError(f'{operator} has no backend {asked!r}: choose one of {", ".join(backends)} (MMSEQ_BACKEND)')
+    name = asked or default
+    said = (operator, name, example.device.type)
+    if said not in _said:
+        _said.add(said)
+        reason = 'asked for by name' if asked else f'the default on {example.device.type}'
+        logging.getLogger('mmseq').info('%s runs on backend %s: %s', operator, name, reason)
+    return backends[name]

@@ -1,0 +1,10 @@
+"""The registries of mmseq: children of mmengine's, so that ``type='mmseq.X'`` builds from every scope."""
+
+from mmengine import registry as _root
+from mmengine.registry import Registry
+
+MODELS = Registry('model', parent=_root.MODELS, scope='mmseq', locations=['mmseq.backbones', 'mmseq.necks'])
+HOOKS = Registry('hook', parent=_root.HOOKS, scope='mmseq', locations=['mmseq.engine.hooks'])
+OPTIM_WRAPPERS = Registry(
+    'optim_wrapper', parent=_root.OPTIM_WRAPPERS, scope='mmseq', locations=['mmseq.engine.optim']
+)

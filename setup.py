@@ -1,0 +1,50 @@
+"""Packaging of mmseq. Exact versions that were tested together stand in constraints.txt."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+here = Path(__file__).parent
+version = re.search(r"__version__ = '(.+)'", (here / 'mmseq' / '__init__.py').read_text())[1]
+
+setup(
+    name='mmseq',
+    version=version,
+    description='Linear-cost backbones for dense prediction on OpenMMLab',
+    long_description=(here / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    packages=find_packages(include=['mmseq', 'mmseq.*']),
+    # mmengine and mmcv call pkgutil.find_loader, which Python 3.14 dropped.
+    python_requires='>=3.10,<3.14',
+    install_requires=[
+        # 2.6 is the first whose torch.load is safe by default.
+        'torch>=2.6',
+        'torchvision',
+        'timm>=1.0',
+        'pycocotools>=2.0.7',
+        'safetensors>=0.4',
+        'filelock',
+        'numpy',
+        'pillow',
+        'opencv-python',
+        'matplotlib',
+    ],
+    extras_require={
+        # An extra, so that installing mmseq beside somebody's own (compiled) mmcv does not overwrite it. The releases
+        # are upstream's last; all are pure wheels.
+        'mm': [
+            'mmengine==0.10.7',
+            'mmcv-lite==2.1.0',
+            'mmdet==3.3.0',
+            'mmsegmentation==1.2.2',
+            # mmengine imports pkg_resources, which setuptools 81 dropped.
+            'setuptools<81',
+            # mmsegmentation imports both without declaring them.
+            'ftfy',
+            'regex',
+        ],
+        'dev': ['pytest>=8', 'pytest-timeout', 'ruff', 'pre-commit'],
+    },
+)

@@ -1,0 +1,193 @@
+"""The contract that every registered backbone keeps (base.py says it in words)."""
+
+import inspect
+import math
+
+import pytest
+import torch
+from torch import nn
+from torchvision.ops import StochasticDepth
+
+import mmseq.backbones
+from mmseq.backbones.base import Backbone
+from mmseq.registry import MODELS
+
+BACKBONES = [name for name, cls in MODELS.module_dict.items() if issubclass(cls, Backbone)]
+SIZES = [(32, 32), (64, 96), (37, 53), (100, 33)]
+VOCABULARY = [
+    'arch',
+    'in_channels',
+    'out_indices',
+    'out_strides',
+    'out_norm',
+    'drop_path_rate',
+    'frozen_stages',
+    'with_cp',
+    'init_cfg',
+]
+
+
+def build(name, **options):
+    return MODELS.build(dict(type=f'mmseq.{name}', arch='nano', **options))
+
+
+@pytest.fixture(params=BACKBONES)
+def name(request):
+    return request.param
+
+
+def test_all_are_registered():
+    assert sorted(BACKBONES) == sorted(mmseq.backbones.__all__)
+    assert BACKBONES
+
+
+def test_arguments_are_one_vocabulary(name):
+    parameters = inspect.signature(MODELS.get(name).__init__).parameters
+    assert [p for p in parameters if p in VOCABULARY] == VOCABULARY
+    assert all(p.kind is not p.VAR_KEYWORD for p in parameters.values())
+    with pytest.raises(TypeError, match='depth'):
+        build(name, depth=50)
+
+
+@pytest.mark.parametrize('size', SIZES)
+@pytest.mark.parametrize('out_strides', [None, (4, 8, 16, 32)])
+def test_shapes_are_as_declared(name, size, out_strides):
+    model = build(name, out_strides=out_strides).eval()
+    with torch.no_grad():
+        levels = model(torch.randn(2, 3, *size))
+    assert model.out_strides == (out_strides or model.native_strides)
+    assert [tuple(level.shape) for level in levels] == [
+        (2, channels, math.ceil(size[0] / stride), math.ceil(size[1] / stride))
+        for channels, stride in zip(model.out_channels, model.out_strides)
+    ]
+    assert all(level.isfinite().all() for level in levels)
+
+
+@pytest.mark.parametrize('out_strides', [None, (4, 8, 16, 32)])
+def test_gradients_reach_every_parameter_and_the_image(name, out_strides):
+    model = build(name, out_strides=out_strides)
+    images = torch.randn(1, 3, 40, 48, requires_grad=True)
+    sum((level * torch.randn_like(level)).sum() for level in model(images)).backward()
+    without = [key for key, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert without == []
+    assert images.grad.abs().amax(dim=1).min() > 0
+
+
+def test_pyramid_has_no_weights_of_its_own(name):
+    native, pyramid = build(name), build(name, out_strides=(4, 8, 16, 32))
+    pyramid.load_state_dict(native.state_dict())
+
+
+def test_stages_after_the_last_index_are_not_built(name):
+    full, short = build(name), build(name, out_indices=(0, 1))
+    assert len(short.stages) == 2
+    assert set(short.state_dict()) < set(full.state_dict())
+    assert len(short(torch.randn(1, 3, 32, 32))) == 2
+
+
+@pytest.mark.parametrize('indices', [(), (1, 0), (0, 0), (0, 9), (-1,)])
+def test_bad_indices(name, indices):
+    with pytest.raises(ValueError, match='out_indices'):
+        build(name, out_indices=indices)
+
+
+def test_bad_strides_and_stages(name):
+    with pytest.raises(ValueError, match='out_strides'):
+        build(name, out_strides=(4, 8))
+    with pytest.raises(ValueError, match='frozen_stages'):
+        build(name, frozen_stages=9)
+    with pytest.raises(ValueError, match='unknown .* nano'):
+        MODELS.build(dict(type=f'mmseq.{name}', arch='xxl'))
+
+
+@pytest.mark.parametrize('frozen', [0, 1, 4])
+def test_freezing(name, frozen):
+    model = build(name, frozen_stages=frozen, drop_path_rate=0.5)
+    assert model.train() is model
+    still = {id(p) for module in [model.stem, *model.stages[:frozen]] for p in module.parameters()}
+    for key, parameter in model.named_parameters():
+        if not key.startswith('norms'):
+            assert parameter.requires_grad == (id(parameter) not in still), key
+    for module in model.modules():
+        if isinstance(module, nn.RNNBase):
+            assert module.training
+    for stage in model.stages[:frozen]:
+        assert not any(m.training for m in stage.modules() if isinstance(m, StochasticDepth))
+    for stage in model.stages[frozen:]:
+        assert all(m.training for m in stage.modules() if isinstance(m, StochasticDepth))
+    images = torch.randn(1, 3, 32, 32, requires_grad=True)
+    last = model(images)[-1]
+    # Not a plain sum: that of a normalised map is constant.
+    (last * torch.randn_like(last)).sum().backward()
+    assert images.grad.abs().sum() > 0
+
+
+def test_checkpointing_gives_equal_gradients(name):
+    plain = build(name)
+    thrifty = build(name, with_cp=True)
+    thrifty.load_state_dict(plain.state_dict())
+    images = torch.randn(2, 3, 37, 32)
+    for model in (plain, thrifty):
+        model.train()(images)[-1].square().sum().backward()
+    gradients = dict(thrifty.named_parameters())
+    for key, parameter in plain.named_parameters():
+        if parameter.grad is not None:
+            torch.testing.assert_close(gradients[key].grad, parameter.grad, msg=key)
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_autocast_stays_near_float32(name, dtype):
+    model = build(name, out_strides=(4, 8, 16, 32))
+    images = torch.randn(1, 3, 64, 64)
+    exact = model(images)
+    with torch.autocast('cpu', dtype):
+        low = model(images)
+    for a, b in zip(exact, low):
+        assert (a - b.float()).norm() <= 0.05 * a.norm()
+    sum(level.float().sum() for level in low).backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_other_image_channels(name):
+    assert len(build(name, in_channels=5)(torch.randn(1, 5, 32, 32))) == 4
+    with pytest.raises(ValueError, match=r'takes \(B, 5, H, W\), got \(1, 3, 32, 32\)'):
+        build(name, in_channels=5)(torch.randn(1, 3, 32, 32))
+
+
+def test_layer_depth_grows_from_stem_to_norms(name):
+    model = build(name)
+    depths = {}
+    for key in dict(model.named_parameters()):
+        depth, layers = model.get_layer_depth(f'backbone.{key}', 'backbone.')
+        assert layers == sum(model.depths) + 2
+        depths.setdefault(key.split('.')[0], set()).add(depth)
+    assert depths['stem'] == {0}
+    assert depths['stages'] == set(range(1, layers - 1))
+    assert depths['norms'] == {layers - 1}
+    with pytest.raises(ValueError, match='does not begin'):
+        model.get_layer_depth('neck.weight', 'backbone.')
+
+
+def test_drop_path_ramps_linearly(name):
+    model = build(name, drop_path_rate=0.4)
+    rates = [m.p for m in model.modules() if isinstance(m, StochasticDepth)]
+    assert rates == pytest.approx(torch.linspace(0, 0.4, len(rates)).tolist())
+
+
+def test_own_checkpoint_round_trip(name, tmp_path):
+    source = build(name)
+    torch.save({'state_dict': {f'backbone.{k}': v for k, v in source.state_dict().items()}}, tmp_path / 'a.pth')
+    target = build(name, init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'a.pth')))
+    target.init_weights()
+    for key, tensor in source.state_dict().items():
+        assert torch.equal(target.state_dict()[key], tensor), key
+
+
+def test_says_once_when_maps_reach_beyond_the_image(name, caplog, monkeypatch):
+    said = []
+    monkeypatch.setattr('mmseq.backbones.base.print_log', lambda text, **_: said.append(text))
+    model = build(name)
+    model(torch.randn(1, 3, 37, 64))
+    model(torch.randn(1, 3, 37, 64))
+    assert len(said) == 1
+    assert f'size_divisor={max(model.out_strides)}' in said[0]

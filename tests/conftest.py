@@ -1,0 +1,40 @@
+"""Shared by all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parent.parent
+# Real COCO and ADE20K subsets lie beside a checkout, if anywhere.
+REAL_DATA = Path(os.environ.get('MMSEQ_TEST_DATA', ROOT.parent / 'shared' / 'data'))
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The real subsets, or a skip that says where they were looked for."""
+    if not (REAL_DATA / 'coco').is_dir():
+        pytest.skip(f'no real data at {REAL_DATA} (MMSEQ_TEST_DATA)')
+    return REAL_DATA
+
+
+@pytest.fixture
+def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory that is handed out uninitialised holds NaN, so that reading before writing shows."""
+
+    def poison(make):
+        def made(*args, **kwargs):
+            tensor = make(*args, **kwargs)
+            return tensor.fill_(float('nan')) if tensor.is_floating_point() else tensor
+
+        return made
+
+    monkeypatch.setattr(torch, 'empty', poison(torch.empty))
+    monkeypatch.setattr(torch, 'empty_like', poison(torch.empty_like))
+    monkeypatch.setattr(torch.Tensor, 'new_empty', poison(torch.Tensor.new_empty))

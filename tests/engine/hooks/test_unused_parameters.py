@@ -1,0 +1,102 @@
+"""Parameters without a gradient are named once."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper
+
+import mmseq
+from mmseq.engine.hooks import UnusedParametersHook
+
+
+class Partial(BaseModel):
+    """Uses `used` always, `sometimes` only where asked, `norm` never; `frozen` needs no gradient."""
+
+    def __init__(self, sometimes: bool = False) -> None:
+        super().__init__()
+        self.used = torch.nn.Linear(2, 2)
+        self.sometimes = torch.nn.Linear(2, 2)
+        self.blocks = torch.nn.ModuleList([torch.nn.LayerNorm(2)])
+        self.frozen = torch.nn.Linear(2, 2).requires_grad_(False)
+        self.scale = torch.nn.Parameter(torch.ones(()))
+        self.condition = sometimes
+
+    def forward(self, inputs: torch.Tensor, mode: str = 'loss') -> dict[str, torch.Tensor]:
+        outputs = self.used(inputs)
+        return {'loss': (self.sometimes(outputs) if self.condition else outputs).sum()}
+
+
+def _train(model: torch.nn.Module, iterations: int, accumulate: int = 1) -> list[str]:
+    warnings: list[str] = []
+    hook = UnusedParametersHook()
+    runner = SimpleNamespace(model=model, logger=SimpleNamespace(warning=warnings.append))
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optim_wrapper = OptimWrapper(torch.optim.SGD(trainable, lr=0.1), accumulative_counts=accumulate)
+    optim_wrapper.initialize_count_status(model, 0, iterations)
+    for i in range(iterations):
+        hook.before_train_iter(runner, i)
+        model.train_step({'inputs': torch.ones(1, 2)}, optim_wrapper)
+        hook.after_train_iter(runner, i)
+    return warnings
+
+
+@pytest.mark.parametrize('accumulate', [1, 4])
+def test_names_are_grouped_by_module_and_told_once(accumulate: int) -> None:
+    (warning,) = _train(Partial(), iterations=3, accumulate=accumulate)
+    head, *lines = warning.splitlines()
+    assert head.startswith('5 of 7 parameters')
+    assert sorted(line.strip() for line in lines) == [
+        '(model): scale',
+        'blocks.0: weight, bias',
+        'sometimes: weight, bias',
+    ]
+
+
+def test_silent_where_everything_is_trained() -> None:
+    model = Partial(sometimes=True)
+    del model.blocks, model.scale
+    assert _train(model, iterations=2) == []
+
+
+def test_nothing_is_left_on_the_parameters() -> None:
+    model = Partial()
+    _train(model, iterations=1)
+    assert not any(parameter._post_accumulate_grad_hooks for parameter in model.parameters())
+
+
+def test_a_parameter_used_on_another_rank_is_used(tmp_path: Path) -> None:
+    code = """
+import torch
+from mmengine.dist import get_rank, init_dist
+from mmengine.model import MMDistributedDataParallel
+from test_unused_parameters import Partial, _train
+init_dist('pytorch', backend='gloo')
+model = MMDistributedDataParallel(Partial(sometimes=get_rank() == 1), find_unused_parameters=True)
+(warning,) = _train(model, iterations=2)
+open('rank%d.txt' % get_rank(), 'w').write(warning)
+torch.distributed.destroy_process_group()
+"""
+    script = tmp_path / 'worker.py'
+    here, repository = Path(__file__).parent, Path(mmseq.__file__).parents[1]
+    script.write_text(code)
+    launch = ['-m', 'torch.distributed.run', '--nproc-per-node=2', '--rdzv-backend=c10d']
+    done = subprocess.run(
+        [sys.executable, *launch, '--rdzv-endpoint=localhost:0', str(script)],
+        cwd=tmp_path,
+        env=os.environ | {'OMP_NUM_THREADS': '1', 'PYTHONPATH': f'{here}{os.pathsep}{repository}'},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    for rank in range(2):
+        warning = (tmp_path / f'rank{rank}.txt').read_text()
+        assert warning.startswith('3 of 7')
+        assert 'blocks.0: weight, bias' in warning
+        assert 'sometimes' not in warning
