@@ -39,7 +39,6 @@ RUNNER_KEYS = frozenset(
         'experiment_name',
     )
 )
-)
 
 
 def train(
@@ -140,9 +139,7 @@ def evaluate(
     return build_runner(cfg, config).test()
 
 
-def load_config(
-    path: str, options: Mapping[str, Any], work_dir: str | None, seed: int | None, launcher: str
-) -> Config:
+def load_config(path: str, options: Mapping[str, Any], work_dir: str | None, seed: int | None, launcher: str) -> Config:
     """Read a config, override it and fit it to this machine.
 
     Raises:
