@@ -17,6 +17,9 @@ from mmseq.errors import InputError
 # bookkeeping of mmengine, not quantities
 _KEYS_OF_POSITION = frozenset({'step', 'iter', 'epoch'})
 _COLUMNS = 3
+_TIME, _MEMORY = 'time per iteration (s)', 'memory (MB)'
+# drawn as they are and from zero
+_STEADY = frozenset({_TIME, _MEMORY, 'learning rate'})
 _INK, _GRID = '#303030', '#e4e4e4'
 # distinguishable with a colour vision deficiency: Okabe and Ito 2008, without the yellow
 _COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#56b4e9', '#e69f00', '#7f7f7f')
@@ -116,9 +119,10 @@ def plot_curves(work_dir: str | Path, out: str | Path | None = None) -> Path:
     figure = Figure(figsize=(5 * columns, 3.4 * rows + 0.4), dpi=120, layout='constrained')
     FigureCanvasAgg(figure)
     figure.suptitle(Path(work_dir).resolve().name, color=_INK, x=0.01, ha='left', fontsize=13)
+    last = max(max(points) for series in panels.values() for points in series.values())
     for i, (title, series) in enumerate(panels.items()):
         axes = figure.add_subplot(rows, columns, i + 1)
-        _draw_panel(axes, title, series, dense=title not in _metric_panels(curves))
+        _draw_panel(axes, title, series, sparse=not curves.val.keys().isdisjoint(series), last=last)
     out = Path(out) if out is not None else Path(work_dir) / 'curves.png'
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f'.{out.name}.partial')
@@ -128,18 +132,20 @@ def plot_curves(work_dir: str | Path, out: str | Path | None = None) -> Path:
 
 
 def arrange(curves: Curves) -> dict[str, dict[str, dict[int, float]]]:
-    """Group the scalars to panels: title with unit, then name, then iteration to value."""
-    panels: dict[str, dict[str, dict[int, float]]] = {}
-    for name in sorted(curves.train, key=lambda name: (name != 'loss', name)):
-        if series := curves.train[name]:
-            panels.setdefault(_panel_of(name), {})[name] = series
-    order = ['loss', *_metric_panels(curves)]
-    panels |= {
-        title: {name: series for name, series in curves.val.items() if series and _metric_panel(name) == title}
-        for title in order[1:]
-    }
-    rest = [title for title in panels if title not in order]
-    return {title: panels[title] for title in [*order, *rest] if title in panels}
+    """Group the scalars to panels: title with unit, then name, then iteration to value.
+
+    The loss comes first, then the metrics, then the other quantities of training, time and memory last.
+    """
+    groups: dict[str, dict[str, dict[int, float]]] = {'loss': {}}
+    # the total loss before its parts
+    train = sorted(curves.train, key=lambda name: (name != 'loss', name))
+    for panel_of, names, source in ((_metric_panel, curves.val, curves.val), (_panel_of, train, curves.train)):
+        for name in names:
+            if series := source[name]:
+                groups.setdefault(panel_of(name), {})[name] = series
+    last = (_TIME, _MEMORY)
+    titles = [title for title in groups if title not in last] + [title for title in last if title in groups]
+    return {title: groups[title] for title in titles if groups[title]}
 
 
 def _panel_of(name: str) -> str:
@@ -150,8 +156,7 @@ def _panel_of(name: str) -> str:
         return 'training accuracy'
     if last in ('lr', 'base_lr'):
         return 'learning rate'
-    known = {'time': 'time per iteration (s)', 'data_time': 'time per iteration (s)', 'memory': 'memory (MB)'}
-    return known.get(last, last)
+    return {'time': _TIME, 'data_time': _TIME, 'memory': _MEMORY}.get(last, last)
 
 
 def _metric_panel(name: str) -> str:
@@ -161,24 +166,21 @@ def _metric_panel(name: str) -> str:
     return name.split('/')[0] if '/' in name else 'validation'
 
 
-def _metric_panels(curves: Curves) -> list[str]:
-    return list(dict.fromkeys(_metric_panel(name) for name, series in curves.val.items() if series))
-
-
-def _draw_panel(axes: Axes, title: str, series: dict[str, dict[int, float]], dense: bool) -> None:
+def _draw_panel(axes: Axes, title: str, series: dict[str, dict[int, float]], sparse: bool, last: int) -> None:
     for i, (name, points) in enumerate(series.items()):
         x, y = np.array(list(points)), np.array(list(points.values()))
         colour = _COLOURS[i % len(_COLOURS)]
         style = dict(color=colour, linestyle='-' if i < len(_COLOURS) else '--')
-        if not dense:
-            axes.plot(x, y, label=name, marker='o', markersize=3, linewidth=1.4, **style)
-        elif title == 'loss' and len(y) > 20:
+        if sparse:
+            axes.plot(x, y, label=name.removeprefix(f'{title}_'), marker='o', markersize=3, linewidth=1.4, **style)
+        elif title not in _STEADY and len(y) > 20:
             # the noise stays visible behind its running mean
             axes.plot(x, y, linewidth=0.6, alpha=0.25, **style)
             axes.plot(x, _running_mean(y), label=name, linewidth=1.6, **style)
         else:
             axes.plot(x, y, label=name, linewidth=1.4, **style)
     axes.set_title(title, loc='left', fontsize=10, color=_INK)
+    axes.set_xlim(0, last * 1.02)
     axes.set_xlabel('iteration', fontsize=8, color=_INK)
     axes.xaxis.set_major_formatter(EngFormatter(sep=''))
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -189,21 +191,23 @@ def _draw_panel(axes: Axes, title: str, series: dict[str, dict[int, float]], den
     axes.tick_params(labelsize=8, colors=_INK, length=3)
     if title == 'loss' and _spans_decades(series):
         axes.set_yscale('log')
-    elif title.startswith(('time', 'memory', 'learning rate')):
+    else:
+        axes.ticklabel_format(axis='y', scilimits=(-3, 6), useMathText=True)
+        axes.yaxis.get_offset_text().set(size=8, color=_INK)
+    if title in _STEADY:
         axes.set_ylim(bottom=0)
-    if len(series) > 1 or title not in series:
+    if len(series) > 1 or sparse:
         axes.legend(fontsize=7, frameon=False, labelcolor=_INK, ncols=1 + len(series) // 7)
 
 
 def _running_mean(values: np.ndarray, share: float = 0.05) -> np.ndarray:
-    """Mean over a centred window of a share of the curve, narrower at the ends, NaN left out."""
+    """Mean over a centred window of a share of the curve, cut off at its ends, NaN left out."""
     half = max(1, int(len(values) * share / 2))
     finite = np.isfinite(values)
     sums = np.concatenate([[0], np.cumsum(np.where(finite, values, 0))])
     counts = np.concatenate([[0], np.cumsum(finite)])
     index = np.arange(len(values))
-    reach = np.minimum(half, np.minimum(index, len(values) - 1 - index))
-    low, high = index - reach, index + reach + 1
+    low, high = np.maximum(index - half, 0), np.minimum(index + half + 1, len(values))
     total = counts[high] - counts[low]
     return np.where(total > 0, (sums[high] - sums[low]) / np.maximum(total, 1), np.nan)
 

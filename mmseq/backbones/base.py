@@ -20,13 +20,22 @@ from mmseq import ops
 from mmseq.checkpoints import load_backbone
 
 
+class Stage(nn.Module):
+    """What joins a stage to the one before (nothing before the first), and the stage's blocks."""
+
+    def __init__(self, downsample: nn.Module, blocks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.downsample = downsample
+        self.blocks = nn.ModuleList(blocks)
+
+
 class Backbone(BaseModule):
     """Base class of the families.
 
-    A family names its ``family`` (the key tables in :mod:`mmseq.checkpoints`), calls ``super().__init__`` with the
-    geometry of its stages, builds ``self.stem`` and ``self.stages`` (a ModuleList with one module per *built* stage,
-    each with its blocks in ``.blocks``), calls :meth:`build_out_norms`, and yields the features of each built stage
-    from :meth:`forward_stages`.
+    A family names its ``family`` (the key tables in :mod:`mmseq.checkpoints`) and ``input_conv``, calls
+    ``super().__init__`` with the geometry of its stages, builds ``self.stem`` and ``self.stages`` (a ModuleList with
+    one module per *built* stage, each with its blocks in ``.blocks``), calls :meth:`build_out_norms`, and yields the
+    features of each built stage from :meth:`forward_stages`.
 
     Args:
         dims: channels of every stage of the architecture.
@@ -45,6 +54,8 @@ class Backbone(BaseModule):
     """
 
     family: str
+    input_conv = 'stem.weight'
+    """The weight that sees the images; loading fits it to ``in_channels``."""
 
     def __init__(
         self,

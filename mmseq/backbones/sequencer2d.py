@@ -15,8 +15,8 @@ from typing import Any
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
-from mmseq.backbones.base import Backbone
-from mmseq.layers import Mlp, PatchConv, Recurrent2D, drop_path_ramp
+from mmseq.backbones.base import Backbone, Stage
+from mmseq.layers import Mlp, PatchConv, Recurrent2D, drop_path_ramp, init_sequencer
 from mmseq.registry import MODELS
 
 EPS = 1e-6
@@ -73,15 +73,6 @@ class Sequencer2DBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.drop_path(self.rnn_tokens(self.norm1(x)))
         return x + self.drop_path(self.mlp_channels(self.norm2(x)))
-
-
-class Stage(nn.Module):
-    """A convolution that joins two stages (none before the first), and the stage's blocks."""
-
-    def __init__(self, downsample: nn.Module, blocks: Sequence[nn.Module]) -> None:
-        super().__init__()
-        self.downsample = downsample
-        self.blocks = nn.ModuleList(blocks)
 
 
 @MODELS.register_module()
@@ -143,22 +134,8 @@ class Sequencer2D(Backbone):
             join = PatchConv(self.dims[i - 1], dim, spec.patches[i]) if i else nn.Identity()
             self.stages.append(Stage(join, [Sequencer2DBlock(dim, hidden, spec, rate) for rate in rates[i]]))
         self.build_out_norms(lambda dim: nn.LayerNorm(dim, eps=EPS))
-        self.reset_parameters()
+        init_sequencer(self)
         self.freeze()
-
-    def reset_parameters(self) -> None:
-        """The authors' initialisation: xavier-uniform linear maps, lecun-normal convolutions, bounded LSTM weights."""
-        for name, module in self.named_modules():
-            if isinstance(module, nn.Linear):
-                nn.init.xavier_uniform_(module.weight)
-                nn.init.normal_(module.bias, std=1e-6 if 'mlp' in name else 0.0)
-            elif isinstance(module, nn.Conv2d):
-                # lecun-normal: variance 1 / fan_in, truncated at two standard deviations (which shrinks it: 0.8796).
-                std = module.weight[0].numel() ** -0.5 / 0.87962566103423978
-                nn.init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std)
-                nn.init.zeros_(module.bias)
-            elif isinstance(module, Recurrent2D):
-                module.reset_parameters()
 
     def forward_stages(self, images: Tensor) -> Iterator[Tensor]:
         x = self.stem(images.permute(0, 2, 3, 1))

@@ -3,8 +3,8 @@
 torch refuses unknown names in a pickle (`weights_only=True`), and so it refuses mmengine's own training files. The
 second attempt here keeps torch's restricted unpickler, which builds nothing outside its list, calls nothing outside
 its list and takes no persistent ids but storages, and adds the stand-ins of `records` to the list for that one call.
-`torch.load(weights_only=False)` with a restricted `pickle_module` would not do: its old formats act on persistent ids
-and tar members before any unpickler is asked.
+`torch.load(weights_only=False)` with a restricted `pickle_module` would not do: for the old format it acts on
+persistent ids, and writes a file of the checkpoint's choosing without one odd name being asked for.
 """
 
 import os

@@ -11,15 +11,16 @@ from torch import Tensor, nn
 
 from mmseq.checkpoints.rules import Family, Renamed, rename
 from mmseq.checkpoints.sequencer2d import SEQUENCER2D
+from mmseq.checkpoints.shiftvit import SHIFTVIT
 from mmseq.checkpoints.source import read
+from mmseq.checkpoints.vsequencer import VSEQUENCER
 from mmseq.errors import InputError
 
-FAMILIES: Mapping[str, Family] = {family.name: family for family in (SEQUENCER2D,)}
+FAMILIES: Mapping[str, Family] = {family.name: family for family in (SEQUENCER2D, VSEQUENCER, SHIFTVIT)}
 
 FOREIGN_MARKS: Mapping[str, str] = {
     'patch_embed.projection.weight': 'an OpenMMLab transformer such as Swin',
     'layers.0.blocks.0.attn.relative_position_bias_table': 'Swin',
-    'layers.0.blocks.0.mlp.fc1.weight': 'ShiftViT',
     'downsample_layers.0.0.weight': 'ConvNeXt',
     'stem_0.weight': 'ConvNeXt (timm)',
     'stem.0.weight': 'ConvNeXt (timm)',
@@ -35,6 +36,7 @@ class StrictModel(Protocol):
     """What loading needs to know of a backbone."""
 
     family: str
+    input_conv: str
     num_stages: int
     stages: nn.ModuleList
 
@@ -84,7 +86,7 @@ def load_backbone(model: StrictModel, checkpoint: str | os.PathLike[str]) -> Rep
     renamed = rename(tensors, layout)
     drop_unbuilt(renamed, model)
     own = model.state_dict()
-    adapted = adapt_input_conv(renamed.tensors, own)
+    adapted = adapt_input_conv(renamed.tensors, own, model.input_conv)
     fresh = [key for key in own if key not in renamed.tensors and is_intermediate_norm(key, model)]
     problems = find_problems(renamed, own, fresh)
     if problems:
@@ -122,13 +124,13 @@ def is_intermediate_norm(key: str, model: StrictModel) -> bool:
     return bool(match) and int(match[1]) != model.num_stages - 1
 
 
-def adapt_input_conv(tensors: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, str]:
-    """Bring a stem to another number of input channels; the response to an image of equal channels stays the same.
+def adapt_input_conv(tensors: dict[str, Tensor], own: Mapping[str, Tensor], key: str) -> dict[str, str]:
+    """Bring the convolution ``key`` to another number of input channels.
 
-    Channels that the source has keep their kernels, further ones take the kernels' mean, and all are scaled so that
-    the sum over the channels is kept. With fewer channels than the source has, every one takes an equal share.
+    The response to an image of equal channels stays the same: channels that the source has keep
+    their kernels, further ones take the kernels' mean, and all are scaled so that the sum over the channels is kept.
+    With fewer channels than the source has, every one takes an equal share.
     """
-    key = 'stem.weight'
     source, target = tensors.get(key), own.get(key)
     if source is None or target is None or source.dim() != 4 or source.shape[1] == target.shape[1]:
         return {}

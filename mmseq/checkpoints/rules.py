@@ -23,6 +23,11 @@ def template_regex(template: str) -> re.Pattern[str]:
     return re.compile(pattern)
 
 
+def next_stage(fields: Fields) -> Fields:
+    """For publishers who keep what joins two stages as the last item of the earlier one; we have it in the later."""
+    return {**fields, 'stage': str(int(fields['stage']) + 1)}
+
+
 @dataclass(frozen=True)
 class Rename:
     """A source key becomes a target key.
@@ -31,11 +36,13 @@ class Rename:
         source: template of the source's key.
         target: template of ours, filled with the source's fields.
         fields: computes the target's fields where they are not the source's own.
+        tensor: computes the target's tensor where it is not the source's own.
     """
 
     source: str
     target: str
     fields: Callable[[Fields], Fields] = dict
+    tensor: Callable[[Tensor], Tensor] | None = None
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
@@ -65,11 +72,13 @@ class Layout:
         name: for reports, for example ``timm``.
         mark: a key that every file of this layout holds and files of the family's other layouts do not.
         rules: first match decides.
+        without: a key that no file of this layout holds, where another family's files hold the mark too.
     """
 
     name: str
     mark: str
     rules: tuple[Rename | Drop, ...]
+    without: str | None = None
 
 
 @dataclass(frozen=True)
@@ -80,9 +89,10 @@ class Family:
     layouts: tuple[Layout, ...]
 
     def find_layout(self, keys: Iterable[str]) -> Layout | None:
-        """The layout whose mark is among the keys."""
+        """The layout that the keys tell: its mark is among them, and what it is ``without`` is not."""
         keys = set(keys)
-        return next((layout for layout in self.layouts if layout.mark in keys), None)
+        fitting = (layout for layout in self.layouts if layout.mark in keys and layout.without not in keys)
+        return next(fitting, None)
 
 
 @dataclass
@@ -108,5 +118,5 @@ def rename(source: Mapping[str, Tensor], layout: Layout) -> Renamed:
         if target is None or target in result.tensors:
             result.unexplained.append(key)
         else:
-            result.tensors[target] = tensor
+            result.tensors[target] = rule.tensor(tensor) if rule.tensor else tensor
     return result

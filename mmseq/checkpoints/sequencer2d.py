@@ -1,15 +1,9 @@
 """Key tables of Sequencer2D: the authors' release files, timm's and ours."""
 
-from mmseq.checkpoints.rules import Drop, Family, Fields, Layout, Rename
+from mmseq.checkpoints.rules import Drop, Family, Layout, Rename, next_stage
 
 HEAD = Drop('head.{rest}', 'classifier')
 FINAL_NORM = Rename('norm.{rest}', 'norms.3.{rest}')
-
-
-def next_stage(fields: Fields) -> Fields:
-    """The authors keep the convolution between two stages as the last item of the earlier one, we with the later."""
-    return {**fields, 'stage': str(int(fields['stage']) + 1)}
-
 
 SEQUENCER2D = Family(
     'sequencer2d',
@@ -24,10 +18,11 @@ SEQUENCER2D = Family(
                 FINAL_NORM,
                 HEAD,
             ),
+            without='blocks.0.0.rnn_tokens.rnn.weight_ih_l0',
         ),
         Layout(
             'timm',
-            'stem.proj.weight',
+            'stages.1.downsample.down.weight',
             (
                 Rename('stem.proj.{rest}', 'stem.{rest}'),
                 Rename('stages.{stage}.downsample.down.{rest}', 'stages.{stage}.downsample.{rest}'),

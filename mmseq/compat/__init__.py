@@ -1,6 +1,8 @@
 """What makes today's wheels work together; each module closes one cause and says which version would let it go."""
 
-from mmseq.compat import checkpoint_io, mmcv_ops
+import warnings
+
+from mmseq.compat import checkpoint_io, mmcv_ops, roi_precision
 
 
 def install() -> None:
@@ -11,3 +13,6 @@ def install() -> None:
     """
     mmcv_ops.install()
     checkpoint_io.install()
+    roi_precision.install()
+    # mmengine imports pkg_resources, which says at every import that it will go; we keep setuptools below 81 for it.
+    warnings.filterwarnings('ignore', message='pkg_resources is deprecated', category=UserWarning)

@@ -185,9 +185,11 @@ def check_option(cfg: Config, key: str, path: str) -> None:
             near = get_close_matches(part, sorted(known), 3) or sorted(known)[:8]
             where = '.'.join(parts[:depth]) or 'the config'
             raise InputError(f'config {path}: option {key}: {where} has no {part!r}; nearest: {", ".join(near)}')
-        node = node.get(part)
-        if node is None:
+        if node.get(part) is None and depth < len(parts) - 1:
+            # A way through None, as from init_cfg=None to init_cfg.checkpoint, makes a new dict.
+            node[part] = ConfigDict()
             return
+        node = node.get(part)
 
 
 def fit_to_machine(cfg: Config) -> None:
@@ -330,7 +332,8 @@ def existing_file(path: str, what: str) -> str:
 
 def first_line(error: BaseException) -> str:
     """The first line of an error's text, without a KeyError's quotes and without links to manuals."""
-    text = str(error).strip('\'"').splitlines() or [type(error).__name__]
+    text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+    text = text.splitlines() or [type(error).__name__]
     return re.split(r'\. (?:More details|Please check)', text[0])[0]
 
 

@@ -1,6 +1,19 @@
 """Modules over the operators."""
 
 from mmseq.layers.basic import Mlp, PatchConv, drop_path_ramp
+from mmseq.layers.global_norm import GlobalNorm
+from mmseq.layers.init import init_sequencer
+from mmseq.layers.position import PositionEmbedding
+from mmseq.layers.recurrent1d import Recurrent1D
 from mmseq.layers.recurrent2d import Recurrent2D
 
-__all__ = ['Mlp', 'PatchConv', 'Recurrent2D', 'drop_path_ramp']
+__all__ = [
+    'GlobalNorm',
+    'Mlp',
+    'PatchConv',
+    'PositionEmbedding',
+    'Recurrent1D',
+    'Recurrent2D',
+    'drop_path_ramp',
+    'init_sequencer',
+]

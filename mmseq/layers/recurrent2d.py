@@ -1,6 +1,5 @@
 """The token mixer of Sequencer2D (arXiv 2205.01972, section 3.2) and its ablations (table 4 and appendix)."""
 
-import math
 from collections.abc import Mapping
 
 import torch
@@ -50,14 +49,6 @@ class Recurrent2D(nn.Module):
         if union != 'vertical':
             self.rnn_h = CELLS[cell](dim, hidden, **options)
         self.fc = nn.Linear(joined, dim) if with_fc else nn.Identity()
-
-    def reset_parameters(self) -> None:
-        """The authors' initialisation of the recurrent weights: uniform within 1 / sqrt(hidden)."""
-        for name in ('rnn_v', 'rnn_h'):
-            if hasattr(self, name):
-                bound = 1 / math.sqrt(getattr(self, name).hidden_size)
-                for weight in getattr(self, name).parameters():
-                    nn.init.uniform_(weight, -bound, bound)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.cell == 'lstm' and self.union == 'cat':

@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import tarfile
+import types
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -255,28 +256,56 @@ def test_refusal_names_file_and_function(tmp_path: Path, layout: str) -> None:
         assert str(refused.value).startswith(f'{tmp_path / "evil.pth"}: wants to run {name}: refused; ')
 
 
-def test_no_patch_file_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """torch's old format writes `<name>.patch`, name and text chosen by the file, for an object with `dump_patches`.
+@FORMATS
+def test_getattr_is_guarded_also_where_nobody_looks(tmp_path: Path, zipped: bool) -> None:
+    """The statistics of a history are not read, but what stands there is unpickled."""
+    checkpoint = training_checkpoint()
+    loss = checkpoint['message_hub']['log_scalars']['loss']
+    loss.hidden = Call(getattr, type(loss), '__init__')
+    torch.save(checkpoint, tmp_path / 'evil.pth', _use_new_zipfile_serialization=zipped)
+    with pytest.raises(InputError, match=r'a call of builtins\.getattr for .*__init__.*: refused'):
+        load_file(tmp_path / 'evil.pth')
 
-    An unpickler that guards only names, handed to `torch.load(weights_only=False)`, would let this through.
+
+class OnlyNamespace(pickle.Unpickler):
+    """Allows one harmless name."""
+
+    def find_class(self, module: str, name: str) -> type:
+        if (module, name) != ('argparse', 'Namespace'):
+            raise pickle.UnpicklingError(f'{module}.{name}')
+        return argparse.Namespace
+
+
+def test_no_patch_file_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch's old format writes `<name>.patch`, name and text chosen by the file, for a class with `dump_patches`.
+
+    An unpickler that guards names, handed to `torch.load(weights_only=False)`, lets this through: no odd name is used.
     """
     monkeypatch.chdir(tmp_path)
 
-    class Module:
-        def __reduce__(self) -> tuple:
-            state = {'dump_patches': True, '__name__': 'planted', '__wrapped__': OrderedDict}
-            return OrderedDict, (), state
-
-    class Pickler(pickle._Pickler):
+    class Pickler(pickle.Pickler):
         def persistent_id(self, value: object) -> object:
-            return ('module', Module(), 'file.py', 'planted text') if value == 'here' else None
+            return ('module', argparse.Namespace, 'file.py', 'planted text') if value == 'here' else None
 
     buffer = io.BytesIO()
     Pickler(buffer, 2).dump({'state_dict': 'here'})
-    write_pickle(buffer.getvalue(), tmp_path / 'evil.pth', 'legacy')
+    state = pickle.dumps((None, {'dump_patches': True, '__name__': 'planted'}), 2)
+    # The class, its new attributes, BUILD, POP; the two bytes at the start of a pickle are its protocol.
+    change = b'\x80\x02cargparse\nNamespace\n' + state[2:-1] + b'b0'
+    write_pickle(change + buffer.getvalue()[2:], tmp_path / 'evil.pth', 'legacy')
     with pytest.raises(InputError):
         load_file(tmp_path / 'evil.pth')
     assert [file.name for file in tmp_path.iterdir()] == ['evil.pth']
+    guarded = types.SimpleNamespace(
+        __name__='guarded', Unpickler=OnlyNamespace, load=lambda file, **options: OnlyNamespace(file, **options).load()
+    )
+    try:
+        with pytest.warns(torch.serialization.SourceChangeWarning):
+            torch.load(tmp_path / 'evil.pth', weights_only=False, pickle_module=guarded)
+    finally:
+        argparse.Namespace.__name__ = 'Namespace'
+        del argparse.Namespace.dump_patches
+    assert (tmp_path / 'planted.patch').exists()
 
 
 def test_torchscript_is_refused(tmp_path: Path) -> None:

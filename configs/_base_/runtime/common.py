@@ -9,4 +9,5 @@ custom_hooks = [
     dict(type='mmseq.RandomStreamsHook'),
     dict(type='mmseq.UnusedParametersHook'),
     dict(type='mmseq.EvalArtifactsHook'),
+    dict(type='mmseq.CurvesHook'),
 ]

@@ -73,10 +73,10 @@ def test_nothing_is_left_on_the_parameters() -> None:
 def test_a_parameter_used_on_another_rank_is_used(tmp_path: Path) -> None:
     code = """
 import torch
-from mmengine.dist import get_rank, init_dist
+from mmengine.dist import get_rank
 from mmengine.model import MMDistributedDataParallel
 from test_unused_parameters import Partial, _train
-init_dist('pytorch', backend='gloo')
+torch.distributed.init_process_group('gloo')
 model = MMDistributedDataParallel(Partial(sometimes=get_rank() == 1), find_unused_parameters=True)
 (warning,) = _train(model, iterations=2)
 open('rank%d.txt' % get_rank(), 'w').write(warning)

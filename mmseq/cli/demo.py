@@ -1,0 +1,96 @@
+"""The main job from end to end on the embedded data: generate, train, evaluate, draw, say where to look."""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from mmseq.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+# Config, what it must reach, and what is shown.
+RUNS = (
+    ('upernet_seq2d_nano_shapes', {'mIoU': 60.0}, ('mIoU', 'aAcc')),
+    ('mask_rcnn_seq2d_nano_shapes', {'coco/bbox_mAP': 0.20}, ('coco/bbox_mAP', 'coco/segm_mAP')),
+)
+STEP = re.compile(r'(Iter|Epoch)\((train|val|test)\)\s*(\[[^\]]+\](?:\[[^\]]+\])?).*?eta: ([\d:]+)(?:.*?\bloss: ([\d.]+))?')
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog='demo.py',
+        description='Generate the embedded shapes, train and evaluate Sequencer2D-nano in UperNet and in Mask R-CNN on '
+        'this machine, and write metrics, curves and pictures. Some minutes on two CPU cores.',
+        epilog='example: make demo, or python tools/demo.py --work-dir work_dirs/demo',
+    )
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'), help='outputs')
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Returns 0 if both models have learned what they should, else 1."""
+    args = parse(argv)
+    if not (ROOT / 'configs').is_dir():
+        raise InputError('the demo runs from a checkout of mmseq, which holds the configs')
+    start = time.monotonic()
+    data = args.work_dir / 'data'
+    environment = dict(os.environ, MMSEQ_DATA=str(data.resolve()))
+    command(['make_shapes.py', str(data / 'shapes')], environment, 'data: embedded shapes')
+    results = [demonstrate(config, args.work_dir, environment) for config, _, _ in RUNS]
+    failed = []
+    print(f'\n{"":34}{"":18}value  expected')
+    for (config, floors, shown), (metrics, _) in zip(RUNS, results):
+        for name in shown:
+            floor = floors.get(name)
+            print(f'{config:34}{name:18}{metrics[name]:5.3g}  {f"at least {floor:g}" if floor else ""}')
+            if floor and not metrics[name] >= floor:
+                failed.append(f'{config}: {name}')
+    for _, folder in results:
+        print(f'\nlook at {folder}/')
+        for name in ('overview.png', 'curves.png', 'metrics.json', 'per_class.csv'):
+            print(f'    {name}')
+    print(f'\n{time.monotonic() - start:.0f} s in all' + ('' if not failed else f'; NOT LEARNED: {", ".join(failed)}'))
+    return int(bool(failed))
+
+
+def demonstrate(config: str, work_dir: Path, environment: dict[str, str]) -> tuple[dict[str, float], Path]:
+    """Train and test one config; returns its test metrics and its folder."""
+    folder = work_dir / config
+    path = str(ROOT / 'configs' / f'{config}.py')
+    common = ['--work-dir', str(folder)]
+    command(['train.py', path, *common], environment, f'{config}: training')
+    checkpoint = (folder / 'last_checkpoint').read_text().strip()
+    pictures = folder / 'pictures'
+    command(['test.py', path, checkpoint, '--show-dir', str(pictures), *common], environment, f'{config}: testing')
+    # Imported late: matplotlib and Pillow are not needed to say --help.
+    from mmseq.analysis.overlays import contact_sheet
+
+    contact_sheet(pictures, folder / 'overview.png')
+    return json.loads((folder / 'metrics.json').read_text())['metrics'], folder
+
+
+def command(arguments: list[str], environment: dict[str, str], title: str) -> None:
+    """Run a tool and show its progress; its whole output is in the log of its work dir.
+
+    Raises:
+        InputError: the tool failed; its last lines are shown.
+    """
+    print(f'\n== {title}\n   tools/{" ".join(arguments)}', flush=True)
+    tool = [sys.executable, str(ROOT / 'tools' / arguments[0]), *arguments[1:]]
+    lines: list[str] = []
+    with subprocess.Popen(
+        tool, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace'
+    ) as process:
+        for line in process.stdout:
+            lines.append(line)
+            step = STEP.search(line)
+            if step:
+                loss = f'  loss {step[5]}' if step[5] else ''
+                print(f'   {step[2]} {step[3]}  left {step[4]}{loss}', flush=True)
+    if process.returncode:
+        print(''.join(lines[-15:]), file=sys.stderr)
+        raise InputError(f'tools/{arguments[0]} ended with status {process.returncode}; its last lines are above')

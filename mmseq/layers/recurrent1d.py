@@ -1,0 +1,24 @@
+"""The token mixer of VSequencer (arXiv 2205.01972)."""
+
+from torch import Tensor, nn
+
+from mmseq import ops
+from mmseq.layers.recurrent2d import flat_weights
+
+
+class Recurrent1D(nn.Module):
+    """A bidirectional LSTM over all cells, read row by row: (B, H, W, C) to (B, H, W, 2 hidden).
+
+    Args:
+        dim: C.
+        hidden: hidden channels per direction.
+    """
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.rnn = nn.LSTM(dim, hidden, batch_first=True, bidirectional=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, height, width, channels = x.shape
+        tokens = x.reshape(batch, height * width, channels)
+        return ops.bilstm1d(tokens, flat_weights(self.rnn)).view(batch, height, width, -1)

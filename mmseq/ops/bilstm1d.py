@@ -1,0 +1,36 @@
+"""A bidirectional LSTM over sequences, with the scans of bilstm2d: the mixer of VSequencer (arXiv 2205.01972)."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from torch import Tensor
+
+from mmseq.ops.bilstm2d.native import scan
+from mmseq.ops.bilstm2d.reference import bidirectional_scan
+from mmseq.ops.dispatch import choose
+
+
+def bilstm1d_reference(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    """See :func:`bilstm1d`."""
+    return bidirectional_scan(x.transpose(0, 1), weights).transpose(0, 1)
+
+
+def bilstm1d_native(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    """See :func:`bilstm1d`."""
+    return scan(x, weights, batch_first=True)
+
+
+BACKENDS: Mapping[str, Callable[..., Tensor]] = {'reference': bilstm1d_reference, 'native': bilstm1d_native}
+
+
+def bilstm1d(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    """Scan every sequence from both ends.
+
+    Args:
+        x: (B, T, C), any T >= 1.
+        weights: in torch's order, as :func:`mmseq.ops.bilstm2d` takes them: four of the forward LSTM and, if it has
+            one, four of the reverse LSTM.
+
+    Returns:
+        (B, T, n D): forward, then reverse.
+    """
+    return choose('bilstm1d', BACKENDS, 'native', x)(x, weights)
