@@ -5,6 +5,11 @@ from mmengine.registry import Registry
 
 MODELS = Registry('model', parent=_root.MODELS, scope='mmseq', locations=['mmseq.backbones', 'mmseq.necks'])
 HOOKS = Registry('hook', parent=_root.HOOKS, scope='mmseq', locations=['mmseq.engine.hooks'])
-OPTIM_WRAPPERS = Registry(
-    'optim_wrapper', parent=_root.OPTIM_WRAPPERS, scope='mmseq', locations=['mmseq.engine.optim']
+OPTIM_WRAPPERS = Registry('optim_wrapper', parent=_root.OPTIM_WRAPPERS, scope='mmseq', locations=['mmseq.engine.optim'])
+OPTIM_WRAPPER_CONSTRUCTORS = Registry(
+    'optimizer wrapper constructor',
+    parent=_root.OPTIM_WRAPPER_CONSTRUCTORS,
+    scope='mmseq',
+    locations=['mmseq.engine.layer_decay'],
 )
+TRANSFORMS = Registry('transform', parent=_root.TRANSFORMS, scope='mmseq', locations=['mmseq.datasets.color_jitter'])

@@ -77,6 +77,7 @@ class Backbone(BaseModule):
             raise ValueError(f'out_indices={self.out_indices}: expected ascending stages of 0..{len(dims) - 1}')
         built = self.out_indices[-1] + 1
         self.num_stages = len(dims)
+        self.all_depths = tuple(depths)
         self.dims, self.depths, self.strides = tuple(dims[:built]), tuple(depths[:built]), tuple(strides[:built])
         self.in_channels = in_channels
         self.out_norm = out_norm

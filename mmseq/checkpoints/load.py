@@ -13,10 +13,11 @@ from mmseq.checkpoints.rules import Family, Renamed, rename
 from mmseq.checkpoints.sequencer2d import SEQUENCER2D
 from mmseq.checkpoints.shiftvit import SHIFTVIT
 from mmseq.checkpoints.source import read
+from mmseq.checkpoints.vision_lstm import VISION_LSTM
 from mmseq.checkpoints.vsequencer import VSEQUENCER
 from mmseq.errors import InputError
 
-FAMILIES: Mapping[str, Family] = {family.name: family for family in (SEQUENCER2D, VSEQUENCER, SHIFTVIT)}
+FAMILIES: Mapping[str, Family] = {family.name: family for family in (SEQUENCER2D, VSEQUENCER, SHIFTVIT, VISION_LSTM)}
 
 FOREIGN_MARKS: Mapping[str, str] = {
     'patch_embed.projection.weight': 'an OpenMMLab transformer such as Swin',
@@ -26,8 +27,6 @@ FOREIGN_MARKS: Mapping[str, str] = {
     'stem.0.weight': 'ConvNeXt (timm)',
     'cls_token': 'a vision transformer',
     'layer1.0.conv1.weight': 'ResNet',
-    'xlstm.blocks.0.xlstm.proj_up.weight': 'Vision-LSTM',
-    'blocks.0.layer.proj_up.weight': 'Vision-LSTM',
 }
 """Keys by which a wrong file is recognised, so that the error can say what it is."""
 
@@ -38,6 +37,7 @@ class StrictModel(Protocol):
     family: str
     input_conv: str
     num_stages: int
+    all_depths: tuple[int, ...]
     stages: nn.ModuleList
 
     def state_dict(self) -> dict[str, Tensor]: ...
@@ -84,6 +84,7 @@ def load_backbone(model: StrictModel, checkpoint: str | os.PathLike[str]) -> Rep
     if layout is None:
         raise InputError(f'checkpoint {checkpoint} is no {family.name}: {describe(tensors)}')
     renamed = rename(tensors, layout)
+    place_blocks(renamed, model)
     drop_unbuilt(renamed, model)
     own = model.state_dict()
     adapted = adapt_input_conv(renamed.tensors, own, model.input_conv)
@@ -100,6 +101,19 @@ def load_backbone(model: StrictModel, checkpoint: str | os.PathLike[str]) -> Rep
             own[key].copy_(tensor)
     source = f'{os.path.basename(os.fspath(checkpoint))}{f" [{note}]" if note else ""}'
     return Report(source, layout.name, len(renamed.tensors), renamed.dropped, fresh, adapted)
+
+
+def place_blocks(renamed: Renamed, model: StrictModel) -> None:
+    """Give blocks that a file counts through, ``blocks.{n}``, their places in the model's own stages.
+
+    Which stage they fall into is the model's choice and not the file's. Blocks beyond the model's keep their names.
+    """
+    places = [(stage, i) for stage, depth in enumerate(model.all_depths) for i in range(depth)]
+    for key in list(renamed.tensors):
+        match = re.fullmatch(r'blocks\.(\d+)\.(.+)', key)
+        if match and int(match[1]) < len(places):
+            stage, i = places[int(match[1])]
+            renamed.tensors[f'stages.{stage}.blocks.{i}.{match[2]}'] = renamed.tensors.pop(key)
 
 
 def drop_unbuilt(renamed: Renamed, model: StrictModel) -> None:

@@ -17,7 +17,9 @@ RUNS = (
     ('upernet_seq2d_nano_shapes', {'mIoU': 60.0}, ('mIoU', 'aAcc')),
     ('mask_rcnn_seq2d_nano_shapes', {'coco/bbox_mAP': 0.20}, ('coco/bbox_mAP', 'coco/segm_mAP')),
 )
-STEP = re.compile(r'(Iter|Epoch)\((train|val|test)\)\s*(\[[^\]]+\](?:\[[^\]]+\])?).*?eta: ([\d:]+)(?:.*?\bloss: ([\d.]+))?')
+STEP = re.compile(
+    r'(Iter|Epoch)\((train|val|test)\)\s*(\[[^\]]+\](?:\[[^\]]+\])?).*?eta: ([\d:]+)(?:.*?\bloss: ([\d.]+))?'
+)
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -40,7 +42,13 @@ def main(argv: list[str] | None = None) -> int:
     data = args.work_dir / 'data'
     environment = dict(os.environ, MMSEQ_DATA=str(data.resolve()))
     command(['make_shapes.py', str(data / 'shapes')], environment, 'data: embedded shapes')
-    results = [demonstrate(config, args.work_dir, environment) for config, _, _ in RUNS]
+    results: list[tuple[dict[str, float], Path]] = []
+    weights: list[str] = []
+    for config, _, _ in RUNS:
+        metrics, folder, checkpoint = demonstrate(config, args.work_dir, environment, weights)
+        results.append((metrics, folder))
+        # The detector is fine-tuned from what the segmentor's backbone has learned.
+        weights = ['model.backbone.init_cfg.type=Pretrained', f'model.backbone.init_cfg.checkpoint={checkpoint}']
     failed = []
     print(f'\n{"":34}{"":18}value  expected')
     for (config, floors, shown), (metrics, _) in zip(RUNS, results):
@@ -57,12 +65,15 @@ def main(argv: list[str] | None = None) -> int:
     return int(bool(failed))
 
 
-def demonstrate(config: str, work_dir: Path, environment: dict[str, str]) -> tuple[dict[str, float], Path]:
-    """Train and test one config; returns its test metrics and its folder."""
+def demonstrate(
+    config: str, work_dir: Path, environment: dict[str, str], options: list[str]
+) -> tuple[dict[str, float], Path, str]:
+    """Train and test one config with these options; returns its test metrics, its folder and its checkpoint."""
     folder = work_dir / config
     path = str(ROOT / 'configs' / f'{config}.py')
     common = ['--work-dir', str(folder)]
-    command(['train.py', path, *common], environment, f'{config}: training')
+    options = ['--cfg-options', *options] if options else []
+    command(['train.py', path, *common, *options], environment, f'{config}: training')
     checkpoint = (folder / 'last_checkpoint').read_text().strip()
     pictures = folder / 'pictures'
     command(['test.py', path, checkpoint, '--show-dir', str(pictures), *common], environment, f'{config}: testing')
@@ -70,7 +81,7 @@ def demonstrate(config: str, work_dir: Path, environment: dict[str, str]) -> tup
     from mmseq.analysis.overlays import contact_sheet
 
     contact_sheet(pictures, folder / 'overview.png')
-    return json.loads((folder / 'metrics.json').read_text())['metrics'], folder
+    return json.loads((folder / 'metrics.json').read_text())['metrics'], folder, checkpoint
 
 
 def command(arguments: list[str], environment: dict[str, str], title: str) -> None:

@@ -181,7 +181,9 @@ def check_option(cfg: Config, key: str, path: str) -> None:
         if not isinstance(node, Mapping) and node is not cfg:
             return
         known = set(node.keys()) | (RUNNER_KEYS if node is cfg else set())
-        if part not in known and (depth < len(parts) - 1 or node is cfg or 'type' not in node):
+        # An empty dict is one that an option before this one has made.
+        open_end = depth == len(parts) - 1 and node is not cfg and ('type' in node or not node)
+        if part not in known and not open_end:
             near = get_close_matches(part, sorted(known), 3) or sorted(known)[:8]
             where = '.'.join(parts[:depth]) or 'the config'
             raise InputError(f'config {path}: option {key}: {where} has no {part!r}; nearest: {", ".join(near)}')

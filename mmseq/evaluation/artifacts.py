@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 
 def jsonable(value: Any) -> Any:
     """The value in JSON's own types: NaN and infinity become None, arrays and tensors become lists.
@@ -20,6 +22,9 @@ def jsonable(value: Any) -> Any:
         return value
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
+    if isinstance(value, np.floating):
+        # the shortest decimal of its own precision: 0.81 in float32, not 0.8100000023841858
+        return jsonable(float(str(value)))
     if isinstance(value, Mapping):
         return {str(key): jsonable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -3,12 +3,14 @@
 from mmseq.layers.basic import Mlp, PatchConv, drop_path_ramp
 from mmseq.layers.global_norm import GlobalNorm
 from mmseq.layers.init import init_sequencer
+from mmseq.layers.mlstm_layer import MLSTMLayer
 from mmseq.layers.position import PositionEmbedding
 from mmseq.layers.recurrent1d import Recurrent1D
 from mmseq.layers.recurrent2d import Recurrent2D
 
 __all__ = [
     'GlobalNorm',
+    'MLSTMLayer',
     'Mlp',
     'PatchConv',
     'PositionEmbedding',

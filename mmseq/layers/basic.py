@@ -40,7 +40,8 @@ class PatchConv(nn.Conv2d):
 
 def drop_path_ramp(rate: float, depths: tuple[int, ...]) -> list[list[float]]:
     """Drop-path rates, linear from 0 in the first block of the network to ``rate`` in its last, grouped by stage."""
-    ramp = torch.linspace(0, rate, sum(depths), dtype=torch.float64).tolist()
+    # On the CPU whatever the default device is: models are also built on the meta device, to be counted.
+    ramp = torch.linspace(0, rate, sum(depths), dtype=torch.float64, device='cpu').tolist()
     groups = []
     for depth in depths:
         groups.append(ramp[:depth])

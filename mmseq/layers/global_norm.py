@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 class GlobalNorm(nn.Module):
@@ -13,8 +14,7 @@ class GlobalNorm(nn.Module):
         dim: C.
         eps: added to the variance.
 
-    The statistics are those of all cells, padding included. They are taken in float32 at least, with the deviations
-    from the mean squared and not the values, so that a mean far from zero costs no digits. As torch's own norms do
+    The statistics are those of all cells, padding included. They are taken in float32 at least; as torch's own norms do
     under autocast, a low-precision input is answered in the precision of the weights.
     """
 
@@ -27,10 +27,12 @@ class GlobalNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
-        variance, mean = torch.var_mean(wide, dim=(1, 2, 3), correction=0, keepdim=True)
-        # One pass over the image: (x - mean) / deviation * weight + bias, with the factors joined per channel.
-        scale = (variance + self.eps).rsqrt() * self.weight
-        y = torch.addcmul(self.bias - mean * scale, wide, scale)
+        # torch's kernel for channels-last maps takes the variance as E[x^2] - E[x]^2, which loses all digits where the
+        # mean is large: it gets the deviations from the mean. A constant taken off changes neither the norm nor its
+        # gradient, hence the detach.
+        centred = wide - wide.detach().mean(dim=(1, 2, 3), keepdim=True)
+        weight, bias = self.weight.to(wide.dtype), self.bias.to(wide.dtype)
+        y = F.group_norm(centred.permute(0, 3, 1, 2), 1, weight, bias, self.eps).permute(0, 2, 3, 1)
         return y.to(torch.promote_types(x.dtype, self.weight.dtype))
 
     def extra_repr(self) -> str:

@@ -1,1 +1,5 @@
 """Necks of our own; upstream's are used wherever they serve."""
+
+from mmseq.necks.pyramid import SimplePyramid
+
+__all__ = ['SimplePyramid']

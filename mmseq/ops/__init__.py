@@ -3,7 +3,8 @@
 from mmseq.ops.bilstm1d import bilstm1d
 from mmseq.ops.bilstm2d import bilstm2d
 from mmseq.ops.dispatch import use
+from mmseq.ops.mlstm import mlstm
 from mmseq.ops.resample2d import resample2d
 from mmseq.ops.shift2d import shift2d
 
-__all__ = ['bilstm1d', 'bilstm2d', 'resample2d', 'shift2d', 'use']
+__all__ = ['bilstm1d', 'bilstm2d', 'mlstm', 'resample2d', 'shift2d', 'use']

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmseq.checkpoints.rules import Drop, Family, Layout, Rename, rename, template_regex
+from mmseq.checkpoints.rules import Drop, Family, Layout, Rename, next_stage, rename, template_regex
 
 LAYOUT = Layout(
     'theirs',
@@ -40,3 +40,20 @@ def test_two_keys_for_one_target_are_unexplained():
 def test_layout_is_found_by_its_mark(keys, name):
     layout = Family('f', (LAYOUT,)).find_layout(keys)
     assert (layout.name if layout else None) == name
+
+
+def test_tensors_are_computed_where_a_rule_says_so():
+    layout = Layout('x', 'w', (Rename('w', 'w', tensor=lambda t: t.flatten(1)), Rename('b', 'b')))
+    result = rename({'w': torch.zeros(2, 3, 1, 1), 'b': torch.zeros(2)}, layout)
+    assert {key: tuple(tensor.shape) for key, tensor in result.tensors.items()} == {'w': (2, 3), 'b': (2,)}
+
+
+def test_stages_are_counted_on():
+    layout = Layout('x', 'w', (Rename('s.{stage}.{rest}', 't.{stage}.{rest}', next_stage),))
+    assert list(rename({'s.0.w': torch.zeros(1), 's.9.w': torch.zeros(1)}, layout).tensors) == ['t.1.w', 't.10.w']
+
+
+@pytest.mark.parametrize('keys,found', [(['mark', 'x'], True), (['mark', 'foreign'], False)])
+def test_a_layout_is_not_found_with_the_key_it_is_without(keys, found):
+    layout = Layout('theirs', 'mark', (), without='foreign')
+    assert (Family('f', (layout,)).find_layout(keys) is layout) == found

@@ -1,7 +1,7 @@
 """Mask R-CNN on the embedded shapes from random weights: some minutes on two CPU cores."""
 
 _base_ = 'mmdet::_base_/schedules/schedule_1x.py'
-epochs = 12
+epochs = 8
 optim_wrapper = dict(
     _delete_=True,
     type='OptimWrapper',
@@ -13,5 +13,5 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.05, by_epoch=False, begin=0, end=50),
     dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=True, begin=0, end=epochs, convert_to_iter_based=True),
 ]
-train_cfg = dict(max_epochs=epochs, val_interval=epochs // 2)
+train_cfg = dict(max_epochs=epochs, val_interval=epochs)
 auto_scale_lr = dict(enable=False, base_batch_size=8)

@@ -62,7 +62,7 @@ class EvalArtifactsHook(Hook):
         report = self._report(runner, 'val', metrics, len(runner.val_dataloader.dataset))
         self._write(Path(runner.work_dir), report)
         if _is_training(runner):
-            keys = ('time', 'run', 'iteration', 'epoch', 'metrics')
+            keys = ('time', 'run', 'iteration', 'epoch', 'checkpoint', 'metrics')
             append_json_line(Path(runner.work_dir) / 'metrics_history.jsonl', {key: report[key] for key in keys})
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:

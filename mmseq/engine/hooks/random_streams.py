@@ -47,7 +47,8 @@ class RandomStreamsHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Compare the seeds, and seed the batches of an epoch-based loop one by one."""
         loader = runner.train_dataloader
-        sampler_seed = getattr(loader.sampler, 'seed', None)
+        # with a batch sampler, mmdet's for one, loader.sampler is only torch's placeholder
+        sampler_seed = getattr(getattr(loader.batch_sampler, 'sampler', loader.sampler), 'seed', None)
         if runner.iter > 0 and sampler_seed not in (None, runner.seed):
             runner.logger.warning(
                 f'The order of the samples was drawn from seed {sampler_seed}, but the resumed run had seed '

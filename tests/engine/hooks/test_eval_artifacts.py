@@ -5,6 +5,7 @@ import itertools
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -59,7 +60,12 @@ class Undefined(BaseMetric):
         self.results.extend(data_samples)
 
     def compute_metrics(self, results: list) -> dict:
-        return {'nothing': float('nan'), 'tensor': torch.tensor(2.0), 'list': [1, float('inf')]}
+        return {
+            'nothing': float('nan'),
+            'rounded': np.float32(0.81),
+            'tensor': torch.tensor(2.0),
+            'list': [1, float('inf')],
+        }
 
 
 def _runner(
@@ -77,7 +83,7 @@ def _runner(
     endless = loader | dict(sampler=dict(type='InfiniteSampler'))
     training = dict(
         train_dataloader=endless,
-        train_cfg=dict(by_epoch=False, max_iters=4, val_interval=2),
+        train_cfg=dict(by_epoch=False, max_iters=5, val_interval=2),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
         val_dataloader=loader,
         val_cfg=dict(),
@@ -93,7 +99,7 @@ def _runner(
         custom_hooks=[hook, CurvesHook()],
         default_hooks=dict(
             logger=LoggerHook(interval=1, log_metric_by_epoch=False),
-            checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=2),
+            checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=3),
         ),
         log_processor=dict(by_epoch=False),
         log_level='ERROR',
@@ -127,14 +133,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_metrics_file_of_a_validation(trained: Path) -> None:
     report = _strict_json((trained / 'metrics.json').read_text())
     assert report['mode'] == 'val'
-    assert (report['iteration'], report['epoch'], report['dataset_size']) == (4, 0, 3)
+    assert (report['iteration'], report['epoch'], report['dataset_size']) == (5, 0, 3)
     assert report['metrics']['odd/nothing'] is None
+    assert report['metrics']['odd/rounded'] == 0.81
     assert report['metrics']['odd/tensor'] == 2.0
     assert report['metrics']['odd/list'] == [1, None]
     # sky 5 of 11 pixels, road 0, ghost does not count
     assert report['metrics']['mIoU'] == pytest.approx(100 * 5 / 11 / 2, abs=0.01)
     assert report['config'] == 'upernet_demo.py'
-    assert report['checkpoint'] == str(trained / 'iter_4.pth')
+    assert report['checkpoint'] == str(trained / 'iter_5.pth')
     assert report['versions']['mmseq'] == mmseq.__version__
     assert report['versions']['torch'] == torch.__version__
     assert {'mmengine', 'mmdet', 'mmseg'} <= set(report['versions'])
@@ -158,7 +165,9 @@ def test_tables_of_a_validation(trained: Path) -> None:
 
 def test_history_has_a_line_for_each_validation(trained: Path) -> None:
     lines = [_strict_json(line) for line in (trained / 'metrics_history.jsonl').read_text().splitlines()]
-    assert [line['iteration'] for line in lines] == [2, 4]
+    assert [line['iteration'] for line in lines] == [2, 4, 5]
+    # weights are saved at iterations 3 and 5
+    assert [line['checkpoint'] for line in lines] == [None, None, str(trained / 'iter_5.pth')]
     assert all(line['metrics']['mIoU'] > 0 and line['time'] for line in lines)
 
 
@@ -169,11 +178,11 @@ def test_curves_are_drawn_and_nothing_is_left_over(trained: Path) -> None:
 
 
 def test_test_results_go_to_their_own_folder(trained: Path, tmp_path: Path) -> None:
-    weights = str(trained / 'iter_2.pth')
+    weights = str(trained / 'iter_3.pth')
     runner = _runner(tmp_path, EvalArtifactsHook(out_dir=str(tmp_path / 'out')), load_from=weights)
     runner.test()
     report = _strict_json((tmp_path / 'out' / 'metrics.json').read_text())
-    assert (report['mode'], report['iteration'], report['checkpoint']) == ('test', 2, weights)
+    assert (report['mode'], report['iteration'], report['checkpoint']) == ('test', 3, weights)
     assert (tmp_path / 'out' / 'confusion_matrix.csv').exists()
     assert not (tmp_path / 'out' / 'metrics_history.jsonl').exists()
     assert not (tmp_path / 'metrics.json').exists()

@@ -112,9 +112,10 @@ def test_without_the_hook_a_resume_diverges(tmp_path: Path) -> None:
     assert all(resumed[i] != whole[i] for i in resumed)
 
 
-def test_another_seed_on_resume_is_warned_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_seed_on_resume_is_warned_about(tmp_path: Path) -> None:
     warnings: list[str] = []
-    loader = SimpleNamespace(sampler=SimpleNamespace(seed=4), dataset=Augmented(), batch_sampler=object())
+    sampler = SimpleNamespace(seed=4)
+    loader = SimpleNamespace(sampler=None, dataset=Augmented(), batch_sampler=SimpleNamespace(sampler=sampler))
     runner = SimpleNamespace(
         train_dataloader=loader,
         seed=3,
@@ -126,7 +127,7 @@ def test_another_seed_on_resume_is_warned_about(tmp_path: Path, monkeypatch: pyt
     assert len(warnings) == 1
     assert 'randomness=dict(seed=3)' in warnings[0]
 
-    loader.sampler.seed = 3
+    sampler.seed = 3
     RandomStreamsHook().before_train(runner)
     assert len(warnings) == 1
 

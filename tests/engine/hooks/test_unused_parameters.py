@@ -100,3 +100,4 @@ torch.distributed.destroy_process_group()
         assert warning.startswith('3 of 7')
         assert 'blocks.0: weight, bias' in warning
         assert 'sometimes' not in warning
+        assert 'module.' not in warning

@@ -1,0 +1,14 @@
+"""Mask R-CNN, Shift-T, COCO, 1x.
+
+Recipe: Swin-T's in mmdetection (AdamW 1e-4, weight decay 0.05, 8 x 2 images, 12 epochs); drop path as in the authors'
+ImageNet training (arXiv 2201.10801).
+Command: tools/dist_train.sh configs/mask_rcnn_shiftvit_t_coco.py 8
+Expected: nobody has reported a figure, and we have not run it.
+"""
+
+_base_ = [
+    '_base_/models/mask_rcnn_shiftvit.py',
+    '_base_/datasets/coco_instance.py',
+    '_base_/schedules/mask_rcnn_1x.py',
+    '_base_/runtime/mmdet.py',
+]

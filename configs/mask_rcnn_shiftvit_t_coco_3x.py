@@ -1,0 +1,14 @@
+"""Mask R-CNN, Shift-T, COCO, 3x with multi-scale and crop augmentation.
+
+Recipe: Swin-T's in mmdetection (AdamW 1e-4, weight decay 0.05, 8 x 2 images, 36 epochs); drop path as in the authors'
+ImageNet training (arXiv 2201.10801).
+Command: tools/dist_train.sh configs/mask_rcnn_shiftvit_t_coco_3x.py 8
+Expected: box AP 45.7, reported by the authors; we have not run it.
+"""
+
+_base_ = [
+    '_base_/models/mask_rcnn_shiftvit.py',
+    '_base_/datasets/coco_instance_ms_crop.py',
+    '_base_/schedules/mask_rcnn_3x.py',
+    '_base_/runtime/mmdet.py',
+]

@@ -1,0 +1,14 @@
+"""Mask R-CNN, ViL-T (version 2), COCO, 1x.
+
+Recipe: Swin-T's in mmdetection (AdamW 1e-4, weight decay 0.05, 8 x 2 images, 12 epochs); drop path as in the authors'
+segmentation (0, 0.05 and 0.1 for T, S and B).
+Command: tools/dist_train.sh configs/mask_rcnn_vil_t_coco.py 8
+Expected: nobody has reported a figure, and we have not run it.
+"""
+
+_base_ = [
+    '_base_/models/mask_rcnn_vil.py',
+    '_base_/datasets/coco_instance.py',
+    '_base_/schedules/mask_rcnn_1x.py',
+    '_base_/runtime/mmdet.py',
+]

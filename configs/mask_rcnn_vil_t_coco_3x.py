@@ -1,0 +1,14 @@
+"""Mask R-CNN, ViL-T (version 2), COCO, 3x with multi-scale and crop augmentation.
+
+Recipe: Swin-T's in mmdetection (AdamW 1e-4, weight decay 0.05, 8 x 2 images, 36 epochs); drop path as in the authors'
+segmentation (0, 0.05 and 0.1 for T, S and B).
+Command: tools/dist_train.sh configs/mask_rcnn_vil_t_coco_3x.py 8
+Expected: nobody has reported a figure, and we have not run it.
+"""
+
+_base_ = [
+    '_base_/models/mask_rcnn_vil.py',
+    '_base_/datasets/coco_instance_ms_crop.py',
+    '_base_/schedules/mask_rcnn_3x.py',
+    '_base_/runtime/mmdet.py',
+]

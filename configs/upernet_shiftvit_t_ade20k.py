@@ -1,0 +1,14 @@
+"""UperNet, Shift-T, ADE20K at 512 px, 160k iterations.
+
+Recipe: Swin-T's in mmsegmentation (AdamW 6e-5, weight decay 0.01, 8 x 2 images); drop path as in the authors' ImageNet
+training (arXiv 2201.10801).
+Command: tools/dist_train.sh configs/upernet_shiftvit_t_ade20k.py 8
+Expected: mIoU 46.3 at one scale, reported by the authors; we have not run it.
+"""
+
+_base_ = [
+    '_base_/models/upernet_shiftvit.py',
+    '_base_/datasets/ade20k.py',
+    '_base_/schedules/upernet_160k.py',
+    '_base_/runtime/mmseg.py',
+]

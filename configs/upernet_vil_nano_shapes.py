@@ -1,0 +1,18 @@
+"""UperNet, ViL-nano, embedded shapes, from random weights.
+
+Recipe: ours, for two CPU cores.
+Command: tools/train.py configs/upernet_vil_nano_shapes.py
+Expected: not measured yet.
+"""
+
+_base_ = [
+    '_base_/models/upernet_vil.py',
+    '_base_/datasets/shapes_seg.py',
+    '_base_/schedules/upernet_shapes.py',
+    '_base_/runtime/mmseg.py',
+]
+model = dict(
+    backbone=dict(arch='nano', init_cfg=None),
+    decode_head=dict(in_channels=[64, 64, 64, 64], channels=64, num_classes=9),
+    auxiliary_head=dict(in_channels=64, channels=32, num_classes=9),
+)

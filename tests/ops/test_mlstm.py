@@ -1,0 +1,178 @@
+"""Every backend of mlstm against the written-out recurrence in float64, forward and gradient."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from mmseq import ops
+from mmseq.ops.mlstm import BACKENDS
+from mmseq.ops.mlstm.chunkwise import mlstm_chunkwise
+from mmseq.ops.mlstm.reference import mlstm_reference
+
+FAST = [name for name in BACKENDS if name != 'reference']
+# Gates by kind: what the input gate's and the forget gate's standard-normal preactivations are scaled by and moved to.
+GATES = {
+    'usual': ((1, 0), (1, 4)),
+    'forgets': ((1, 0), (1, -30)),
+    'keeps': ((1, 0), (1, 30)),
+    'writes much': ((1, 30), (1, 3)),
+    'writes little': ((1, -30), (1, 3)),
+    'all kinds': ((30, 0), (30, 0)),
+}
+NAMES = ('q', 'k', 'v', 'igate', 'fgate')
+
+
+def make(length, gates='usual', batch=2, heads=2, d=12):
+    q, k, v = torch.randn(3, batch, heads, length, d)
+    (i_scale, i_mean), (f_scale, f_mean) = GATES[gates]
+    igate = i_scale * torch.randn(batch, heads, length) + i_mean
+    fgate = f_scale * torch.randn(batch, heads, length) + f_mean
+    if i_scale > 1 or i_mean > 1:
+        # exp(-m) no longer holds the normaliser away from 0: products of one sign do, or no float32 is exact enough.
+        q, k = q.abs(), k.abs()
+    return q, k, v, igate, fgate
+
+
+def run(function, inputs, out_grad):
+    inputs = [x.detach().requires_grad_() for x in inputs]
+    y = function(*inputs)
+    return y, torch.autograd.grad(y, inputs, out_grad.to(y.dtype))
+
+
+def double(inputs):
+    return [x.double() for x in inputs]
+
+
+def quadratic(q, k, v, igate, fgate):
+    """The form that the authors released: all pairs of steps at once."""
+    length, d = q.shape[2:]
+    forgotten = F.logsigmoid(fgate).cumsum(-1)
+    log_weight = forgotten[..., :, None] - forgotten[..., None, :] + igate[..., None, :]
+    log_weight = log_weight.masked_fill(torch.ones(length, length, dtype=torch.bool).triu(1), -torch.inf)
+    largest = log_weight.amax(-1, keepdim=True)
+    scores = (q @ k.mT) / d**0.5 * (log_weight - largest).exp()
+    norm = torch.maximum(scores.sum(-1, keepdim=True).abs(), (-largest).exp()) + 1e-6
+    return (scores / norm) @ v
+
+
+def assert_near(got, expected):
+    """Relative errors of 1e-5 forward and 1e-4 in every gradient."""
+    assert (got[0].double() - expected[0]).norm() <= 1e-5 * expected[0].norm()
+    # With large gates a lone step keeps of q . k the sign alone: gradients of 0 that are made of rounding.
+    rounding = 1e-7 * max(g.norm() for g in expected[1])
+    for name, mine, judge in zip(NAMES, got[1], expected[1]):
+        assert (mine.double() - judge).norm() <= 1e-4 * judge.norm() + (0 if name == 'fgate' else rounding), name
+
+
+@pytest.mark.usefixtures('poisoned')
+@pytest.mark.parametrize('backend', FAST)
+@pytest.mark.parametrize('gates', GATES)
+@pytest.mark.parametrize('length', [1, 2, 63, 64, 65, 197])
+def test_equals_reference(backend, gates, length):
+    inputs = make(length, gates)
+    out_grad = torch.randn(2, 2, length, 12)
+    expected = run(mlstm_reference, double(inputs), out_grad)
+    with ops.use(backend):
+        got = run(ops.mlstm, inputs, out_grad)
+    assert got[0].dtype == torch.float32
+    assert_near(got, expected)
+
+
+@pytest.mark.parametrize('backend', FAST)
+@pytest.mark.parametrize('gates', ['usual', 'all kinds'])
+@pytest.mark.parametrize('length', [1000, 4096])
+def test_equals_quadratic_form_over_long_sequences(backend, gates, length):
+    inputs = make(length, gates, batch=1, heads=1, d=8)
+    out_grad = torch.randn(1, 1, length, 8)
+    with ops.use(backend):
+        got = run(ops.mlstm, inputs, out_grad)
+    assert_near(got, run(quadratic, double(inputs), out_grad))
+
+
+@pytest.mark.parametrize('gates', GATES)
+def test_reference_is_the_quadratic_form(gates):
+    inputs = double(make(40, gates))
+    out_grad = torch.randn(2, 2, 40, 12)
+    recurrent, parallel = run(mlstm_reference, inputs, out_grad), run(quadratic, inputs, out_grad)
+    torch.testing.assert_close(recurrent[0], parallel[0], rtol=1e-9, atol=1e-11)
+    for a, b in zip(recurrent[1], parallel[1]):
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize('chunk', [1, 3, 7, 16, 50])
+def test_any_chunk_length_is_right(chunk):
+    inputs = double(make(16))
+    out_grad = torch.randn(2, 2, 16, 12)
+    got = run(lambda *x: mlstm_chunkwise(*x, chunk=chunk), inputs, out_grad)
+    expected = run(mlstm_reference, inputs, out_grad)
+    for a, b in zip((got[0], *got[1]), (expected[0], *expected[1])):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11)
+
+
+def test_gradcheck():
+    inputs = [x.requires_grad_() for x in double(make(7, batch=1, heads=2, d=3))]
+    assert torch.autograd.gradcheck(lambda *x: mlstm_chunkwise(*x, chunk=3), inputs)
+
+
+def test_gradient_of_the_row_maximum_counts_where_the_normaliser_is_small():
+    """exp(-m) and sum of weights both near 1e-6: there the added constant, and so m, decides h."""
+    q, k, v, igate, fgate = double(make(12, batch=1, heads=1))
+    inputs = (1e-7 * q, k, v, igate + 14, fgate)
+    out_grad = torch.randn(1, 1, 12, 12)
+    got = run(lambda *x: mlstm_chunkwise(*x, chunk=5), inputs, out_grad)
+    expected = run(quadratic, inputs, out_grad)
+    for a, b in zip((got[0], *got[1]), (expected[0], *expected[1])):
+        torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-12)
+
+
+def test_steps_see_no_later_step():
+    q, k, v, igate, fgate = make(100)
+    with torch.no_grad():
+        whole = ops.mlstm(q, k, v, igate, fgate)
+        part = ops.mlstm(*(x[:, :, :37] for x in (q, k, v)), igate[:, :, :37], fgate[:, :, :37])
+    torch.testing.assert_close(whole[:, :, :37], part)
+
+
+def test_strides_do_not_matter():
+    q, k, v, igate, fgate = make(70)
+    turned = [x.transpose(1, 2).contiguous().transpose(1, 2) for x in (q, k, v)]
+    assert torch.equal(ops.mlstm(q, k, v, igate, fgate), ops.mlstm(*turned, igate, fgate))
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize('backend', BACKENDS)
+def test_low_precision_is_computed_in_float32(backend, dtype):
+    inputs = make(70)
+    half = [x.to(dtype) for x in inputs]
+    with ops.use(backend):
+        wide = ops.mlstm(*(x.float() for x in half))
+        with torch.autocast('cpu', torch.bfloat16):
+            got = ops.mlstm(*half)
+    assert got.dtype == torch.float32
+    torch.testing.assert_close(got, wide)
+    low = [x.requires_grad_() for x in half]
+    gradients = torch.autograd.grad(ops.mlstm(*low).sum(), low)
+    assert all(g.dtype == dtype and g.isfinite().all() for g in gradients)
+
+
+def test_memory_is_linear_in_the_length():
+    """4096 steps, forward and backward: one matrix of all pairs alone would be 268 MB."""
+    code = """
+import resource, torch
+from mmseq import ops
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def step(length):
+    q, k, v = torch.randn(3, 1, 4, length, 96, requires_grad=True).unbind(0)
+    igate, fgate = torch.randn(2, 1, 4, length, requires_grad=True).unbind(0)
+    ops.mlstm(q, k, v, igate, fgate).sum().backward()
+step(64)
+before = peak()
+step(4096)
+print(peak() - before)
+"""
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 250
