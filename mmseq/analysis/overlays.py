@@ -35,7 +35,7 @@ def contact_sheet(folder: str | Path, out: str | Path, n: int = 24, columns: int
     n = min(n, len(paths))
     chosen = [paths[i * len(paths) // n] for i in range(n)]
 
-    tiles = [_tile(path, folder, width) for path in chosen]
+    tiles = [_tile(path, width) for path in chosen]
     columns = min(columns, n)
     rows = [tiles[i : i + columns] for i in range(0, n, columns)]
     heights = [max(tile.height for tile in row) for row in rows]
@@ -53,16 +53,16 @@ def contact_sheet(folder: str | Path, out: str | Path, n: int = 24, columns: int
     return out
 
 
-def _tile(path: Path, folder: Path, width: int) -> Image.Image:
+def _tile(path: Path, width: int) -> Image.Image:
     """The picture at the given width above its name."""
     with Image.open(path) as picture:
         height = max(1, round(picture.height * width / picture.width))
         scaled = picture.convert('RGB').resize((width, height), Image.Resampling.LANCZOS)
     tile = Image.new('RGB', (width, height + _CAPTION), 'white')
     tile.paste(scaled, (0, 0))
-    name = path.relative_to(folder).as_posix()
+    name = path.name
     draw = ImageDraw.Draw(tile)
-    # the end of a long path tells the pictures apart
+    # the end of a long name tells the pictures apart
     while len(name) > 4 and draw.textlength(name) > width:
         name = '...' + name[4:]
     draw.text((0, height + 2), name, fill='#303030')

@@ -169,21 +169,22 @@ class VisionLSTM(Backbone):
             init_cfg=init_cfg,
         )
         self.stem = Stem(in_channels, spec.dim, spec.patch, stride)
-        design = DESIGNS[directions]
-        sub_blocks = (
-            SubBlock(spec, design[i % len(design)], directions == 'bidirectional_shared', rate)
-            for i, rate in enumerate(drop_path_ramp(drop_path_rate, (spec.taps[-1] + 1,))[0])
-        )
-        self.stages = nn.ModuleList()
-        for first, last in zip((-1, *spec.taps), spec.taps[: len(self.depths)]):
-            starts = range(first + 1, last + 1, 2)
-            pairs = [nn.Sequential(*(next(sub_blocks) for _ in range(i, min(i + 2, last + 1)))) for i in starts]
-            self.stages.append(Stage(nn.Identity(), pairs))
+        self.build_stages(spec, directions, drop_path_rate)
         self.build_out_norms(lambda dim: nn.LayerNorm(dim, eps=1e-6))
         last = str(self.num_stages - 1)
         if spec.version == 1 and last in self.norms:
             self.norms[last] = nn.Sequential(nn.LayerNorm(spec.dim, bias=False), self.norms[last])
         self.freeze()
+
+    def build_stages(self, spec: Arch, directions: str, drop_path_rate: float) -> None:
+        """Create ``self.stages``: pairs of sub-blocks, up to each tap that is asked for."""
+        design, shared = DESIGNS[directions], directions == 'bidirectional_shared'
+        rates = drop_path_ramp(drop_path_rate, (spec.taps[-1] + 1,))[0]
+        self.stages = nn.ModuleList()
+        for first, last in zip((-1, *spec.taps), spec.taps[: len(self.depths)]):
+            subs = [SubBlock(spec, design[i % len(design)], shared, rates[i]) for i in range(first + 1, last + 1)]
+            pairs = [nn.Sequential(*subs[i : i + 2]) for i in range(0, len(subs), 2)]
+            self.stages.append(Stage(nn.Identity(), pairs))
 
     def forward_stages(self, images: Tensor) -> Iterator[Tensor]:
         x = self.stem(images.permute(0, 2, 3, 1))

@@ -104,12 +104,14 @@ def load_backbone(model: StrictModel, checkpoint: str | os.PathLike[str]) -> Rep
 
 
 def place_blocks(renamed: Renamed, model: StrictModel) -> None:
-    """Give blocks that a file counts through, ``blocks.{n}``, their places in the model's own stages.
+    """Give ``blocks.{n}``, which a file counts through, and ``norms.last`` their places in the model's own stages.
 
-    Which stage they fall into is the model's choice and not the file's. Blocks beyond the model's keep their names.
+    Where a stage ends is the model's choice and not the file's. Blocks beyond the model's keep their names.
     """
     places = [(stage, i) for stage, depth in enumerate(model.all_depths) for i in range(depth)]
     for key in list(renamed.tensors):
+        if key.startswith('norms.last.'):
+            renamed.tensors[f'norms.{model.num_stages - 1}.{key[11:]}'] = renamed.tensors.pop(key)
         match = re.fullmatch(r'blocks\.(\d+)\.(.+)', key)
         if match and int(match[1]) < len(places):
             stage, i = places[int(match[1])]

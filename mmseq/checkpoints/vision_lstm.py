@@ -71,13 +71,13 @@ def final_norms(version: int, stack: str, classifier: str) -> tuple[Rename | Dro
     """The rules of the norms behind the blocks, by their names in the source."""
     if version == 2:
         return (
-            Rename(f'{stack}.weight', 'norms.3.weight', tensor=from_offset),
-            Rename(f'{stack}.bias', 'norms.3.bias'),
+            Rename(f'{stack}.weight', 'norms.last.weight', tensor=from_offset),
+            Rename(f'{stack}.bias', 'norms.last.bias'),
             Drop(f'{classifier}.{{rest}}', 'classifier'),
         )
     return (
-        Rename(f'{stack}.weight', 'norms.3.0.weight', tensor=from_offset),
-        Rename(f'{classifier}.{{rest}}', 'norms.3.1.{rest}'),
+        Rename(f'{stack}.weight', 'norms.last.0.weight', tensor=from_offset),
+        Rename(f'{classifier}.{{rest}}', 'norms.last.1.{rest}'),
     )
 
 

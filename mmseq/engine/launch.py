@@ -86,7 +86,15 @@ def train(
     if check_data and is_first_process():
         check_datasets(cfg, ('train_dataloader', 'val_dataloader'))
     runner = build_runner(cfg, config)
-    runner.train()
+    try:
+        runner.train()
+    except ValueError as error:
+        if 'more than 1 value per channel' not in str(error):
+            raise
+        raise InputError(
+            f'config {config}: batch norm needs more than one image per process where a head pools to 1 x 1; set '
+            'train_dataloader.batch_size=2 or more'
+        ) from error
     return runner
 
 
@@ -242,6 +250,7 @@ def use_tta(cfg: Config, path: str) -> None:
     for evaluator in evaluators(cfg):
         if evaluator.type == 'CocoMetric' and 'segm' in evaluator.metric:
             evaluator.metric = ['bbox']
+            cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='mmseq.BoxesOnlyHook')]
             print_log('--tta merges boxes only: mask AP is left out', logger='current')
 
 
@@ -258,18 +267,12 @@ def save_predictions(cfg: Config, folder: str) -> None:
 
 
 def draw_pictures(cfg: Config, folder: str) -> None:
-    """Let upstream's visualisation hook draw every test image into a folder."""
+    """Draw every test image into a folder."""
+    if world_size() > 1:
+        raise InputError('--show-dir: upstream draws in the first process only; use tools/test.py on one process')
     path = Path(folder).resolve()
     path.mkdir(parents=True, exist_ok=True)
-    hook = cfg.default_hooks.get('visualization')
-    if hook is None:
-        raise InputError('--show-dir: the config has no default_hooks.visualization')
-    hook.draw = True
-    if hook.type == 'DetVisualizationHook':
-        hook.test_out_dir = str(path)
-    else:
-        hook.interval = 1
-        cfg.visualizer.save_dir = str(path)
+    cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='mmseq.PicturesHook', out_dir=str(path))]
 
 
 def evaluators(cfg: Config) -> list[ConfigDict]:

@@ -59,11 +59,14 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         names = {id(parameter): name for name, parameter in model.named_parameters()}
         layers: dict[int, list[int]] = {}
         for group in groups:
+            group.setdefault('lr', self.base_lr)
+            if self.base_wd is not None:
+                group.setdefault('weight_decay', self.base_wd)
             name = names[id(group['params'][0])]
             if not name.startswith('backbone.'):
                 continue
             depth, count = backbone.get_layer_depth(name, 'backbone.')
-            group['lr'] = group.get('lr', self.base_lr) * self.decay_rate ** (count - 1 - depth)
+            group['lr'] *= self.decay_rate ** (count - 1 - depth)
             layers.setdefault(count - 1 - depth, []).append(group['params'][0].numel())
         for above, sizes in sorted(layers.items(), reverse=True):
             print_log(
@@ -81,4 +84,4 @@ def join_alike(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
         options = {key: value for key, value in group.items() if key != 'params'}
         key = tuple(sorted((name, f'{value!r}') for name, value in options.items()))
         joined.setdefault(key, {'params': [], **options})['params'] += group['params']
-    return sorted(joined.values(), key=lambda group: -group.get('lr', float('inf')))
+    return sorted(joined.values(), key=lambda group: -group['lr'])

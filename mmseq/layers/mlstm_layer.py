@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from mmseq import ops
 
@@ -200,4 +201,12 @@ class MLSTMLayer(nn.Module):
             turn_back(self.scans[i % len(self.scans)](turn(x, direction).contiguous()), direction)
             for i, direction in enumerate(self.directions)
         ]
-        return self.down(sum(h[1:], h[0]) * F.silu(z))
+        h = sum(h[1:], h[0])
+        if not torch.is_grad_enabled():
+            return self.project(h, z)
+        # A sixth of what the layer would keep for its backward pass is two elementwise products: made again there.
+        return checkpoint(self.project, h, z, use_reentrant=False, preserve_rng_state=False)
+
+    def project(self, h: Tensor, z: Tensor) -> Tensor:
+        """The output from what the scans say and the gate's branch, (B, H, W, D) each."""
+        return self.down(h * F.silu(z))

@@ -137,6 +137,11 @@ def test_foreign_checkpoint_in_test(tmp_path, data):
         launch.evaluate(SEG, str(tmp_path / 'other.pth'), work_dir=str(tmp_path / 'out'))
 
 
+def test_one_image_per_process_is_too_few_for_batch_norm(tmp_path, data):
+    message = fails(tmp_path, SEG, '--cfg-options', 'train_dataloader.batch_size=1')
+    assert 'train_dataloader.batch_size=2' in message
+
+
 def test_resume_from_nothing(tmp_path):
     assert 'gone.pth: no such file' in fails(tmp_path, SEG, '--resume', str(tmp_path / 'gone.pth'))
 
@@ -151,6 +156,13 @@ def test_one_line_and_status_2_from_the_shell():
         [sys.executable, ROOT / 'tools/train.py', 'configs/none.py'], capture_output=True, text=True, cwd=ROOT
     )
     assert (done.returncode, done.stderr) == (2, 'error: config configs/none.py: no such file\n')
+
+
+def test_pictures_are_for_one_process(monkeypatch):
+    cfg = launch.load_config(SEG, {}, None, None, 'none')
+    monkeypatch.setenv('WORLD_SIZE', '2')
+    with pytest.raises(InputError, match='use tools/test.py on one process'):
+        launch.draw_pictures(cfg, 'nowhere')
 
 
 def test_syncbn_becomes_bn_on_one_process():

@@ -1,0 +1,42 @@
+"""Pictures of truth and prediction, one per test image."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from PIL import Image, ImageOps
+
+from mmseq.registry import HOOKS
+
+
+@HOOKS.register_module()
+class PicturesHook(Hook):
+    """Let upstream's visualiser draw every test image into one folder, under the image's own name.
+
+    Upstream's two visualisation hooks write to different places under different names. Its visualisers draw in the
+    first process only, so this is for tests on one process.
+
+    Args:
+        out_dir: the folder.
+        score_thr: instances below this score are not drawn.
+    """
+
+    def __init__(self, out_dir: str, score_thr: float = 0.3) -> None:
+        self.out_dir = Path(out_dir)
+        self.score_thr = score_thr
+
+    def after_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: Sequence[Any] | None = None
+    ) -> None:
+        """Draw the predictions of one batch."""
+        for sample in outputs or ():
+            path = Path(sample.img_path)
+            with Image.open(path) as picture:
+                # The loader turns pictures as their EXIF data says, too.
+                image = np.asarray(ImageOps.exif_transpose(picture).convert('RGB'))
+            options = {'pred_score_thr': self.score_thr} if 'pred_instances' in sample else {}
+            out_file = str(self.out_dir / f'{path.stem}.png')
+            runner.visualizer.add_datasample(path.stem, image, data_sample=sample, out_file=out_file, **options)
