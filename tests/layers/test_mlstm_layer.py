@@ -164,3 +164,22 @@ def test_bad_arguments():
         MLSTMLayer(8, conv='3d')
     with pytest.raises(ValueError, match='dim=12: expected a multiple of 8'):
         MLSTMLayer(12)
+
+
+def test_backward_keeps_ten_numbers_per_inner_channel():
+    """Input, conv in and out, q, k, v, their common source, h before and after norm and skip, and the gate's branch."""
+    layer = MLSTMLayer(64)
+    own = {p.untyped_storage().data_ptr() for p in layer.parameters()}
+    kept = {}
+
+    def pack(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            # The tensor is held, so that no other comes to lie where it lay.
+            kept[storage.data_ptr()] = (storage.nbytes(), tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        layer(torch.randn(1, 32, 32, 64, requires_grad=True))
+    numbers = sum(size for size, _ in kept.values()) / 4
+    assert numbers <= 10.5 * 1024 * 128
