@@ -68,8 +68,9 @@ def main() -> int:
     metrics = json.loads((work_dir / 'metrics.json').read_text())
     result = {
         'what': 'evaluation on the training images; proof of the pipeline, no benchmark',
-        'command': ' '.join(['python', *sys.argv]),
+        'config': args.config,
         'images': args.images,
+        'cfg_options': args.cfg_options,
         'seconds': round(time.monotonic() - start),
         'metrics': metrics['metrics'],
         'versions': metrics['versions'],

@@ -2,7 +2,8 @@
 
 Recipe: ours, for two CPU cores.
 Command: tools/train.py configs/upernet_vil_nano_shapes.py
-Expected: not measured yet.
+Expected: not measured to the end; one run stood at mIoU 0.17 after half of its 1200 iterations. The learning rate of
+the schedule was chosen for Sequencer2D.
 """
 
 _base_ = [
