@@ -1,31 +1,11 @@
-"""Mask R-CNN, ViL-nano, embedded shapes, from random weights.
+"""As mask_rcnn_seq2d_nano_shapes.py, with ViL-nano.
 
-Recipe: ours, for two CPU cores.
 Command: tools/train.py configs/mask_rcnn_vil_nano_shapes.py
 Expected: not measured; the learning rate of the schedule was chosen for Sequencer2D.
 """
 
-_base_ = [
-    '_base_/models/mask_rcnn_vil.py',
-    '_base_/datasets/shapes_instance.py',
-    '_base_/schedules/mask_rcnn_shapes.py',
-    '_base_/runtime/mmdet.py',
-]
+_base_ = 'mask_rcnn_seq2d_nano_shapes.py'
 model = dict(
-    backbone=dict(arch='nano', init_cfg=None),
-    neck=dict(in_channels=[64, 64, 64, 64], out_channels=64),
-    rpn_head=dict(in_channels=64, feat_channels=64, anchor_generator=dict(scales=[4])),
-    roi_head=dict(
-        bbox_roi_extractor=dict(out_channels=64, roi_layer=dict(sampling_ratio=2)),
-        bbox_head=dict(in_channels=64, fc_out_channels=256, num_classes=8),
-        mask_roi_extractor=dict(out_channels=64, roi_layer=dict(sampling_ratio=2)),
-        mask_head=dict(in_channels=64, conv_out_channels=64, num_convs=2, num_classes=8),
-    ),
-    train_cfg=dict(
-        rpn=dict(sampler=dict(num=128)),
-        rpn_proposal=dict(nms_pre=300, max_per_img=100),
-        rcnn=dict(sampler=dict(num=64)),
-    ),
-    test_cfg=dict(rpn=dict(nms_pre=300, max_per_img=100), rcnn=dict(max_per_img=30)),
+    backbone=dict(_delete_=True, type='mmseq.VisionLSTM', arch='nano', out_strides=(4, 8, 16, 32)),
+    neck=dict(in_channels=[64, 64, 64, 64]),
 )
-default_hooks = dict(logger=dict(interval=10), checkpoint=dict(max_keep_ckpts=1))

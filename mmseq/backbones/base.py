@@ -5,7 +5,6 @@ leave it as (B, C, H, W) views of that memory.
 """
 
 import math
-from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -33,9 +32,8 @@ class Backbone(BaseModule):
     """Base class of the families.
 
     A family names its ``family`` (the key tables in :mod:`mmseq.checkpoints`) and ``input_conv``, calls
-    ``super().__init__`` with the geometry of its stages, builds ``self.stem`` and ``self.stages`` (a ModuleList with
-    one module per *built* stage, each with its blocks in ``.blocks``), calls :meth:`build_out_norms`, and yields the
-    features of each built stage from :meth:`forward_stages`.
+    ``super().__init__`` with the geometry of its stages, builds ``self.stem``, which takes (B, H, W, C), and
+    ``self.stages``, a ModuleList of one :class:`Stage` per *built* stage, and calls :meth:`build_out_norms`.
 
     Args:
         dims: channels of every stage of the architecture.
@@ -98,9 +96,14 @@ class Backbone(BaseModule):
         levels = zip(self.out_indices, self.out_channels) if self.out_norm else ()
         self.norms = nn.ModuleDict({str(i): norm(channels) for i, channels in levels})
 
-    @abstractmethod
     def forward_stages(self, images: Tensor) -> Iterator[Tensor]:
         """Yield (B, H / s, W / s, C) of each built stage; H and W of the images are multiples of ``size_divisor``."""
+        x = self.stem(images.permute(0, 2, 3, 1))
+        for stage in self.stages:
+            x = stage.downsample(x)
+            for block in stage.blocks:
+                x = self.run_block(block, x)
+            yield x
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """(B, in_channels, H, W) to one (B, C_i, ceil(H / s_i), ceil(W / s_i)) per entry of ``out_indices``."""

@@ -8,7 +8,7 @@ Shapes: B images, H x W cells, C channels, D hidden channels of one direction of
         block    x + BiLSTM2D(norm(x));  x + MLP(norm(x))                       (B, H, W, C)
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -136,11 +136,3 @@ class Sequencer2D(Backbone):
         self.build_out_norms(lambda dim: nn.LayerNorm(dim, eps=EPS))
         init_sequencer(self)
         self.freeze()
-
-    def forward_stages(self, images: Tensor) -> Iterator[Tensor]:
-        x = self.stem(images.permute(0, 2, 3, 1))
-        for stage in self.stages:
-            x = stage.downsample(x)
-            for block in stage.blocks:
-                x = self.run_block(block, x)
-            yield x

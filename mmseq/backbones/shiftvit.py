@@ -10,7 +10,7 @@ Shapes: B images, H x W cells, C channels.
 The norm is over H, W and C of one image: what an image is padded with is part of its statistics.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -160,11 +160,3 @@ class ShiftViT(Backbone):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-
-    def forward_stages(self, images: Tensor) -> Iterator[Tensor]:
-        x = self.stem(images.permute(0, 2, 3, 1))
-        for stage in self.stages:
-            x = stage.downsample(x)
-            for block in stage.blocks:
-                x = self.run_block(block, x)
-            yield x

@@ -8,7 +8,7 @@ Shapes: B images, H x W cells, C channels. One resolution throughout; a stage en
         sub-block x + MLSTMLayer(norm(x)), first from the upper left, then from the lower right    (B, H, W, C)
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -185,13 +185,6 @@ class VisionLSTM(Backbone):
             subs = [SubBlock(spec, design[i % len(design)], shared, rates[i]) for i in range(first + 1, last + 1)]
             pairs = [nn.Sequential(*subs[i : i + 2]) for i in range(0, len(subs), 2)]
             self.stages.append(Stage(nn.Identity(), pairs))
-
-    def forward_stages(self, images: Tensor) -> Iterator[Tensor]:
-        x = self.stem(images.permute(0, 2, 3, 1))
-        for stage in self.stages:
-            for block in stage.blocks:
-                x = self.run_block(block, x)
-            yield x
 
 
 def pairs_per_stage(taps: Sequence[int]) -> tuple[int, ...]:

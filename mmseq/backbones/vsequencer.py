@@ -10,7 +10,7 @@ Shapes: B images, H x W cells, C channels, D = C / 2 hidden channels of one dire
 The hierarchical h begins at stride 7 with half the channels and has a conv 2x2 stride 2 before stage 2.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from operator import mul
@@ -138,11 +138,3 @@ class VSequencer(Backbone):
         self.build_out_norms(lambda dim: nn.LayerNorm(dim, eps=EPS))
         init_sequencer(self)
         self.freeze()
-
-    def forward_stages(self, images: Tensor) -> Iterator[Tensor]:
-        x = self.stem(images.permute(0, 2, 3, 1))
-        for stage in self.stages:
-            x = stage.downsample(x)
-            for block in stage.blocks:
-                x = self.run_block(block, x)
-            yield x
