@@ -1,5 +1,4 @@
 """As mask_rcnn_seq2d_s_coco.py, with Sequencer2D-L."""
 
-_base_ = 'mask_rcnn_seq2d_s_coco.py'
-weights = 'https://github.com/okojoalg/sequencer/releases/download/weights/sequencer2d_l.pth'
-model = dict(backbone=dict(arch='l', drop_path_rate=0.4, init_cfg=dict(checkpoint=weights)))
+_base_ = ['mask_rcnn_seq2d_s_coco.py', '_base_/backbones/seq2d_l.py']
+model = dict(backbone=_base_.pop('backbone'), neck=dict(in_channels=_base_.pop('channels')))

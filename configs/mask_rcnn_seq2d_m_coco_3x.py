@@ -1,5 +1,4 @@
 """As mask_rcnn_seq2d_s_coco_3x.py, with Sequencer2D-M."""
 
-_base_ = 'mask_rcnn_seq2d_s_coco_3x.py'
-weights = 'https://github.com/okojoalg/sequencer/releases/download/weights/sequencer2d_m.pth'
-model = dict(backbone=dict(arch='m', drop_path_rate=0.2, init_cfg=dict(checkpoint=weights)))
+_base_ = ['mask_rcnn_seq2d_s_coco_3x.py', '_base_/backbones/seq2d_m.py']
+model = dict(backbone=_base_.pop('backbone'), neck=dict(in_channels=_base_.pop('channels')))

@@ -6,14 +6,15 @@ Expected: box AP of at least 0.20 after some minutes on two CPU cores; make demo
 """
 
 _base_ = [
-    '_base_/models/mask_rcnn_seq2d.py',
+    '_base_/models/mask_rcnn.py',
+    '_base_/backbones/seq2d_nano.py',
     '_base_/datasets/shapes_instance.py',
     '_base_/schedules/mask_rcnn_shapes.py',
     '_base_/runtime/mmdet.py',
 ]
 model = dict(
-    backbone=dict(arch='nano', out_strides=None, drop_path_rate=0.0, init_cfg=None),
-    neck=dict(in_channels=[32, 64, 96, 128], out_channels=64),
+    backbone=_base_.pop('backbone'),
+    neck=dict(in_channels=_base_.pop('channels'), out_channels=64),
     rpn_head=dict(in_channels=64, feat_channels=64, anchor_generator=dict(scales=[4])),
     roi_head=dict(
         bbox_roi_extractor=dict(out_channels=64, roi_layer=dict(sampling_ratio=2)),

@@ -3,6 +3,5 @@
 Expected: nobody has reported a figure, and we have not run it.
 """
 
-_base_ = 'mask_rcnn_shiftvit_t_coco.py'
-weights = 'https://github.com/microsoft/SPACH/releases/download/v1.0/shiftvit_small_light.pth'
-model = dict(backbone=dict(arch='s_light', drop_path_rate=0.4, init_cfg=dict(checkpoint=weights)))
+_base_ = ['mask_rcnn_shiftvit_t_coco.py', '_base_/backbones/shiftvit_s_light.py']
+model = dict(backbone=_base_.pop('backbone'), neck=dict(in_channels=_base_.pop('channels')))

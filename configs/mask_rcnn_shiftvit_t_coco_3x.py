@@ -7,8 +7,10 @@ Expected: box AP 45.7, reported by the authors; we have not run it.
 """
 
 _base_ = [
-    '_base_/models/mask_rcnn_shiftvit.py',
+    '_base_/models/mask_rcnn.py',
+    '_base_/backbones/shiftvit_t.py',
     '_base_/datasets/coco_instance_ms_crop.py',
     '_base_/schedules/mask_rcnn_3x.py',
     '_base_/runtime/mmdet.py',
 ]
+model = dict(backbone=_base_.pop('backbone'), neck=dict(in_channels=_base_.pop('channels')))

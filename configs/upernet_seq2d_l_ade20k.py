@@ -1,5 +1,8 @@
 """As upernet_seq2d_s_ade20k.py, with Sequencer2D-L."""
 
-_base_ = 'upernet_seq2d_s_ade20k.py'
-weights = 'https://github.com/okojoalg/sequencer/releases/download/weights/sequencer2d_l.pth'
-model = dict(backbone=dict(arch='l', drop_path_rate=0.4, init_cfg=dict(checkpoint=weights)))
+_base_ = ['upernet_seq2d_s_ade20k.py', '_base_/backbones/seq2d_l.py']
+model = dict(
+    backbone=_base_.pop('backbone'),
+    auxiliary_head=dict(in_channels=_base_.channels[2]),
+    decode_head=dict(in_channels=_base_.pop('channels')),
+)

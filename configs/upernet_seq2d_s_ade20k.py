@@ -8,7 +8,13 @@ Expected: nobody has reported a figure, and we have not run it.
 
 _base_ = [
     '_base_/models/upernet_seq2d.py',
+    '_base_/backbones/seq2d_s.py',
     '_base_/datasets/ade20k.py',
     '_base_/schedules/upernet_160k.py',
     '_base_/runtime/mmseg.py',
 ]
+model = dict(
+    backbone=_base_.pop('backbone'),
+    auxiliary_head=dict(in_channels=_base_.channels[2]),
+    decode_head=dict(in_channels=_base_.pop('channels')),
+)

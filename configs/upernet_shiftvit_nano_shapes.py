@@ -4,8 +4,9 @@ Command: tools/train.py configs/upernet_shiftvit_nano_shapes.py
 Expected: not measured yet.
 """
 
-_base_ = 'upernet_seq2d_nano_shapes.py'
+_base_ = ['upernet_seq2d_nano_shapes.py', '_base_/backbones/shiftvit_nano.py']
 model = dict(
-    backbone=dict(_delete_=True, type='mmseq.ShiftViT', arch='nano'),
-    decode_head=dict(in_channels=[24, 48, 96, 192]),
+    backbone=_base_.pop('backbone'),
+    auxiliary_head=dict(in_channels=_base_.channels[2]),
+    decode_head=dict(in_channels=_base_.pop('channels')),
 )

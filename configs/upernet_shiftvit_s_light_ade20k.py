@@ -3,6 +3,9 @@
 Expected: nobody has reported a figure, and we have not run it.
 """
 
-_base_ = 'upernet_shiftvit_t_ade20k.py'
-weights = 'https://github.com/microsoft/SPACH/releases/download/v1.0/shiftvit_small_light.pth'
-model = dict(backbone=dict(arch='s_light', drop_path_rate=0.4, init_cfg=dict(checkpoint=weights)))
+_base_ = ['upernet_shiftvit_t_ade20k.py', '_base_/backbones/shiftvit_s_light.py']
+model = dict(
+    backbone=_base_.pop('backbone'),
+    auxiliary_head=dict(in_channels=_base_.channels[2]),
+    decode_head=dict(in_channels=_base_.pop('channels')),
+)

@@ -7,8 +7,14 @@ Expected: mIoU 46.3 at one scale, reported by the authors; we have not run it.
 """
 
 _base_ = [
-    '_base_/models/upernet_shiftvit.py',
+    '_base_/models/upernet.py',
+    '_base_/backbones/shiftvit_t.py',
     '_base_/datasets/ade20k.py',
     '_base_/schedules/upernet_160k.py',
     '_base_/runtime/mmseg.py',
 ]
+model = dict(
+    backbone=_base_.pop('backbone'),
+    auxiliary_head=dict(in_channels=_base_.channels[2]),
+    decode_head=dict(in_channels=_base_.pop('channels')),
+)

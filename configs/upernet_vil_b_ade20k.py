@@ -1,6 +1,8 @@
 """As upernet_vil_t_ade20k.py, with ViL-B."""
 
-_base_ = 'upernet_vil_t_ade20k.py'
-weights = 'https://ml.jku.at/research/vision_lstm/download/vil2_base16_e400_in1k.th'
-backbone = dict(arch='b', drop_path_rate=0.1, init_cfg=dict(checkpoint=weights))
-model = dict(backbone=backbone, decode_head=dict(in_channels=[768] * 4), auxiliary_head=dict(in_channels=768))
+_base_ = ['upernet_vil_t_ade20k.py', '_base_/backbones/vil_b.py']
+model = dict(
+    backbone=_base_.pop('backbone'),
+    auxiliary_head=dict(in_channels=_base_.channels[2]),
+    decode_head=dict(in_channels=_base_.pop('channels')),
+)

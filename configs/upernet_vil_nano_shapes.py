@@ -7,13 +7,14 @@ the schedule was chosen for Sequencer2D.
 """
 
 _base_ = [
-    '_base_/models/upernet_vil.py',
+    '_base_/models/upernet.py',
+    '_base_/backbones/vil_nano.py',
     '_base_/datasets/shapes_seg.py',
     '_base_/schedules/upernet_shapes.py',
     '_base_/runtime/mmseg.py',
 ]
 model = dict(
-    backbone=dict(arch='nano', init_cfg=None),
-    decode_head=dict(in_channels=[64, 64, 64, 64], channels=64, num_classes=9),
-    auxiliary_head=dict(in_channels=64, channels=32, num_classes=9),
+    backbone=_base_.pop('backbone'),
+    auxiliary_head=dict(in_channels=_base_.channels[2], channels=32, num_classes=9),
+    decode_head=dict(in_channels=_base_.pop('channels'), channels=64, num_classes=9),
 )

@@ -1,6 +1,8 @@
 """As upernet_vil_t_ade20k.py, with ViL-S."""
 
-_base_ = 'upernet_vil_t_ade20k.py'
-weights = 'https://ml.jku.at/research/vision_lstm/download/vil2_small16_e400_in1k.th'
-backbone = dict(arch='s', drop_path_rate=0.05, init_cfg=dict(checkpoint=weights))
-model = dict(backbone=backbone, decode_head=dict(in_channels=[384] * 4), auxiliary_head=dict(in_channels=384))
+_base_ = ['upernet_vil_t_ade20k.py', '_base_/backbones/vil_s.py']
+model = dict(
+    backbone=_base_.pop('backbone'),
+    auxiliary_head=dict(in_channels=_base_.channels[2]),
+    decode_head=dict(in_channels=_base_.pop('channels')),
+)

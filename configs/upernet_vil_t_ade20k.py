@@ -7,8 +7,14 @@ Expected: nobody has reported a figure for this recipe, and we have not run it.
 """
 
 _base_ = [
-    '_base_/models/upernet_vil.py',
+    '_base_/models/upernet.py',
+    '_base_/backbones/vil_t.py',
     '_base_/datasets/ade20k.py',
     '_base_/schedules/upernet_160k.py',
     '_base_/runtime/mmseg.py',
 ]
+model = dict(
+    backbone=_base_.pop('backbone'),
+    auxiliary_head=dict(in_channels=_base_.channels[2]),
+    decode_head=dict(in_channels=_base_.pop('channels')),
+)

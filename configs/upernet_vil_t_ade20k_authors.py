@@ -11,16 +11,17 @@ authors (arXiv 2406.04303); we have not run it.
 """
 
 _base_ = [
-    '_base_/models/upernet_vil.py',
+    '_base_/models/upernet.py',
+    '_base_/backbones/vil_t.py',
     '_base_/datasets/ade20k_jitter.py',
     '_base_/schedules/upernet_160k_layer_decay.py',
     '_base_/runtime/mmseg.py',
 ]
 train_dataloader = dict(batch_size=16)
 model = dict(
-    backbone=dict(out_strides=None, out_norm=False),
-    neck=dict(type='mmseq.SimplePyramid', in_channels=192, norm_cfg=dict(type='SyncBN')),
-    decode_head=dict(channels=192),
-    auxiliary_head=dict(channels=192),
+    backbone=dict(_base_.pop('backbone'), out_strides=None, out_norm=False),
+    neck=dict(type='mmseq.SimplePyramid', in_channels=_base_.channels[2], norm_cfg=dict(type='SyncBN')),
+    auxiliary_head=dict(in_channels=_base_.channels[2], channels=192),
+    decode_head=dict(in_channels=_base_.pop('channels'), channels=192),
     test_cfg=dict(mode='slide', crop_size=(512, 512), stride=(341, 341)),
 )

@@ -1,0 +1,9 @@
+"""ViL-S, version 2, from the authors' ImageNet weights, drop path as in their segmentation."""
+
+_base_ = 'vil_t.py'
+backbone = dict(
+    arch='s',
+    drop_path_rate=0.05,
+    init_cfg=dict(checkpoint='https://ml.jku.at/research/vision_lstm/download/vil2_small16_e400_in1k.th'),
+)
+channels = [384, 384, 384, 384]

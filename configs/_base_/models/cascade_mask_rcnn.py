@@ -1,0 +1,4 @@
+"""Cascade Mask R-CNN with FPN over maps of strides 4, 8, 16, 32."""
+
+_base_ = 'mmdet::_base_/models/cascade-mask-rcnn_r50_fpn.py'
+model = dict(backbone=dict(_delete_=True, out_strides=(4, 8, 16, 32)))

@@ -1,0 +1,9 @@
+"""SegFormer's head, 256 wide as in its B0 and B1, over maps of strides 4, 8, 16, 32."""
+
+_base_ = 'mmseg::_base_/models/segformer_mit-b0.py'
+model = dict(
+    # Maps that end where the padded picture ends: logits and labels meet to the pixel, in training and testing.
+    data_preprocessor=dict(size_divisor=32, test_cfg=dict(size_divisor=32)),
+    backbone=dict(_delete_=True, out_strides=(4, 8, 16, 32)),
+    decode_head=dict(num_classes=150),
+)

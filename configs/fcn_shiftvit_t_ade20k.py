@@ -1,0 +1,19 @@
+"""FCN, Shift-T, ADE20K at 512 px, 160k iterations.
+
+Recipe: mmsegmentation's FCN with the schedule of Swin's UperNet (AdamW 6e-5, weight decay 0.01, 8 x 2 images).
+Command: tools/dist_train.sh configs/fcn_shiftvit_t_ade20k.py 8
+Expected: nobody has reported a figure, and we have not run it.
+"""
+
+_base_ = [
+    '_base_/models/fcn.py',
+    '_base_/backbones/shiftvit_t.py',
+    '_base_/datasets/ade20k.py',
+    '_base_/schedules/upernet_160k.py',
+    '_base_/runtime/mmseg.py',
+]
+model = dict(
+    backbone=_base_.pop('backbone'),
+    auxiliary_head=dict(in_channels=_base_.channels[2]),
+    decode_head=dict(in_channels=_base_.pop('channels')[3]),
+)

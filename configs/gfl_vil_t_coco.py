@@ -1,0 +1,16 @@
+"""Generalized Focal Loss, ViL-T (version 2), COCO, 1x.
+
+Recipe: mmdetection's GFL with the schedule of Swin's Mask R-CNN (AdamW 1e-4, weight decay 0.05, 8 x 2 images, 12
+epochs).
+Command: tools/dist_train.sh configs/gfl_vil_t_coco.py 8
+Expected: nobody has reported a figure, and we have not run it.
+"""
+
+_base_ = [
+    '_base_/models/gfl.py',
+    '_base_/backbones/vil_t.py',
+    '_base_/datasets/coco_detection.py',
+    '_base_/schedules/mask_rcnn_1x.py',
+    '_base_/runtime/mmdet.py',
+]
+model = dict(backbone=_base_.pop('backbone'), neck=dict(in_channels=_base_.pop('channels')[1:]))

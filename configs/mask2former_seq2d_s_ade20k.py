@@ -1,0 +1,16 @@
+"""Mask2Former, Sequencer2D-S, ADE20K at 512 px, 160k iterations.
+
+Recipe: mmsegmentation's Mask2Former with Swin-T (AdamW 1e-4, a tenth for the backbone, weight decay 0.05, 8 x 2
+images).
+Command: tools/dist_train.sh configs/mask2former_seq2d_s_ade20k.py 8
+Expected: nobody has reported a figure, and we have not run it.
+"""
+
+_base_ = [
+    '_base_/models/mask2former_semantic.py',
+    '_base_/backbones/seq2d_s.py',
+    '_base_/datasets/ade20k_shortest_edge.py',
+    '_base_/schedules/mask2former_160k.py',
+    '_base_/runtime/mmseg.py',
+]
+model = dict(backbone=_base_.pop('backbone'), decode_head=dict(in_channels=_base_.pop('channels')))

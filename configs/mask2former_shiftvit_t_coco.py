@@ -1,0 +1,15 @@
+"""Mask2Former, Shift-T, COCO instances, 50 epochs.
+
+Recipe: mmdetection's Mask2Former with Swin-T (AdamW 1e-4, a tenth for the backbone, weight decay 0.05, 8 x 2 images).
+Command: tools/dist_train.sh configs/mask2former_shiftvit_t_coco.py 8
+Expected: nobody has reported a figure, and we have not run it.
+"""
+
+_base_ = [
+    '_base_/models/mask2former_instance.py',
+    '_base_/backbones/shiftvit_t.py',
+    '_base_/datasets/coco_instance_lsj.py',
+    '_base_/schedules/mask2former_50e.py',
+    '_base_/runtime/mmdet_iters.py',
+]
+model = dict(backbone=_base_.pop('backbone'), panoptic_head=dict(in_channels=_base_.pop('channels')))

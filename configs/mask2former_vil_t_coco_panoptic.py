@@ -1,0 +1,15 @@
+"""Mask2Former, ViL-T (version 2), COCO panoptic, 50 epochs.
+
+Recipe: mmdetection's Mask2Former with Swin-T (AdamW 1e-4, a tenth for the backbone, weight decay 0.05, 8 x 2 images).
+Command: tools/dist_train.sh configs/mask2former_vil_t_coco_panoptic.py 8
+Expected: nobody has reported a figure, and we have not run it.
+"""
+
+_base_ = [
+    '_base_/models/mask2former_panoptic.py',
+    '_base_/backbones/vil_t.py',
+    '_base_/datasets/coco_panoptic_lsj.py',
+    '_base_/schedules/mask2former_50e.py',
+    '_base_/runtime/mmdet_iters.py',
+]
+model = dict(backbone=_base_.pop('backbone'), panoptic_head=dict(in_channels=_base_.pop('channels')))

@@ -1,0 +1,16 @@
+"""RetinaNet, Shift-T, COCO, 1x.
+
+Recipe: mmdetection's RetinaNet with the schedule of Swin's Mask R-CNN (AdamW 1e-4, weight decay 0.05, 8 x 2 images, 12
+epochs).
+Command: tools/dist_train.sh configs/retinanet_shiftvit_t_coco.py 8
+Expected: nobody has reported a figure, and we have not run it.
+"""
+
+_base_ = [
+    '_base_/models/retinanet.py',
+    '_base_/backbones/shiftvit_t.py',
+    '_base_/datasets/coco_detection.py',
+    '_base_/schedules/mask_rcnn_1x.py',
+    '_base_/runtime/mmdet.py',
+]
+model = dict(backbone=_base_.pop('backbone'), neck=dict(in_channels=_base_.pop('channels')[1:]))

@@ -1,0 +1,16 @@
+"""Semantic FPN, ViL-T (version 2), ADE20K at 512 px, 40k iterations.
+
+Recipe: PoolFormer's in mmsegmentation (AdamW 2e-4, weight decay 1e-4, poly 0.9, 8 x 4 images).
+Command: tools/dist_train.sh configs/semantic_fpn_vil_t_ade20k.py 8
+Expected: nobody has reported a figure, and we have not run it.
+"""
+
+_base_ = [
+    '_base_/models/semantic_fpn.py',
+    '_base_/backbones/vil_t.py',
+    '_base_/datasets/ade20k.py',
+    '_base_/schedules/semantic_fpn_40k.py',
+    '_base_/runtime/mmseg.py',
+]
+model = dict(backbone=_base_.pop('backbone'), neck=dict(in_channels=_base_.pop('channels')))
+train_dataloader = dict(batch_size=4)
