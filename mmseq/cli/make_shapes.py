@@ -5,6 +5,7 @@ import sys
 import time
 
 from mmseq.datasets.shapes import generate
+from mmseq.datasets.shapes_panoptic import write_panoptic
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -14,6 +15,8 @@ def main(argv: list[str] | None = None) -> int:
     result = generate(
         args.root, args.train, args.val, args.seed, tuple(args.size), overwrite=args.overwrite, progress=_show
     )
+    if args.panoptic:
+        write_panoptic(args.root)
     counts = f'{result.manifest["train"]} train and {result.manifest["val"]} val images'
     if result.written:
         print(f'{result.root}: wrote {counts} as coco/ and ade/ in {time.monotonic() - start:.1f} s')
@@ -37,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         '--size', type=int, nargs=2, default=(112, 176), metavar=('MIN', 'MAX'), help='smallest and largest side in px'
     )
     parser.add_argument('--seed', type=int, default=0, help='number that all scenes derive from')
+    parser.add_argument('--panoptic', action='store_true', help='add panoptic annotations to coco/')
     parser.add_argument('--overwrite', action='store_true', help='replace a shapes data set made with other options')
     return parser
 

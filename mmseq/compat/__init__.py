@@ -2,7 +2,7 @@
 
 import warnings
 
-from mmseq.compat import checkpoint_io, mmcv_ops, roi_precision
+from mmseq.compat import checkpoint_io, mmcv_ops, panoptic_api, roi_precision
 
 
 def install() -> None:
@@ -12,6 +12,7 @@ def install() -> None:
     nothing.
     """
     mmcv_ops.install()
+    panoptic_api.install()
     checkpoint_io.install()
     roi_precision.install()
     # mmengine imports pkg_resources, which says at every import that it will go; we keep setuptools below 81 for it.

@@ -28,6 +28,13 @@ def check_class_counts(cfg: Config) -> None:
 def head_class_counts(node: Any, key: str) -> Iterator[tuple[str, int]]:
     """Every ``num_classes`` of the model's heads with its key; backbones have classes of their own."""
     if isinstance(node, dict):
+        if isinstance(node.get('num_things_classes'), int):
+            # Panoptic heads count things and stuff apart.
+            things, stuff = node['num_things_classes'], node['num_stuff_classes']
+            yield f'{key}.num_things_classes={things} + num_stuff_classes', things + stuff
+        if isinstance(weights := (node.get('loss_cls') or {}).get('class_weight'), (list, tuple)):
+            # Softmax heads weigh one class more: none of them.
+            yield f'{key}.loss_cls.class_weight, its length less one', len(weights) - 1
         for name, value in node.items():
             if name == 'num_classes' and isinstance(value, int):
                 # Class-agnostic heads, as the RPN, say 1.
@@ -84,6 +91,12 @@ def check_dataset(dataset: dict, num_classes: int | None) -> None:
         raise InputError(f'data root {root}: no such folder; put the data there or set MMSEQ_DATA to its parent')
     classes = class_names(cls, dataset)
     prefix = dataset.get('data_prefix') or {}
+    if 'CocoPanopticDataset' in bases:
+        # A subclass, whose annotations are of another form: segments, drawn in pictures.
+        for path in (dataset['ann_file'], prefix.get('img', ''), prefix.get('seg', '')):
+            if not os.path.exists(os.path.join(root, path)):
+                raise InputError(f'{os.path.join(root, path)}: not there; panoptic training needs it, fetch it')
+        return
     if 'CocoDataset' in bases:
         check_coco(
             os.path.join(root, dataset['ann_file']), os.path.join(root, prefix.get('img', '')), classes, num_classes

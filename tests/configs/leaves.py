@@ -1,0 +1,42 @@
+"""The leaf configs: their grammar, each loaded once, each built once without memory for its weights."""
+
+import copy
+import functools
+import re
+from pathlib import Path
+
+import torch
+from mmengine.registry import DefaultScope
+
+from mmseq.engine import launch
+from mmseq.registry import MODELS
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
+LEAVES = sorted(CONFIGS.glob('*.py'))
+SEMANTIC = ('upernet', 'semantic_fpn', 'segformer', 'fcn', 'deeplabv3plus')
+DETECTION = ('mask_rcnn', 'cascade_mask_rcnn', 'retinanet', 'atss', 'gfl', 'dino')
+# {head}_{backbone}_{size}_{dataset}[_{schedule}]
+NAME = re.compile(
+    rf'(?P<head>{"|".join((*SEMANTIC, *DETECTION, "mask2former"))})_(?P<backbone>seq2d|vsequencer|shiftvit|vil)'
+    r'_(?P<size>[a-z]+(?:_light)?)_(?P<dataset>ade20k|coco|coco_panoptic|shapes)(?:_(?P<schedule>3x|authors))?'
+)
+
+
+@functools.cache
+def _load(path):
+    return launch.load_config(str(path), {}, None, None, 'none')
+
+
+def load(path):
+    """A leaf's merged config, to change as one likes."""
+    return copy.deepcopy(_load(path))
+
+
+@functools.cache
+def built(path):
+    """A leaf's model on the meta device; nobody may change it."""
+    cfg = load(path)
+    # Only the structure counts here: building shares no weights with a download.
+    cfg.model.backbone.init_cfg = None
+    with DefaultScope.overwrite_default_scope(cfg.default_scope), torch.device('meta'):
+        return MODELS.build(cfg.model)
