@@ -1,0 +1,82 @@
+"""The table of heads and families in docs/heads.md, from the configs themselves: `python tests/configs/heads_table.py`.
+
+Its cells are the parameters of the whole model, built from the leaf. tests/configs/test_heads.py trains and runs every
+pair that stands in it, and fails when the page is stale.
+"""
+
+from leaves import CONFIGS, LEAVES, NAME, built, load
+
+PAGE = CONFIGS.parent / 'docs' / 'heads.md'
+# The size of each family that the table shows.
+FAMILIES = {'seq2d': ('s', 'Sequencer2D-S'), 'shiftvit': ('t', 'Shift-T'), 'vil': ('t', 'ViL-T')}
+TITLES = {
+    ('upernet', 'ade20k'): 'UperNet',
+    ('semantic_fpn', 'ade20k'): 'Semantic FPN',
+    ('segformer', 'ade20k'): "SegFormer's head",
+    ('fcn', 'ade20k'): 'FCN',
+    ('deeplabv3plus', 'ade20k'): 'DeepLabV3+',
+    ('mask2former', 'ade20k'): 'Mask2Former, semantic',
+    ('mask_rcnn', 'coco'): 'Mask R-CNN',
+    ('cascade_mask_rcnn', 'coco'): 'Cascade Mask R-CNN',
+    ('retinanet', 'coco'): 'RetinaNet',
+    ('atss', 'coco'): 'ATSS',
+    ('gfl', 'coco'): 'Generalized Focal Loss',
+    ('dino', 'coco'): 'DINO',
+    ('mask2former', 'coco'): 'Mask2Former, instances',
+    ('mask2former', 'coco_panoptic'): 'Mask2Former, panoptic',
+}
+TEXT = """\
+# Heads
+
+<!-- Written by tests/configs/heads_table.py from the configs; do not edit. -->
+
+Every head below is upstream's, with every family: `tests/configs/test_heads.py` trains each pair for one step and
+predicts, through the file that is linked, with a small backbone and small pictures. The number is the parameters of
+the whole model in millions, at the size in the column's title. Other sizes and schedules: `ls configs`.
+[New heads](new_head.md) take one more file and a leaf of about eight lines.
+
+{table}
+
+Nobody has reported figures for most of these pairs, and we have not trained them; each config says which.
+`tools/make_shapes.py --panoptic` writes panoptic segments of the embedded shapes, and the evaluation of panoptic
+quality needs no package beyond `mmdet`.
+"""
+
+
+def pairs():
+    """The leaves of the table with their parsed names; a pair with several schedules gives its plain one."""
+    found = {}
+    for path in LEAVES:
+        name = NAME.fullmatch(path.stem)
+        if name and name['dataset'] != 'shapes' and FAMILIES.get(name['backbone'], ('',))[0] == name['size']:
+            found.setdefault((name['head'], name['dataset'], name['backbone']), (path, name))
+    order = list(TITLES)
+    return sorted(found.values(), key=lambda pair: order.index((pair[1]['head'], pair[1]['dataset'])))
+
+
+def page():
+    """The text of the page."""
+    cells = {(name['head'], name['dataset'], name['backbone']): cell(path) for path, name in pairs()}
+    rows = [['head', 'recipe', *(title for _, title in FAMILIES.values())], ['---'] * (2 + len(FAMILIES))]
+    for (head, dataset), title in TITLES.items():
+        path = next(path for path, name in pairs() if (name['head'], name['dataset']) == (head, dataset))
+        rows.append([title, recipe(path), *(cells[head, dataset, family] for family in FAMILIES)])
+    return TEXT.format(table='\n'.join(f'| {" | ".join(row)} |' for row in rows))
+
+
+def recipe(path):
+    """Data set, length and effective batch of a leaf."""
+    cfg = load(path)
+    length = cfg.train_cfg.get('max_epochs')
+    length = f'{length} epochs' if length else f'{cfg.train_cfg.max_iters} iterations'
+    return f'{NAME.fullmatch(path.stem)["dataset"]}, {length} of {cfg.auto_scale_lr.base_batch_size}'
+
+
+def cell(path):
+    """The parameters of a leaf's model in millions, linked to the leaf."""
+    millions = sum(parameter.numel() for parameter in built(path).parameters()) / 1e6
+    return f'[{millions:.1f}](../configs/{path.name})'
+
+
+if __name__ == '__main__':
+    PAGE.write_text(page())
