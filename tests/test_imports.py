@@ -21,7 +21,7 @@ MAY = {
     'necks': {'layers', 'ops', 'registry'},
     'datasets': {'registry'},
     'evaluation': {'registry'},
-    'analysis': {'backbones', 'registry'},
+    'analysis': {'backbones', 'registry', 'ops', 'checkpoints'},
     'engine': {'registry', 'datasets', 'evaluation', 'analysis', 'compat'},
     'doctor': {'compat', 'checkpoints'},
     'cli': {'engine', 'datasets', 'evaluation', 'analysis', 'compat', 'checkpoints', 'doctor', 'registry', 'backbones'},
