@@ -176,9 +176,15 @@ def test_a_digest_that_was_seen_once_is_compared(server, target):
         check(target, None)
 
 
-@pytest.mark.parametrize('kind', ['text/html; charset=utf-8', 'application/octet-stream'])
-def test_a_web_page_is_no_checkpoint(server, target, kind):
-    server.kind, server.body = kind, b'\n<!DOCTYPE html><title>Sign in</title>'
+@pytest.mark.parametrize(
+    'kind,page',
+    [
+        ('text/html; charset=utf-8', b'Sign in first'),
+        ('application/octet-stream', b'\n<!DOCTYPE html><title>Sign in</title>'),
+    ],
+)
+def test_a_web_page_is_no_checkpoint(server, target, kind, page):
+    server.kind, server.body = kind, page
     with pytest.raises(DownloadError, match='a web page instead of the file'):
         download(server.address, target, None, QUICK)
     assert left(target) == []
