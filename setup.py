@@ -16,6 +16,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['mmseq', 'mmseq.*']),
+    package_data={'mmseq.checkpoints': ['weights.json']},
     # mmengine and mmcv call pkgutil.find_loader, which Python 3.14 dropped.
     python_requires='>=3.10,<3.14',
     install_requires=[
@@ -26,6 +27,9 @@ setup(
         'pycocotools>=2.0.7',
         'safetensors>=0.4',
         'filelock',
+        # For hf:// and timm:// addresses; timm brings it, and it brings tqdm.
+        'huggingface_hub>=0.23',
+        'tqdm',
         'numpy',
         'pillow',
         'opencv-python',

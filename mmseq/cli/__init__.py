@@ -24,6 +24,15 @@ def run(main: Callable[[], int | None]) -> None:
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that every command takes that runs what a config says."""
+    add_model_arguments(parser)
+    parser.add_argument('--seed', type=int, help='seed of all random numbers (default: the config, 0)')
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm'], default='none', help='set by tools/dist_*.sh'
+    )
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that every command with a config takes."""
     # Imported here so that --help and commands without a config do not wait for it.
     from mmengine.config import DictAction
@@ -37,8 +46,4 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         default={},
         metavar='KEY=VALUE',
         help='override config entries, for example train_dataloader.batch_size=4 model.backbone.with_cp=True',
-    )
-    parser.add_argument('--seed', type=int, help='seed of all random numbers (default: the config, 0)')
-    parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm'], default='none', help='set by tools/dist_*.sh'
     )

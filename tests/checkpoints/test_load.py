@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 
 from mmseq.backbones import Sequencer2D
 from mmseq.checkpoints import load_backbone
-from mmseq.checkpoints.source import locate, unwrap
+from mmseq.checkpoints.source import unwrap
 from mmseq.errors import InputError
 
 
@@ -119,22 +119,6 @@ def test_foreign_files_are_named(model, tmp_path, name, looks):
     torch.save(timm.create_model(name).state_dict(), tmp_path / 'a.pth')
     with pytest.raises(InputError, match=f'is no sequencer2d: it looks like {looks}'):
         load_backbone(model, tmp_path / 'a.pth')
-
-
-def test_missing_files_and_addresses(tmp_path):
-    with pytest.raises(InputError, match=r'nothing\.pth: no such file'):
-        locate(tmp_path / 'nothing.pth')
-    with pytest.raises(InputError, match='timm://x: no such file; give a local file or an https address'):
-        locate('timm://x')
-
-
-def test_failed_download_says_where_a_file_can_be_put(monkeypatch, tmp_path):
-    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
-    with pytest.raises(InputError, match=rf'cannot download https://127.0.0.1:1/w\.pth .*put the file at {tmp_path}'):
-        locate('https://127.0.0.1:1/w.pth')
-    assert [p.name for p in (tmp_path / 'hub' / 'checkpoints').iterdir() if not p.name.endswith('.lock')] == []
-    (tmp_path / 'hub' / 'checkpoints' / 'w.pth').write_bytes(b'x')
-    assert locate('https://127.0.0.1:1/w.pth').read_bytes() == b'x'
 
 
 @pytest.mark.parametrize('payload', [[1, 2], {}, {'epoch': 3}, {'state_dict': {'a': 'text'}}])

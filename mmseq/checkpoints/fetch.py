@@ -1,0 +1,167 @@
+"""From the name of a checkpoint to a local file: a path, https://, hf:// or timm://.
+
+    FILE                          any local file
+    https://host/path/FILE        kept in torch hub's directory (TORCH_HOME moves it)
+    hf://OWNER/NAME[@REV]/FILE    a file of a repository on the Hugging Face hub, kept in its cache (HF_HOME moves it)
+    timm://NAME[.TAG]             the weights of a timm model on that hub
+
+What is kept is taken without asking the network. A hub's file is the version that was downloaded first; a revision
+after ``@`` pins it.
+"""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+import torch
+
+from mmseq.checkpoints.download import DownloadError, check, download, recorded_digest, sha256
+from mmseq.checkpoints.published import UNKNOWN, find_published, published
+from mmseq.errors import InputError
+
+HELP = (
+    'or name a local file with --cfg-options model.backbone.init_cfg.checkpoint=FILE, or train from random weights '
+    'with model.backbone.init_cfg=None'
+)
+# By torch hub's convention, a name such as model-1a2b3c4d.pth holds the first digits of its sha256.
+DIGEST_IN_NAME = re.compile(r'-([0-9a-f]{8,64})\.[a-z]+$')
+HUB_FILE = re.compile(r'(?P<repo>[^/@]+/[^/@]+)(?:@(?P<revision>[^/]+))?/(?P<file>.+)')
+TIMM_FILES = ('model.safetensors', 'pytorch_model.bin')
+
+
+def locate(name: str | os.PathLike[str]) -> Path:
+    """A local file for a path or an address; see this file's docstring.
+
+    Raises:
+        InputError: there is no such file, it cannot be downloaded, or it is not the one that is expected.
+    """
+    name = os.fspath(name)
+    scheme, separator, rest = name.partition('://')
+    if not separator:
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise InputError(
+                f'checkpoint {name}: no such file; give a local file or an address: https://HOST/FILE, '
+                'hf://OWNER/NAME/FILE or timm://NAME'
+            )
+        return path
+    if scheme == 'https':
+        return from_web(name)
+    if scheme == 'hf':
+        match = HUB_FILE.fullmatch(rest)
+        if not match:
+            raise InputError(f'checkpoint {name}: expected hf://OWNER/NAME/FILE, or hf://OWNER/NAME@REVISION/FILE')
+        return from_hub(name, match['repo'], (match['file'],), match['revision'])
+    if scheme == 'timm':
+        return from_hub(name, f'timm/{full_timm_name(rest)}', TIMM_FILES)
+    raise InputError(f'checkpoint {name}: {scheme}:// is not known; give a local file, https://, hf:// or timm://')
+
+
+def from_web(address: str) -> Path:
+    """The file at an address, downloaded once.
+
+    Raises:
+        InputError: it cannot be had, or is not the expected one.
+    """
+    target, digest = web_cache(address), known_digest(address)
+    try:
+        if not target.exists():
+            download(address, target, digest)
+        check(target, digest)
+    except DownloadError as error:
+        expected = digest or recorded_digest(target) or 'unknown (none is published)'
+        raise InputError(
+            f'checkpoint {address}: {error}. File {target.name}, expected sha256 {expected}, cache {target}. '
+            f'Put the file there, {HELP}'
+        ) from error
+    return target
+
+
+def web_cache(address: str) -> Path:
+    """Where the file at an address is kept: under its own name if it is of the table, else apart from its namesakes."""
+    folder = Path(torch.hub.get_dir()) / 'checkpoints'
+    name = re.sub(r'[^\w.+-]', '_', Path(unquote(urlparse(address).path)).name).strip('.') or 'weights'
+    if find_published(address):
+        return folder / name
+    return folder / hashlib.sha256(address.encode()).hexdigest()[:8] / name
+
+
+def known_digest(address: str) -> str | None:
+    """The sha256 that the table or the file's own name promises, whole or its first digits."""
+    row = find_published(address)
+    if row and row.sha256 != UNKNOWN:
+        return row.sha256
+    in_name = DIGEST_IN_NAME.search(urlparse(address).path)
+    return in_name[1] if in_name else None
+
+
+def full_timm_name(name: str) -> str:
+    """``sequencer2d_s`` to ``sequencer2d_s.in1k``, by the table; a name with a tag stays as it is.
+
+    Raises:
+        InputError: a name without a tag that the table does not hold once.
+    """
+    if re.fullmatch(r'[\w-]+\.[\w.-]+', name):
+        return name
+    known = [row.address.removeprefix('timm://') for row in published() if row.address.startswith('timm://')]
+    fitting = [full for full in known if full.split('.')[0] == name]
+    if len(fitting) != 1:
+        raise InputError(f'checkpoint timm://{name}: expected timm://NAME.TAG; known are {", ".join(known)}')
+    return fitting[0]
+
+
+def from_hub(name: str, repo: str, files: tuple[str, ...], revision: str | None = None) -> Path:
+    """The first of ``files`` that a repository on the Hugging Face hub holds, from its cache if it is there.
+
+    Raises:
+        InputError: none can be had, or it is damaged.
+    """
+    # Loaded where it is used: training from local files must not wait for it.
+    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, HFValidationError, LocalEntryNotFoundError
+
+    failure: Exception | None = None
+    # The cache answers at once; the hub's own call asks the network first, for half a minute where there is none.
+    attempts = [(file, local) for local in (True, False) for file in files]
+    for file, local in attempts[: len(files) if constants.HF_HUB_OFFLINE else None]:
+        try:
+            path = Path(hf_hub_download(repo, file, revision=revision, local_files_only=local))
+        except (OSError, EntryNotFoundError, HFValidationError) as error:
+            failure = error
+            absent = isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError)
+            if not (local or absent):
+                # No matter of the file's name: another one would fail the same way, and as slowly.
+                break
+        else:
+            verify_hub_file(name, path)
+            return path
+    offline = ' (HF_HUB_OFFLINE is set)' if constants.HF_HUB_OFFLINE else ''
+    reason = str(failure).strip().partition('\n')[0].rstrip('.') or type(failure).__name__
+    folder = Path(constants.HF_HUB_CACHE) / f'models--{repo.replace("/", "--")}'
+    row = find_published(name)
+    raise InputError(
+        f'checkpoint {name}: {reason}{offline}. File {" or ".join(files)} of {repo}, expected sha256 '
+        f'{row.sha256 if row and row.sha256 != UNKNOWN else "unknown (none is published)"}, cache {folder}. '
+        f'Download it with "hf download {repo}" where there is a network and copy that folder, {HELP}'
+    ) from failure
+
+
+def verify_hub_file(name: str, path: Path) -> None:
+    """Compare with the table's digest, and with the one by which the hub's cache names a large file's blob.
+
+    Raises:
+        InputError: they differ.
+    """
+    row, blob = find_published(name), path.resolve().name
+    expected = {row.sha256} if row and row.sha256 != UNKNOWN else set()
+    expected |= {blob} if re.fullmatch(r'[0-9a-f]{64}', blob) else set()
+    if not expected:
+        return
+    found = sha256(path)
+    if expected != {found}:
+        raise InputError(
+            f'checkpoint {name}: {path} has sha256 {found}, expected {" and ".join(sorted(expected))}: it is damaged '
+            f'or another file. Delete it to download it again, {HELP}'
+        )

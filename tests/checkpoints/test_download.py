@@ -1,0 +1,232 @@
+"""Downloads against a real server on this machine that does everything that servers do."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from mmseq.checkpoints.download import DownloadError, check, download
+
+BODY = os.urandom(300_000)
+DIGEST = hashlib.sha256(BODY).hexdigest()
+QUICK = (0.0, 0.0)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """What the server does is set on it by the test."""
+
+    protocol_version = 'HTTP/1.1'
+
+    def do_GET(self):
+        server = self.server
+        server.asked.append(self.headers.get('Range'))
+        time.sleep(server.slowness)
+        if server.errors:
+            self.send_error(server.errors.pop(0))
+            return
+        body, start, tag = server.body, 0, f'"{hashlib.md5(server.body).hexdigest()}"'
+        asked = self.headers.get('Range')
+        same = self.headers.get('If-Range') in (None, tag)
+        if asked and server.ranges and same:
+            start = int(asked.removeprefix('bytes=').removesuffix('-'))
+        if start and start >= len(body):
+            self.send_response(416)
+            self.send_header('Content-Range', f'bytes */{len(body)}')
+            self.send_header('Content-Length', '0')
+            self.end_headers()
+            return
+        self.send_response(206 if start else 200)
+        if start:
+            self.send_header('Content-Range', f'bytes {start}-{len(body) - 1}/{len(body)}')
+        self.send_header('Content-Type', server.kind)
+        self.send_header('Content-Length', str(len(body) - start))
+        if server.tags:
+            self.send_header('ETag', tag)
+        self.end_headers()
+        end = len(body)
+        if server.cuts:
+            end = start + server.cuts.pop(0)
+        self.wfile.write(body[start:end])
+        if end < len(body):
+            # As when a line breaks: less than was promised, and no more.
+            self.wfile.flush()
+            self.close_connection = True
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+    server.asked, server.errors, server.cuts, server.slowness = [], [], [], 0.0
+    server.body, server.kind, server.ranges, server.tags = BODY, 'application/octet-stream', True, True
+    server.address = f'http://127.0.0.1:{server.server_port}/w.pth'
+    thread = threading.Thread(target=server.serve_forever, kwargs=dict(poll_interval=0.01), daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def target(tmp_path):
+    return tmp_path / 'cache' / 'w.pth'
+
+
+def left(target):
+    """The names beside the target, but for the lock."""
+    return sorted(path.name for path in target.parent.iterdir() if path.suffix != '.lock')
+
+
+@pytest.mark.parametrize('digest', [None, DIGEST, DIGEST[:8]])
+def test_a_file_comes_whole_and_is_recorded(server, target, digest, caplog):
+    with caplog.at_level('INFO', 'mmseq'):
+        download(server.address, target, digest)
+    assert target.read_bytes() == BODY
+    assert left(target) == ['w.pth', 'w.pth.json']
+    record = json.loads((target.parent / 'w.pth.json').read_text())
+    assert (record['address'], record['sha256'], record['bytes']) == (server.address, DIGEST, len(BODY))
+    assert ('no digest is published' in caplog.text) == (digest is None)
+    assert check(target, digest) == DIGEST
+
+
+def test_a_broken_connection_goes_on_where_it_broke(server, target):
+    server.cuts = [100_000, 50_000]
+    download(server.address, target, None, QUICK)
+    assert server.asked == [None, 'bytes=100000-', 'bytes=150000-']
+    assert target.read_bytes() == BODY
+
+
+def test_every_new_byte_starts_the_attempts_again(server, target):
+    server.cuts = [10_000] * 6
+    download(server.address, target, DIGEST, QUICK)
+    assert len(server.asked) == 7
+    assert target.read_bytes() == BODY
+
+
+def test_a_later_process_goes_on_where_an_earlier_one_stopped(server, target):
+    server.cuts = [100_000]
+    with pytest.raises(DownloadError, match='the connection broke off'):
+        download(server.address, target, None, ())
+    assert left(target) == ['w.pth.part', 'w.pth.part.json']
+    download(server.address, target, None, ())
+    assert server.asked == [None, 'bytes=100000-']
+    assert target.read_bytes() == BODY
+
+
+def test_a_process_that_ended_before_the_renaming_costs_nothing(server, target):
+    target.parent.mkdir()
+    (target.parent / 'w.pth.part').write_bytes(BODY)
+    download(server.address, target, DIGEST, ())
+    assert server.asked == [f'bytes={len(BODY)}-']
+    assert target.read_bytes() == BODY
+
+
+def test_a_server_without_ranges_starts_again(server, target):
+    server.ranges, server.cuts = False, [100_000]
+    download(server.address, target, None, QUICK)
+    assert server.asked == [None, 'bytes=100000-']
+    assert target.read_bytes() == BODY
+
+
+@pytest.mark.parametrize('tags', [True, False])
+def test_a_file_that_was_replaced_meanwhile_is_not_glued(server, target, tags):
+    server.cuts, server.tags = [100_000], tags
+    with pytest.raises(DownloadError):
+        download(server.address, target, None, ())
+    server.body = os.urandom(200_000)
+    download(server.address, target, None, ())
+    assert target.read_bytes() == server.body
+
+
+def test_pieces_that_do_not_fit_are_fetched_anew(server, target):
+    target.parent.mkdir()
+    (target.parent / 'w.pth.part').write_bytes(b'x' * 1000)
+    server.tags = False
+    download(server.address, target, DIGEST, ())
+    assert server.asked == ['bytes=1000-', None]
+    assert target.read_bytes() == BODY
+
+
+def test_a_wrong_file_never_gets_the_name(server, target):
+    with pytest.raises(DownloadError, match=f'another file: sha256 {DIGEST} of 300000 bytes, not the one expected'):
+        download(server.address, target, 'f' * 64, QUICK)
+    assert left(target) == []
+
+
+def test_a_digest_that_was_seen_once_is_compared(server, target):
+    download(server.address, target)
+    target.unlink()
+    server.body = BODY[:-1] + bytes([BODY[-1] ^ 1])
+    with pytest.raises(DownloadError, match=r'recorded at the download of 20.*w\.pth\.json'):
+        download(server.address, target)
+    assert left(target) == ['w.pth.json']
+    server.body = BODY
+    download(server.address, target)
+    target.write_bytes(server.body[:-1])
+    with pytest.raises(DownloadError, match=f'{DIGEST} was downloaded on 20.*delete it to download it again'):
+        check(target, None)
+
+
+@pytest.mark.parametrize(
+    'kind,page',
+    [
+        ('text/html; charset=utf-8', b'Sign in first'),
+        ('application/octet-stream', b'\n<!DOCTYPE html><title>Sign in</title>'),
+    ],
+)
+def test_a_web_page_is_no_checkpoint(server, target, kind, page):
+    server.kind, server.body = kind, page
+    with pytest.raises(DownloadError, match='a web page instead of the file'):
+        download(server.address, target, None, QUICK)
+    assert left(target) == []
+
+
+@pytest.mark.parametrize('code,times', [(404, 1), (403, 1), (503, 3), (429, 3)])
+def test_only_what_may_pass_is_tried_again(server, target, code, times):
+    server.errors = [code] * 9
+    with pytest.raises(DownloadError, match=f'the server answers {code}'):
+        download(server.address, target, None, QUICK)
+    assert len(server.asked) == times
+    assert left(target) == []
+
+
+def test_a_busy_server_is_tried_again(server, target):
+    server.errors = [503, 503]
+    download(server.address, target, None, QUICK)
+    assert target.read_bytes() == BODY
+
+
+def test_a_server_that_is_down(target):
+    with pytest.raises(DownloadError, match='refused'):
+        download('http://127.0.0.1:1/w.pth', target, None, QUICK)
+    assert left(target) == []
+
+
+def test_a_cache_that_cannot_be_written(server, tmp_path):
+    (tmp_path / 'cache').write_text('a file where a folder belongs')
+    with pytest.raises(DownloadError, match='cannot write there'):
+        download(server.address, tmp_path / 'cache' / 'w.pth')
+    assert server.asked == []
+
+
+def test_processes_that_ask_together_download_once(server, target):
+    code = (
+        'import sys; from pathlib import Path; from mmseq.checkpoints.download import download; '
+        'download(sys.argv[1], Path(sys.argv[2]), sys.argv[3])'
+    )
+    server.slowness = 1.0
+    command = [sys.executable, '-c', code, server.address, str(target), DIGEST]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(2)]
+    assert [process.communicate(timeout=120)[1] for process in processes] == [b'', b'']
+    assert [process.returncode for process in processes] == [0, 0]
+    assert Counter(server.asked) == {None: 1}
+    assert target.read_bytes() == BODY
