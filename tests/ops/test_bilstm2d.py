@@ -13,6 +13,8 @@ from mmseq.ops.bilstm2d.reference import bilstm2d_reference
 SIZES = [(2, 1, 1), (1, 7, 5), (3, 37, 11), (1, 16, 73)]
 CHANNELS, HIDDEN = 12, 6
 FAST = [name for name in BACKENDS if name != 'reference']
+# Triton's interpreter takes milliseconds per step of each scan; its larger sizes stand in test_bilstm2d_triton.py.
+CASES = [(name, size) for name in FAST for size in SIZES if name != 'triton' or size[1] * size[2] < 100]
 
 
 def make(batch, height, width, dtype, bidirectional=True, layout='contiguous', channels=CHANNELS, hidden=HIDDEN):
@@ -35,10 +37,9 @@ def double(tensors):
 
 
 @pytest.mark.usefixtures('poisoned')
-@pytest.mark.parametrize('backend', FAST)
+@pytest.mark.parametrize('backend, size', CASES)
 @pytest.mark.parametrize('layout', ['contiguous', 'from_channels_first'])
 @pytest.mark.parametrize('bidirectional', [True, False])
-@pytest.mark.parametrize('size', SIZES)
 def test_equals_reference(backend, layout, bidirectional, size):
     x, vertical, horizontal = make(*size, torch.float32, bidirectional, layout)
     out_grad = torch.randn(*size, 2 * HIDDEN * (2 if bidirectional else 1))
