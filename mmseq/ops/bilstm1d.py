@@ -6,7 +6,7 @@ from torch import Tensor
 
 from mmseq.ops.bilstm2d.native import scan
 from mmseq.ops.bilstm2d.reference import bidirectional_scan
-from mmseq.ops.dispatch import choose
+from mmseq.ops.dispatch import choose, imported
 
 
 def bilstm1d_reference(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
@@ -19,7 +19,11 @@ def bilstm1d_native(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
     return scan(x, weights, batch_first=True)
 
 
-BACKENDS: Mapping[str, Callable[..., Tensor]] = {'reference': bilstm1d_reference, 'native': bilstm1d_native}
+BACKENDS: Mapping[str, Callable[..., Tensor]] = {
+    'reference': bilstm1d_reference,
+    'native': bilstm1d_native,
+    'triton': imported('mmseq.ops.bilstm2d.triton_impl', 'bilstm1d_triton'),
+}
 
 
 def bilstm1d(x: Tensor, weights: Sequence[Tensor]) -> Tensor:

@@ -17,10 +17,24 @@ FAST = [name for name in BACKENDS if name != 'reference']
 CASES = [(name, size) for name in FAST for size in SIZES if name != 'triton' or size[1] * size[2] < 100]
 
 
-def make(batch, height, width, dtype, bidirectional=True, layout='contiguous', channels=CHANNELS, hidden=HIDDEN):
+# Where there is a GPU, Triton's kernels are compiled for it and want its tensors.
+DEVICES = {'triton': 'cuda'} if torch.cuda.is_available() else {}
+
+
+def make(
+    batch,
+    height,
+    width,
+    dtype,
+    bidirectional=True,
+    layout='contiguous',
+    channels=CHANNELS,
+    hidden=HIDDEN,
+    device='cpu',
+):
     lstms = [nn.LSTM(channels, hidden, bidirectional=bidirectional, batch_first=True) for _ in range(2)]
-    weights = [[w.detach().to(dtype).requires_grad_() for w in flat_weights(lstm)] for lstm in lstms]
-    x = torch.randn(batch, height, width, channels, dtype=dtype)
+    weights = [[w.detach().to(device, dtype).requires_grad_() for w in flat_weights(lstm)] for lstm in lstms]
+    x = torch.randn(batch, height, width, channels, dtype=dtype, device=device)
     if layout == 'from_channels_first':
         x = x.permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)
     return x.requires_grad_(), *weights
@@ -41,8 +55,9 @@ def double(tensors):
 @pytest.mark.parametrize('layout', ['contiguous', 'from_channels_first'])
 @pytest.mark.parametrize('bidirectional', [True, False])
 def test_equals_reference(backend, layout, bidirectional, size):
-    x, vertical, horizontal = make(*size, torch.float32, bidirectional, layout)
-    out_grad = torch.randn(*size, 2 * HIDDEN * (2 if bidirectional else 1))
+    device = DEVICES.get(backend, 'cpu')
+    x, vertical, horizontal = make(*size, torch.float32, bidirectional, layout, device=device)
+    out_grad = torch.randn(*size, 2 * HIDDEN * (2 if bidirectional else 1), device=device)
     expected = run(bilstm2d_reference, *double([x]), double(vertical), double(horizontal), out_grad)
     with ops.use(backend):
         got = run(ops.bilstm2d, x, vertical, horizontal, out_grad)
@@ -62,7 +77,7 @@ def test_reference_equals_torch_lstm():
 @pytest.mark.parametrize('backend', FAST)
 def test_low_precision_within_twice_torchs_error(backend):
     size = (2, 9, 13)
-    x, vertical, horizontal = make(*size, torch.float32)
+    x, vertical, horizontal = make(*size, torch.float32, device=DEVICES.get(backend, 'cpu'))
     with torch.no_grad():
         exact = bilstm2d_reference(*double([x]), double(vertical), double(horizontal))
         half = [[t.bfloat16() for t in group] for group in ([x], vertical, horizontal)]

@@ -1,31 +1,19 @@
 """BiLSTM2D scans: a bidirectional LSTM over every column and one over every row (arXiv 2205.01972, section 3.2)."""
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib.util import find_spec
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from mmseq.errors import InputError
 from mmseq.ops.bilstm2d.native import bilstm2d_native
 from mmseq.ops.bilstm2d.reference import bilstm2d_reference
-from mmseq.ops.dispatch import choose
-
-
-def bilstm2d_triton(x: Tensor, vertical: Sequence[Tensor], horizontal: Sequence[Tensor]) -> Tensor:
-    """See :func:`bilstm2d`. Imports triton at its first call: it is slow to import, and some platforms have none."""
-    if find_spec('triton') is None:
-        raise InputError('bilstm2d: backend triton needs the package triton: install it or use native')
-    from mmseq.ops.bilstm2d import triton_impl
-
-    return triton_impl.bilstm2d_triton(x, vertical, horizontal)
-
+from mmseq.ops.dispatch import choose, imported
 
 BACKENDS: Mapping[str, Callable[..., Tensor]] = {
     'reference': bilstm2d_reference,
     'native': bilstm2d_native,
-    'triton': bilstm2d_triton,
+    'triton': imported('mmseq.ops.bilstm2d.triton_impl', 'bilstm2d_triton'),
 }
 
 
@@ -39,7 +27,7 @@ def bilstm2d(x: Tensor, vertical: Sequence[Tensor], horizontal: Sequence[Tensor]
             reverse direction if it has one.
         horizontal: the weights of the LSTM that runs along W.
         recompute: keep only ``x`` for the backward, which then runs the forward again, instead of keeping the gates
-            and cell states (20 D numbers per cell, twice that of the result and the input of a Sequencer2D layer).
+            and cell states: with four scans 20 D numbers per cell, five times the result.
 
     Returns:
         (B, H, W, n D): vertical forward and reverse, then horizontal forward and reverse.

@@ -1,6 +1,6 @@
 """The scans of an image in one launch of a Triton kernel; docs/kernels.md has the design and its figures.
 
-Legend: B H W; C input channels; S scans, 2 to 4, those along H first; D hidden; ``projected (B, H, W, S 4D)``: scan by
+Legend: B H W; C input channels; S scans, 1 to 4, those along H first; D hidden; ``projected (B, H, W, S 4D)``: scan by
 scan what the gates i, f, g, o receive from the input.
 """
 
@@ -176,28 +176,35 @@ def _backward(ctx, grad_out, _grad_gates, _grad_cells):
 scan.register_autograd(_backward, setup_context=_setup)
 
 
-def bilstm2d_triton(x: Tensor, vertical: Sequence[Tensor], horizontal: Sequence[Tensor]) -> Tensor:
-    """See :func:`mmseq.ops.bilstm2d`.
-
-    Raises:
-        InputError: a device, dtype or pair of hidden sizes that the kernels do not take.
-    """
-    weights = [*vertical, *horizontal]
+def scan_image(operator: str, x: Tensor, weights: Sequence[Tensor], vertical: int) -> Tensor:
+    """(B, H, W, C) to (B, H, W, S D): project and scan with S times four weights, the first ``vertical`` along H."""
     hidden = {weight.shape[1] for weight in weights[1::4]}
     if len(hidden) > 1:
-        raise InputError(
-            f'bilstm2d: backend triton wants one hidden size for both axes, not {sorted(hidden)}: use native'
-        )
+        raise InputError(f'{operator}: backend triton wants one hidden size for all scans, not {sorted(hidden)}')
     if not (x.is_cuda or INTERPRETED.value):
         raise InputError(
-            f'bilstm2d: backend triton needs a CUDA tensor, not one on {x.device}: use native, or set '
+            f'{operator}: backend triton needs a CUDA tensor, not one on {x.device}: use native, or set '
             'TRITON_INTERPRET=1 before the first use to run the kernels slowly on the CPU'
         )
     # One product for all scans. Under autocast it casts x and the weights, and the recurrence follows its dtype.
     bias = torch.cat([a + b for a, b in zip(weights[2::4], weights[3::4])])
     projected = F.linear(x, torch.cat(weights[0::4]), bias)
     if projected.dtype not in DTYPES:
-        raise InputError(f'bilstm2d: backend triton has no kernel for {projected.dtype}: use native')
+        raise InputError(f'{operator}: backend triton has no kernel for {projected.dtype}: use native')
     weight_hh = torch.stack(weights[1::4]).to(projected.dtype)
     keep = torch.is_grad_enabled() and (projected.requires_grad or weight_hh.requires_grad)
-    return scan(projected, weight_hh, len(vertical) // 4, keep)[0]
+    return scan(projected, weight_hh, vertical, keep)[0]
+
+
+def bilstm2d_triton(x: Tensor, vertical: Sequence[Tensor], horizontal: Sequence[Tensor]) -> Tensor:
+    """See :func:`mmseq.ops.bilstm2d`.
+
+    Raises:
+        InputError: a device, dtype or pair of hidden sizes that the kernels do not take.
+    """
+    return scan_image('bilstm2d', x, [*vertical, *horizontal], len(vertical) // 4)
+
+
+def bilstm1d_triton(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    """See :func:`mmseq.ops.bilstm1d`: sequences are images of one row each."""
+    return scan_image('bilstm1d', x.unsqueeze(1), weights, 0).squeeze(1)
