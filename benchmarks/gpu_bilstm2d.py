@@ -14,6 +14,7 @@ import statistics
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from unittest import mock
@@ -236,7 +237,8 @@ def lstm_peer(groups: Groups) -> tuple[Callable[[], Tensor], list[Tensor]]:
 
 
 def peak_bytes(function: Callable[[], object]) -> int:
-    """What one call takes at most beyond what was there."""
+    """What one call takes at most beyond what was there; a first call, not counted, makes the libraries' workspaces."""
+    function()
     torch.cuda.synchronize()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
@@ -245,10 +247,41 @@ def peak_bytes(function: Callable[[], object]) -> int:
     return torch.cuda.max_memory_allocated() - before
 
 
-def time_layer(layer: tuple[int, int, int, int], reached: dict[str, float]) -> dict:
-    """One layer in bfloat16: every candidate in turn, inference and training, with the share of the roofline."""
+def scan_alone(groups: Groups) -> list[dict]:
+    """The kernels without the products around them, for other cuts of the work too: what to try next."""
+    from triton.runtime.errors import OutOfResources
+
     from mmseq.ops.bilstm2d import triton_impl
 
+    batch, side, _, _ = groups[0].shape
+    weight_hh = torch.stack([*groups[1][1::4], *groups[2][1::4]]).detach()
+    scans, wide, hidden = weight_hh.shape
+    projected = torch.randn(batch, side, side, scans * wide, device='cuda', dtype=weight_hh.dtype)
+    out, gates, cells = triton_impl.scan(projected, weight_hh, 2, True)
+    functions = {
+        'forward': lambda: triton_impl.scan(projected, weight_hh, 2, False),
+        'backward': lambda: triton_impl.scan_backward(out, weight_hh, gates, cells, 2),
+    }
+    chosen = triton_impl.plan(projected, hidden)
+    rows = []
+    for count, warps in product((16, 32, 64), (4, 8)):
+        cut = replace(chosen, rows=count, warps=warps)
+        row = {'rows': count, 'warps': warps, 'default': cut == chosen}
+        with mock.patch.object(triton_impl, 'plan', lambda example, hidden, cut=cut: cut):
+            try:
+                times = alternate(functions, rounds=5)
+            except OutOfResources as error:
+                rows.append(row | {'refused': str(error)})
+                continue
+        for name, values in times.items():
+            row[f'{name}_s'] = statistics.median(values)
+            row[f'{name}_microseconds_per_step'] = row[f'{name}_s'] * 1e6 / side
+        rows.append(row)
+    return rows
+
+
+def time_layer(layer: tuple[int, int, int, int], reached: dict[str, float]) -> dict:
+    """One layer in bfloat16: every candidate in turn, inference and training, with the share of the roofline."""
     batch, side, channels, hidden = layer
     groups = cast(make((batch, side, side), channels, hidden, 'cuda'), torch.bfloat16)
     inputs = [groups[0], *groups[1], *groups[2]]
@@ -258,13 +291,10 @@ def time_layer(layer: tuple[int, int, int, int], reached: dict[str, float]) -> d
         'native': (lambda: native_scans(*groups), inputs),
         'nn.LSTM': lstm_peer(groups),
     }
-    projected = torch.randn(batch, side, side, 16 * hidden, device='cuda', dtype=torch.bfloat16)
-    weight_hh = torch.stack([*groups[1][1::4], *groups[2][1::4]]).detach()
-    with torch.no_grad():
-        parts = alternate({'scan_alone': lambda: triton_impl.scan(projected, weight_hh, 2, False)})
-    result: dict = {'layer': dict(zip(('batch', 'side', 'channels', 'hidden'), layer))}
-    result['scan_alone_s'] = spread(parts['scan_alone'])
-    result['microseconds_per_step'] = result['scan_alone_s']['median'] * 1e6 / side
+    result: dict = {
+        'layer': dict(zip(('batch', 'side', 'channels', 'hidden'), layer)),
+        'scan_alone': scan_alone(groups),
+    }
     for kind, (moved, operations) in counted(*layer).items():
         if kind == 'inference':
             functions = {name: torch.no_grad()(run) for name, (run, _) in candidates.items()}
