@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -89,6 +90,17 @@ def test_hidden_sizes_with_streamed_weights(impl, hidden):
 @pytest.mark.parametrize('hidden, resident', [(48, True), (64, True), (96, True), (128, True), (192, False)])
 def test_half_precision_keeps_up_to_128_channels_on_chip(impl, hidden, resident):
     assert impl.plan(torch.empty(0, dtype=torch.bfloat16), hidden).resident is resident
+
+
+def test_plan_follows_the_gpu(impl, monkeypatch):
+    gpu = SimpleNamespace(major=8, minor=0, shared_memory_per_block_optin=163 * 1024)
+    monkeypatch.setattr(torch.cuda, 'get_device_properties', lambda device: gpu)
+    example = SimpleNamespace(is_cuda=True, device='cuda', element_size=lambda: 2)
+    assert impl.plan(example, 64).resident
+    assert not impl.plan(example, 96).resident
+    gpu.major, gpu.minor = 7, 5
+    with pytest.raises(InputError, match=r'compute capability 8.0, not 7.5'):
+        impl.plan(example, 64)
 
 
 @pytest.mark.usefixtures('poisoned')

@@ -33,10 +33,19 @@ class Plan:
 
 
 def plan(example: Tensor, hidden: int) -> Plan:
-    """From the hidden channels, dtype and device, for which a kernel is compiled anyway; never from B, H or W."""
+    """From the hidden channels, dtype and device, for which a kernel is compiled anyway; never from B, H or W.
+
+    Raises:
+        InputError: a GPU older than Triton's compiler serves.
+    """
     itemsize, shared = example.element_size(), SHARED_BYTES
     if example.is_cuda:
-        shared = torch.cuda.get_device_properties(example.device).shared_memory_per_block_optin
+        gpu = torch.cuda.get_device_properties(example.device)
+        if gpu.major < 8:
+            raise InputError(
+                f'backend triton needs a GPU of compute capability 8.0, not {gpu.major}.{gpu.minor}: use native'
+            )
+        shared = gpu.shared_memory_per_block_optin
     # 16 rows are the fewest that tl.dot takes, and make the most programs for the GPU to run at once.
     rows, padded = 16, max(16, triton.next_power_of_2(hidden))
     # Four square matrices, and what the backward has under way of its seven inputs: counted by Triton 3.8's compiler.
