@@ -157,7 +157,7 @@ def load_config(path: str, options: Mapping[str, Any], work_dir: str | None, see
     existing_file(path, 'config')
     try:
         cfg = Config.fromfile(path)
-    except (SyntaxError, NameError, KeyError, TypeError, OSError, ImportError, ValueError) as error:
+    except (SyntaxError, NameError, KeyError, TypeError, OSError, ImportError, ValueError, RuntimeError) as error:
         raise InputError(f'config {path}: {type(error).__name__}: {first_line(error)}') from error
     for key in options:
         check_option(cfg, key, path)
