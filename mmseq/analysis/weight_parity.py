@@ -18,6 +18,16 @@ SIZE = 224
 """Pixels per side of timm's sequencers."""
 
 
+def verify(done: Conversion, written: Path, table: ArchTable) -> list[str]:
+    """Everything that can be checked of a written file, in words.
+
+    Raises:
+        InputError: it is not what it was made from.
+    """
+    checked = (check_round_trip(done, written, table), check_features(done, written))
+    return [text for text in checked if text]
+
+
 def check_round_trip(done: Conversion, written: Path, table: ArchTable) -> str:
     """Convert a written file back and compare it with its source bit for bit.
 

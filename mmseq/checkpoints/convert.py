@@ -1,16 +1,19 @@
 """From a checkpoint of any layout to a file of any other, with an account of every tensor."""
 
-from collections.abc import Iterator
+import os
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from torch import Tensor
 
 from mmseq.checkpoints.compare import is_finite, shorten
 from mmseq.checkpoints.fit import AS_ARCH, ArchTable, Geometry, find_arch
-from mmseq.checkpoints.opened import Source
+from mmseq.checkpoints.opened import Source, open_source
 from mmseq.checkpoints.resize import fit_geometry
 from mmseq.checkpoints.rules import EXACT, Layout, Renamed, count_blocks, place_blocks, rename, restore
-from mmseq.checkpoints.weights_file import origin
+from mmseq.checkpoints.weights_file import check_target, origin, save_weights
 from mmseq.errors import InputError
 
 
@@ -49,7 +52,7 @@ class Conversion:
     def facts(self) -> dict[str, str]:
         """What is to be written beside the tensors."""
         facts = origin(
-            source=self.source.path.name,
+            source=self.source.title,
             source_sha256=self.source.sha256,
             source_layout=self.source.layout.name,
             family=self.source.family.name,
@@ -67,7 +70,7 @@ class Conversion:
         moved = sum(self.names[key] != key for key in loaded)
         exact = sum(key.startswith(EXACT) for key in self.tensors)
         lines = [
-            f'source     {source.path.name}, sha256 {source.sha256}',
+            f'source     {source.title}, sha256 {source.sha256}',
             f'found      {source.family.name}, arch {self.arch}, {source.layout.name} layout'
             + (f'; {source.note}' if source.note else ''),
             f'loaded     {len(loaded)}/{self.expected} tensors',
@@ -124,6 +127,8 @@ def convert(
     fit = find_arch(source, renamed, table, arch, geometry)
     place_blocks(renamed, count_blocks(fit.own))
     _refuse_unsound(source, renamed)
+    if geometry.grid and table.position not in fit.own:
+        raise InputError(f'--grid: {source.family.name} {fit.arch} has no position embedding')
     native = fit.own[table.input_conv].shape[2] if geometry.patch_size else None
     resized = fit_geometry(renamed.tensors, fit.wanted, table.input_conv, table.position, native)
     ours = {**renamed.tensors, **{EXACT + key: tensor for key, tensor in renamed.exact.items()}}
@@ -152,6 +157,48 @@ def convert(
     done.dropped = {key: why for key, why in done.dropped.items() if key not in taken}
     done.inexact = {renamed.sources[key]: by for key, by in done.inexact.items()}
     return done
+
+
+def convert_file(
+    name: str | os.PathLike[str],
+    target: Path,
+    table_of: Callable[[str], ArchTable],
+    *,
+    to: str = 'mmseq',
+    arch: str | None = None,
+    ema: bool = False,
+    keep_head: bool = False,
+    geometry: Geometry = AS_ARCH,
+    verify: Callable[[Conversion, Path, ArchTable], list[str]] | None = None,
+) -> list[str]:
+    """Convert a checkpoint to a file, which is there afterwards only if everything went well.
+
+    Args:
+        name: a file or an address.
+        target: the output, of a suffix for weights.
+        table_of: gives the archs of a family by its name.
+        verify: is given the conversion, the file before it takes its name, and the archs; raises if they do not agree.
+        to, arch, ema, keep_head, geometry: as in :func:`open_source` and :func:`convert`.
+
+    Returns:
+        The account, in lines.
+
+    Raises:
+        InputError: bad input; an older file of the output's name stays as it was.
+    """
+    check_target(target, (name,))
+    source = open_source(name, ema)
+    table = table_of(source.family.name)
+    done = convert(source, table, to, arch, keep_head, geometry)
+    draft = target.with_name(f'.{target.stem}.{uuid.uuid4().hex[:8]}{target.suffix}')
+    try:
+        digest = save_weights(done.tensors, draft, done.facts(), done.layout.wrapper)
+        lines = done.lines()
+        lines += [f'verified   {text}' for text in (verify(done, draft, table) if verify else ())]
+        os.replace(draft, target)
+    finally:
+        draft.unlink(missing_ok=True)
+    return [*lines, f'written    {target}, {len(done.tensors)} tensors, sha256 {digest}']
 
 
 def _refuse_unsound(source: Source, renamed: Renamed) -> None:

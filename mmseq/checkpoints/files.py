@@ -53,7 +53,7 @@ _DAMAGE = (
 _names_lock = threading.Lock()
 
 
-def load_file(path: str | os.PathLike, *, map_location: MapLocation = 'cpu', mmap: bool = True) -> dict:
+def load_file(path: str | os.PathLike, *, map_location: MapLocation = 'cpu') -> dict:
     """Open a `.safetensors` file, or any file of `torch.save`, without running code from it.
 
     Numpy arrays in training files come back as tensors, numpy scalars as Python numbers, `argparse.Namespace` as dict
@@ -63,15 +63,14 @@ def load_file(path: str | os.PathLike, *, map_location: MapLocation = 'cpu', mma
 
     Args:
         map_location: as in `torch.load`.
-        mmap: leave weights on the disk until they are read, where file and device allow it.
 
     Raises:
         InputError: the file is missing, damaged, no checkpoint, or names anything beyond tensors and plain data.
     """
-    return without_arrays(load_records(path, map_location=map_location, mmap=mmap))
+    return without_arrays(load_records(path, map_location=map_location))
 
 
-def load_records(path: str | os.PathLike, *, map_location: MapLocation = 'cpu', mmap: bool = True) -> dict:
+def load_records(path: str | os.PathLike, *, map_location: MapLocation = 'cpu') -> dict:
     """Do what `load_file` does, but keep numpy arrays and scalars as `ArrayRecord`, which knows their numpy type."""
     path = Path(path).expanduser()
     is_zip = _look_at(path)
@@ -81,7 +80,7 @@ def load_records(path: str | os.PathLike, *, map_location: MapLocation = 'cpu', 
             return _load_safetensors(path, map_location)
         if is_zip:
             check_zip(path)
-        result = interpret(_load_torch(path, map_location, mmap=mmap and is_zip and _may_map(path, map_location)))
+        result = interpret(_load_torch(path, map_location))
         if isinstance(result, Mapping) and isinstance(result.get('meta'), Mapping):
             weights = next((result[key] for key in ('state_dict', 'model') if key in result), {})
             check_tensors(weights, result['meta'], path)
@@ -127,13 +126,6 @@ def _is_text(head: bytes) -> bool:
     )
 
 
-def _may_map(path: Path, map_location: MapLocation) -> bool:
-    # torch maps the bytes as they lie in the file: a file that was packed again with compression would be noise.
-    with zipfile.ZipFile(path) as archive:
-        stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist())
-    return stored and str(map_location) == 'cpu'
-
-
 def _load_safetensors(path: Path, map_location: MapLocation) -> dict[str, Tensor]:
     device = str(map_location) if isinstance(map_location, str | torch.device) else 'cpu'
     tensors = safetensors.torch.load_file(path, device=device)
@@ -147,8 +139,9 @@ def load_metadata(path: str | os.PathLike) -> dict[str, str]:
         return file.metadata() or {}
 
 
-def _load_torch(path: Path, map_location: MapLocation, *, mmap: bool) -> Any:
-    options = {'map_location': map_location, 'mmap': mmap, 'weights_only': True}
+def _load_torch(path: Path, map_location: MapLocation) -> Any:
+    # Never mapped: only when it reads an entry does torch compare its length with what the pickle wants of it.
+    options = {'map_location': map_location, 'weights_only': True}
     try:
         return torch.load(path, **options)
     except pickle.UnpicklingError:

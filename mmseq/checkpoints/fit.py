@@ -1,6 +1,5 @@
 """Which arch of its family a checkpoint has, by the names and shapes of its tensors."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -86,11 +85,15 @@ def find_arch(source: Source, renamed: Renamed, table: ArchTable, arch: str | No
         raise InputError(
             f'--arch {arch}: {source.family.name} has no such arch; choose one of {", ".join(table.tensors)}'
         )
-    tried = [
-        measure(name, own, source, renamed, table, geometry)
-        for name, own in table.tensors.items()
-        if arch in (None, name)
-    ]
+    names = [arch] if arch else list(table.tensors)
+    # Counting is cheap: an arch with the three norms more that no publisher has, or fewer of them, is likely; what
+    # differs by more is measured where no likely one fits.
+    count = len(renamed.tensors)
+    likely = [name for name in names if count <= len(table.tensors[name]) <= count + 6]
+    tried = [measure(name, table.tensors[name], source, renamed, table, geometry) for name in likely]
+    if all(fit.differences for fit in tried):
+        rest = [name for name in names if name not in likely]
+        tried += [measure(name, table.tensors[name], source, renamed, table, geometry) for name in rest]
     fitting = [fit for fit in tried if not fit.differences]
     if len(fitting) == 1:
         return fitting[0]
@@ -111,7 +114,8 @@ def measure(
 ) -> Fit:
     """Compare a source with an arch. The stem may have the arch's geometry or the wanted one, a grid any square."""
     depths = count_blocks(own)
-    found = {placed(key, depths): tensor for key, tensor in renamed.tensors.items()}
+    places = placed(renamed.tensors, depths)
+    found = {places[key]: tensor for key, tensor in renamed.tensors.items()}
     own_shapes = {key: tuple(tensor.shape) for key, tensor in own.items()}
     wanted, allowed = dict(own_shapes), dict(own)
     out, channels, patch, _ = own_shapes[table.input_conv]
@@ -135,17 +139,18 @@ def measure(
         allowed[table.position] = torch.empty(1, side, side, shape[3], device='meta')
         wanted[table.position] = (1, *(geometry.grid or (side, side)), shape[3])
     last = len(depths) - 1
-    absent = [i for i in range(len(depths)) if not any(key.startswith(f'stages.{i}.') for key in found)]
-    optional = [key for key in own if re.match(r'norms\.', key) and not key.startswith(f'norms.{last}.')]
+    absent = sorted(set(range(len(depths))) - {_stage(key) for key in found})
+    optional = [key for key in own if key.startswith('norms.') and not key.startswith(f'norms.{last}.')]
     lacking = [key for key in own if key not in found and key not in optional]
     fresh = optional
     if source.layout is source.family.ours and absent == list(range(len(depths) - len(absent), len(depths))):
         # A model is not built beyond the last stage that it returns, and has norms only where it is asked for them.
-        fresh = [key for key in own if key.startswith('norms.') or int(_stage(key)) in absent]
+        fresh = [key for key in own if key.startswith('norms.') or _stage(key) in absent]
     differences = compare(found, allowed, fresh, numbers=False)
     return Fit(arch, own, wanted, len(own) - sum(key not in found for key in optional), absent, lacking, differences)
 
 
 def _stage(key: str) -> int:
-    match = re.match(r'stages\.(\d+)\.', key)
-    return int(match[1]) if match else -1
+    parts = key.split('.')
+    # A damaged name is no stage's, and the comparison refuses it.
+    return int(parts[1]) if parts[0] == 'stages' and len(parts[1]) < 4 and parts[1].isdecimal() else -1

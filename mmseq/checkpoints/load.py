@@ -112,7 +112,7 @@ def drop_unbuilt(renamed: Renamed, model: StrictModel) -> None:
     """Leave out what the file holds for stages and norms that this model was not asked to build."""
     own = set(model.state_dict())
     for key in [key for key in renamed.tensors if key not in own]:
-        stage = re.match(r'(stages|norms)\.(\d+)\.', key)
+        stage = re.match(r'(stages|norms)\.(\d{1,5})\.', key)
         if not stage or int(stage[2]) >= model.num_stages:
             continue
         if stage[1] == 'norms':
@@ -126,7 +126,7 @@ def drop_unbuilt(renamed: Renamed, model: StrictModel) -> None:
 
 def is_intermediate_norm(key: str, model: StrictModel) -> bool:
     """Norms of levels before the last stage: published classifiers have none, so they start new."""
-    match = re.match(r'norms\.(\d+)\.', key)
+    match = re.match(r'norms\.(\d{1,5})\.', key)
     return bool(match) and int(match[1]) != model.num_stages - 1
 
 

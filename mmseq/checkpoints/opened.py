@@ -27,6 +27,11 @@ class Source:
     layout: Layout
     tensors: dict[str, Tensor]
 
+    @property
+    def title(self) -> str:
+        """An address in full, and of a file only its name: folders are nobody else's business."""
+        return self.name if '://' in self.name else self.path.name
+
 
 def open_source(name: str | os.PathLike[str], ema: bool = False) -> Source:
     """Open a checkpoint safely and find its family and layout.

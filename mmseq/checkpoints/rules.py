@@ -19,12 +19,19 @@ EXACT = 'exact.'
 """Prefix of the tensors, as the source had them, that rounding keeps from being computed from ours."""
 
 
+_NUMBER = '0|[1-9][0-9]{0,5}'
+_BLOCK = re.compile(rf'stages\.({_NUMBER})\.blocks\.({_NUMBER})\.(.+)')
+
+
 def template_regex(template: str) -> re.Pattern[str]:
-    """``stages.{stage}.blocks.{block}.{rest}`` as a pattern: ``rest`` matches anything, other fields a number."""
+    """``stages.{stage}.blocks.{block}.{rest}`` as a pattern: ``rest`` matches anything, other fields a number.
+
+    Numbers are written in one way, so that two keys never are one block: no leading zeros, no digits of other scripts.
+    """
     parts = re.split(r'\{(\w+)\}', template)
     pattern = ''
     for i, part in enumerate(parts):
-        pattern += (rf'(?P<{part}>.+)' if part == 'rest' else rf'(?P<{part}>\d+)') if i % 2 else re.escape(part)
+        pattern += (rf'(?P<{part}>.+)' if part == 'rest' else rf'(?P<{part}>{_NUMBER})') if i % 2 else re.escape(part)
     return re.compile(pattern)
 
 
@@ -226,6 +233,8 @@ def same_bits(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors are one to the last bit, signs of zeros and payloads of NaN included."""
     if a.dtype != b.dtype or a.shape != b.shape:
         return False
+    if a.data_ptr() == b.data_ptr() and a.stride() == b.stride():
+        return True
     return torch.equal(*(t.detach().contiguous().reshape(-1).view(torch.uint8) for t in (a, b)))
 
 
@@ -294,30 +303,33 @@ def count_blocks(ours: Iterable[str]) -> Depths:
     """Blocks of every stage, as the keys of a backbone tell."""
     blocks: dict[int, int] = {}
     for key in ours:
-        match = re.match(r'stages\.(\d+)\.blocks\.(\d+)\.', key)
+        match = _BLOCK.match(key)
         if match:
             blocks[int(match[1])] = max(blocks.get(int(match[1]), 0), int(match[2]) + 1)
-    return tuple(blocks.get(stage, 0) for stage in range(len(blocks)))
+    return tuple(blocks.get(stage, 0) for stage in range(max(blocks, default=-1) + 1))
 
 
 def counted_through(key: str, depths: Depths) -> str:
     """``blocks.{n}`` and ``norms.last``, as key tables call them whose source knows no stages."""
     if key.startswith(f'norms.{len(depths) - 1}.'):
         return f'norms.last.{key.split(".", 2)[2]}'
-    match = re.fullmatch(r'stages\.(\d+)\.blocks\.(\d+)\.(.+)', key)
+    match = _BLOCK.fullmatch(key)
     return f'blocks.{sum(depths[: int(match[1])]) + int(match[2])}.{match[3]}' if match else key
 
 
-def placed(key: str, depths: Depths) -> str:
-    """The inverse of :func:`counted_through`. Blocks beyond the last stage keep their names."""
-    if key.startswith('norms.last.'):
-        return f'norms.{len(depths) - 1}.{key[11:]}'
-    match = re.fullmatch(r'blocks\.(\d+)\.(.+)', key)
-    places = [(stage, i) for stage, depth in enumerate(depths) for i in range(depth)]
-    if not match or int(match[1]) >= len(places):
-        return key
-    stage, i = places[int(match[1])]
-    return f'stages.{stage}.blocks.{i}.{match[2]}'
+def placed(keys: Iterable[str], depths: Depths) -> dict[str, str]:
+    """The inverse of :func:`counted_through` for many keys, by key. Blocks beyond the last stage keep their names."""
+    places = [f'stages.{stage}.blocks.{i}.' for stage, depth in enumerate(depths) for i in range(depth)]
+    result = {}
+    for key in keys:
+        result[key] = key
+        if key.startswith('norms.last.'):
+            result[key] = f'norms.{len(depths) - 1}.{key[11:]}'
+        elif key.startswith('blocks.'):
+            _, number, rest = key.split('.', 2)
+            if int(number) < len(places):
+                result[key] = places[int(number)] + rest
+    return result
 
 
 def place_blocks(renamed: Renamed, depths: Depths) -> None:
@@ -326,6 +338,6 @@ def place_blocks(renamed: Renamed, depths: Depths) -> None:
     Where a stage ends is the model's choice and not the file's.
     """
     for part in (renamed.tensors, renamed.sources, renamed.exact):
-        values = list(part.items())
+        places, values = placed(part, depths), list(part.items())
         part.clear()
-        part.update((placed(key, depths), value) for key, value in values)
+        part.update((places[key], value) for key, value in values)

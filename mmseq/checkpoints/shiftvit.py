@@ -1,12 +1,22 @@
 """Key tables of ShiftViT: the authors' release files (weights under ``model``), and ours."""
 
+from torch import Tensor
+
 from mmseq.checkpoints.rules import NEXT_STAGE, Family, Layout, Rename, TensorMap, our_layout
 from mmseq.checkpoints.sequencer2d import FINAL_NORM, HEAD
 
-# The authors write the MLP's linear maps as 1x1 convolutions: (O, I, 1, 1) to (O, I).
-LINEAR_WEIGHT = TensorMap(lambda weight: weight.flatten(1), lambda weight: weight[..., None, None])
+
+def linear_weight(weight: Tensor) -> Tensor:
+    """The authors write the MLP's linear maps as 1x1 convolutions: (O, I, 1, 1) to (O, I)."""
+    return weight.flatten(1) if weight.dim() == 4 and weight.shape[2:] == (1, 1) else weight
 
 
+def as_convolution(weight: Tensor) -> Tensor:
+    """The inverse of :func:`linear_weight`."""
+    return weight[..., None, None]
+
+
+LINEAR_WEIGHT = TensorMap(linear_weight, as_convolution)
 THEIR_BLOCK, OUR_BLOCK = 'layers.{stage}.blocks.{block}', 'stages.{stage}.blocks.{block}'
 
 SHIFTVIT = Family(

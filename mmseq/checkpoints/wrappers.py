@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmseq.checkpoints.compare import FLOATS, WHOLE
 from mmseq.errors import InputError
 
 WRAPPERS = ('state_dict', 'model')
@@ -82,8 +83,8 @@ def _averaged(payload: Any, path: str | os.PathLike, notes: list[str]) -> Mappin
 def _refuse_odd(key: str, tensor: Tensor, path: str | os.PathLike) -> None:
     """A file can describe tensors without numbers, or with more of them than it holds."""
     plain = tensor.layout == torch.strided and tensor.device.type != 'meta' and not tensor.is_quantized
-    if not plain or type(tensor) not in (Tensor, torch.nn.Parameter) or tensor.is_complex():
-        raise InputError(f'checkpoint {path}: {key} is no plain dense tensor of real numbers')
+    if not plain or type(tensor) not in (Tensor, torch.nn.Parameter) or tensor.dtype not in (*FLOATS, *WHOLE):
+        raise InputError(f'checkpoint {path}: {key} is no plain dense tensor of common numbers ({tensor.dtype})')
     if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes() and tensor.numel() > 2**20:
         raise InputError(
             f'checkpoint {path}: {key} {tuple(tensor.shape)} repeats the few numbers that the file holds for it; '

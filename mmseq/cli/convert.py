@@ -1,12 +1,7 @@
 """Convert weights between the layouts of their publishers and ours."""
 
 import argparse
-import os
-import sys
-import uuid
 from pathlib import Path
-
-from mmseq.errors import InputError
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -51,32 +46,20 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     # Imported late, so that --help does not wait for them.
     from mmseq.analysis.arch_tables import arch_table
-    from mmseq.analysis.weight_parity import check_features, check_round_trip
-    from mmseq.checkpoints.convert import convert
+    from mmseq.analysis.weight_parity import verify
+    from mmseq.checkpoints.convert import convert_file
     from mmseq.checkpoints.fit import Geometry
-    from mmseq.checkpoints.opened import open_source
-    from mmseq.checkpoints.weights_file import check_target, save_weights
 
-    check_target(args.target, (args.source,))
-    source = open_source(args.source, args.ema)
-    table = arch_table(source.family.name, args.arch)
-    geometry = Geometry(args.in_channels, args.patch_size, tuple(args.grid) if args.grid else None)
-    if args.grid and not table.position:
-        raise InputError(f'--grid: {source.family.name} has no position embedding')
-    done = convert(source, table, args.to, args.arch, args.keep_head, geometry)
-    # Checked before it takes the output's name: a failure leaves none, and an older file as it was.
-    draft = args.target.with_name(f'.{args.target.stem}.{uuid.uuid4().hex[:8]}{args.target.suffix}')
-    try:
-        digest = save_weights(done.tensors, draft, done.facts(), done.layout.wrapper)
-        lines = done.lines()
-        if args.verify:
-            lines.append(f'verified   {check_round_trip(done, draft, table)}')
-            features = check_features(done, draft)
-            lines += [f'verified   {features}'] if features else []
-        os.replace(draft, args.target)
-    finally:
-        draft.unlink(missing_ok=True)
+    lines = convert_file(
+        args.source,
+        args.target,
+        lambda family: arch_table(family, args.arch),
+        to=args.to,
+        arch=args.arch,
+        ema=args.ema,
+        keep_head=args.keep_head,
+        geometry=Geometry(args.in_channels, args.patch_size, tuple(args.grid) if args.grid else None),
+        verify=verify if args.verify else None,
+    )
     print('\n'.join(lines))
-    print(f'written    {args.target}, {len(done.tensors)} tensors, sha256 {digest}')
-    sys.stdout.flush()
     return 0
