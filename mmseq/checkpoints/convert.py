@@ -31,7 +31,7 @@ class Conversion:
         extras: the source's keys of the classifier and of what was kept of its last bits.
         resized: by the source's key, what was done.
         dropped: by the source's key, why.
-        absent: stages of the arch that the source does not hold.
+        absent: stages and norms of the arch that the source does not hold.
         geometry: what was asked for.
         inexact: by the source's key, by how much converting the result again would differ.
     """
@@ -45,7 +45,7 @@ class Conversion:
     extras: set[str]
     resized: dict[str, str]
     dropped: dict[str, str]
-    absent: list[int]
+    absent: list[str]
     geometry: Geometry
     inexact: dict[str, float] = field(default_factory=dict)
 
@@ -84,7 +84,7 @@ class Conversion:
         if exact:
             lines.append(f'exact      {exact} tensors also as their publisher has them, for converting back')
         if self.absent:
-            lines.append(f'absent     stages {", ".join(map(str, self.absent))}, which the source does not hold')
+            lines.append(f'absent     {", ".join(self.absent)}, which the source does not hold')
         if self.inexact:
             lines.append(
                 f'rounded    {len(self.inexact)} tensors to the nearest; converted again they differ by at most '

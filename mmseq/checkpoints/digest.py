@@ -14,6 +14,7 @@ from mmseq.errors import InputError
 
 TENSORS_DIGEST = 'tensors_sha256'
 _CHUNK = 1 << 20
+_UNPACKED_FREELY = 1 << 30
 
 
 def file_sha256(path: str | os.PathLike[str]) -> str:
@@ -66,7 +67,7 @@ def check_zip(path: Path) -> None:
             raise InputError(f'{path}: two entries of the zip file have one name; it is damaged, or made to deceive')
         size, unpacked = path.stat().st_size, sum(entry.file_size for entry in entries)
         # Weights hardly compress.
-        if unpacked > max(1 << 30, 20 * size):
+        if unpacked > max(_UNPACKED_FREELY, 20 * size):
             raise InputError(f'{path}: says it unpacks to {unpacked} bytes from {size}; not loaded')
         # torch can be told to leave the sums out; it then writes 0 for every entry.
         if not any(entry.CRC for entry in entries):

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mmseq.checkpoints.compare import Differences, compare
 from mmseq.checkpoints.opened import Source
-from mmseq.checkpoints.rules import Renamed, count_blocks, placed
+from mmseq.checkpoints.rules import Renamed, absent_norms, count_blocks, placed
 from mmseq.errors import InputError
 
 CUSTOM = 'custom'
@@ -57,7 +57,7 @@ class Fit:
         own: the arch's tensors.
         wanted: the shapes that the result is to have.
         expected: number of the arch's tensors; norms that no publisher has count only where the source has them.
-        absent: stages that the source does not hold.
+        absent: what the source does not hold and a smaller model of ours does not have.
         lacking: the arch's tensors that the source does not hold and that publishers have.
         differences: what else keeps the source from being this arch.
     """
@@ -66,7 +66,7 @@ class Fit:
     own: Mapping[str, Tensor]
     wanted: dict[str, tuple[int, ...]]
     expected: int
-    absent: list[int]
+    absent: list[str]
     lacking: list[str]
     differences: Differences
 
@@ -138,16 +138,20 @@ def measure(
         side = embedding.shape[1]
         allowed[table.position] = torch.empty(1, side, side, shape[3], device='meta')
         wanted[table.position] = (1, *(geometry.grid or (side, side)), shape[3])
-    last = len(depths) - 1
+    last = f'norms.{len(depths) - 1}.'
     absent = sorted(set(range(len(depths))) - {_stage(key) for key in found})
-    optional = [key for key in own if key.startswith('norms.') and not key.startswith(f'norms.{last}.')]
+    norms = absent_norms(own, found)
+    optional = [key for key in norms if not key.startswith(last)]
     lacking = [key for key in own if key not in found and key not in optional]
     fresh = optional
-    if source.layout is source.family.ours and absent == list(range(len(depths) - len(absent), len(depths))):
-        # A model is not built beyond the last stage that it returns, and has norms only where it is asked for them.
-        fresh = [key for key in own if key.startswith('norms.') or _stage(key) in absent]
+    if source.layout is source.family.ours and absent == list(range(max(1, len(depths) - len(absent)), len(depths))):
+        # A model is not built beyond the last stage that it returns, and has norms only if it is asked for them.
+        fresh = [key for key in own if _stage(key) in absent] + optional
+        if absent or not any(key.startswith('norms.') for key in found):
+            fresh += norms
     differences = compare(found, allowed, fresh, numbers=False)
-    return Fit(arch, own, wanted, len(own) - sum(key not in found for key in optional), absent, lacking, differences)
+    parts = [f'stage {stage}' for stage in absent] + ['the final norm'] * any(key.startswith(last) for key in fresh)
+    return Fit(arch, own, wanted, len(own) - len(optional), parts, lacking, differences)
 
 
 def _stage(key: str) -> int:

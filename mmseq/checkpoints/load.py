@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mmseq.checkpoints.compare import compare, shorten
 from mmseq.checkpoints.resize import fit_geometry
-from mmseq.checkpoints.rules import Family, Renamed, place_blocks, rename
+from mmseq.checkpoints.rules import Family, Renamed, absent_norms, place_blocks, rename
 from mmseq.checkpoints.sequencer2d import SEQUENCER2D
 from mmseq.checkpoints.shiftvit import SHIFTVIT
 from mmseq.checkpoints.source import read
@@ -93,7 +93,7 @@ def load_backbone(model: StrictModel, checkpoint: str | os.PathLike[str]) -> Rep
     own = model.state_dict()
     shapes = {key: tuple(tensor.shape) for key, tensor in own.items()}
     adapted = fit_geometry(renamed.tensors, shapes, model.input_conv, model.position, model.native_patch)
-    fresh = [key for key in own if key not in renamed.tensors and is_intermediate_norm(key, model)]
+    fresh = [key for key in absent_norms(own, renamed.tensors) if is_intermediate_norm(key, model)]
     problems = compare(renamed.tensors, own, fresh)
     problems.foreign[:0] = renamed.unexplained
     if problems:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from mmseq.checkpoints.compare import is_finite, shorten
 from mmseq.checkpoints.digest import file_sha256
 from mmseq.checkpoints.files import load_file, load_metadata
@@ -47,11 +49,9 @@ def publish(name: str | os.PathLike[str], target: str | os.PathLike[str], ema: b
         os.replace(draft, final)
     finally:
         draft.unlink(missing_ok=True)
-    left = (
-        [key for key in payload if key not in ('state_dict', 'model', 'meta')] if len(payload) != len(tensors) else []
-    )
     remarks = [f'{len(tensors)} tensors' + (f' ({note})' if note else '')]
-    return final, remarks + ([f'left out: {shorten(map(str, left))}'] if left else [])
+    rest = [str(key) for key, value in payload.items() if not isinstance(value, Tensor)]
+    return final, remarks + ([f'of {shorten(rest)} only the weights were taken'] if rest else [])
 
 
 def _said(payload: Mapping[str, Any], path: Path) -> dict[str, str]:

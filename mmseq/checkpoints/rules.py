@@ -309,6 +309,12 @@ def count_blocks(ours: Iterable[str]) -> Depths:
     return tuple(blocks.get(stage, 0) for stage in range(max(blocks, default=-1) + 1))
 
 
+def absent_norms(own: Iterable[str], found: Iterable[str]) -> list[str]:
+    """The model's keys of norms of which a file holds nothing; of the others it must hold all."""
+    present = {key.split('.')[1] for key in found if key.startswith('norms.')}
+    return [key for key in own if key.startswith('norms.') and key.split('.')[1] not in present]
+
+
 def counted_through(key: str, depths: Depths) -> str:
     """``blocks.{n}`` and ``norms.last``, as key tables call them whose source knows no stages."""
     if key.startswith(f'norms.{len(depths) - 1}.'):

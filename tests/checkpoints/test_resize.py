@@ -100,7 +100,7 @@ def test_resized_stem_answers_resized_patches_alike(tmp_path):
     assert report.adapted == {'stem.weight': 'resized from patches of 4 px to 8 px'}
     images = torch.randn(1, 3, 64, 96)
     patches = images.unfold(2, 4, 4).unfold(3, 4, 4)
-    larger = F.interpolate(patches.flatten(0, 3), (8, 8), mode='bilinear', align_corners=False)
+    larger = F.interpolate(patches.flatten(0, 3)[None], (8, 8), mode='bilinear', align_corners=False)
     larger = larger.reshape(1, 3, 16, 24, 8, 8).permute(0, 1, 2, 4, 3, 5).reshape(1, 3, 128, 192)
     with torch.no_grad():
         for a, b in zip(old(images), new(larger), strict=True):
