@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 from torch import Tensor
@@ -36,7 +36,7 @@ def check_target(path: str | os.PathLike[str], sources: tuple[str | os.PathLike[
 
 def origin(**facts: str) -> dict[str, str]:
     """What is written beside weights: the given facts, the version of this package and the date."""
-    return {**facts, 'mmseq': __version__, 'date': datetime.now(UTC).strftime('%Y-%m-%dT%H:%M:%SZ')}
+    return {**facts, 'mmseq': __version__, 'date': datetime.now(timezone.utc).strftime('%Y-%m-%dT%H:%M:%SZ')}
 
 
 def save_weights(
