@@ -132,11 +132,8 @@ def convert(
     native = fit.own[table.input_conv].shape[2] if geometry.patch_size else None
     resized = fit_geometry(renamed.tensors, fit.wanted, table.input_conv, table.position, native)
     ours = {**renamed.tensors, **{EXACT + key: tensor for key, tensor in renamed.exact.items()}}
-    ours |= {
-        key: tensor
-        for key, tensor in renamed.kept.items()
-        if keep_head or source.layout is source.family.ours or key.startswith(EXACT)
-    }
+    if keep_head or source.layout is source.family.ours:
+        ours |= renamed.kept
     extras = {renamed.sources[key] for key in renamed.kept}
     resized = {renamed.sources[key]: how for key, how in resized.items()}
     done = Conversion(
@@ -151,11 +148,7 @@ def convert(
         _restore(done, layouts)
     else:
         done.names = {key: key for key in ours}
-    done.names = {key: renamed.sources[name] for key, name in done.names.items() if name in renamed.sources}
-    taken = set(done.names.values())
-    done.dropped = {renamed.sources.get(key, key): why for key, why in done.dropped.items()}
-    done.dropped = {key: why for key, why in done.dropped.items() if key not in taken}
-    done.inexact = {renamed.sources[key]: by for key, by in done.inexact.items()}
+    _tell_by_source(done, renamed.sources)
     return done
 
 
@@ -199,6 +192,15 @@ def convert_file(
     finally:
         draft.unlink(missing_ok=True)
     return [*lines, f'written    {target}, {len(done.tensors)} tensors, sha256 {digest}']
+
+
+def _tell_by_source(done: Conversion, sources: dict[str, str]) -> None:
+    """Turn an account that names our keys into one that names the source's."""
+    done.names = {key: sources[name] for key, name in done.names.items() if name in sources}
+    taken = set(done.names.values())
+    dropped = {sources.get(key, key): why for key, why in done.dropped.items()}
+    done.dropped = {key: why for key, why in dropped.items() if key not in taken}
+    done.inexact = {sources[key]: by for key, by in done.inexact.items()}
 
 
 def _refuse_unsound(source: Source, renamed: Renamed) -> None:

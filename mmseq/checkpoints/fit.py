@@ -80,6 +80,9 @@ def find_arch(source: Source, renamed: Renamed, table: ArchTable, arch: str | No
     if arch == CUSTOM:
         if source.layout is not source.family.ours:
             raise InputError(f'--arch {CUSTOM}: only for files of our own layout; this one has {source.layout.name}')
+        kernel = renamed.tensors.get(table.input_conv)
+        if kernel is None or kernel.dim() != 4:
+            raise InputError(f'checkpoint {source.name}: holds no convolution {table.input_conv}')
         return measure(CUSTOM, renamed.tensors, source, renamed, table, geometry)
     if arch and arch not in table.tensors:
         raise InputError(

@@ -144,6 +144,9 @@ def test_an_arch_of_ones_own():
     with pytest.raises(InputError, match='fits no arch'):
         convert(file, table('sequencer2d'))
     assert convert(file, table('sequencer2d'), arch='custom').tensors.keys() == model.state_dict().keys()
+    file.tensors['stem.weight'] = torch.ones(3)
+    with pytest.raises(InputError, match=r'holds no convolution stem\.weight'):
+        convert(file, table('sequencer2d'), arch='custom')
     foreign = source('sequencer2d', TIMM, published('sequencer2d', 'nano', TIMM))
     with pytest.raises(InputError, match='--arch custom: only for files of our own layout; this one has timm'):
         convert(foreign, table('sequencer2d'), arch='custom')
@@ -169,3 +172,12 @@ def test_failed_verification_leaves_what_was_there(tmp_path):
         convert_file(file, tmp_path / 'b.pth', table, verify=never)
     assert {path.name for path in tmp_path.iterdir()} == {'a.pth', 'b.pth'}
     assert (tmp_path / 'b.pth').read_text() == 'older'
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('-inf')])
+def test_weights_that_are_no_numbers_are_refused(value):
+    for key in ('norm.bias', 'head.fc.bias'):
+        tensors = published('sequencer2d', 'nano', TIMM)
+        tensors[key] = torch.full_like(tensors[key], value)
+        with pytest.raises(InputError, match='1 tensors not finite: (norms.3|head).bias'):
+            convert(source('sequencer2d', TIMM, tensors), table('sequencer2d'))

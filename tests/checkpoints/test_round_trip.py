@@ -1,12 +1,16 @@
 """Every arch of every family, in every layout, there and back, bit for bit; files are written in test_convert.py."""
 
+import json
+from pathlib import Path
+
 import pytest
+import timm
 import torch
 from lively import ARCHS, foreign_layouts, numbers, ours, published, source, table
 
 from mmseq.checkpoints import FAMILIES
 from mmseq.checkpoints.convert import convert
-from mmseq.checkpoints.rules import EXACT, rename, same_bits
+from mmseq.checkpoints.rules import EXACT, place_blocks, rename, restore, same_bits
 from mmseq.checkpoints.vision_lstm import OFFSET
 from mmseq.errors import InputError
 
@@ -49,6 +53,42 @@ def test_ours_to_publishers_and_back(family, arch, layout):
     for key in rounded:
         assert there.inexact[key] == (plain[key].double() - tensors[key].double()).abs().max() > 0
     assert bool(rounded) == (family == 'vision_lstm')
+
+
+RECORDED = Path(__file__).parents[1] / 'backbones' / 'recorded'
+
+
+@pytest.mark.parametrize('path', sorted(RECORDED.glob('*.json')), ids=lambda path: path.stem)
+def test_names_are_those_of_the_authors_code(path):
+    """The way back alone could be wrong together with the way there: here are names that neither has made."""
+    shapes = json.loads(path.read_text())['shapes']
+    theirs = {name: torch.zeros(shape) for name, shape in shapes.items()}
+    family = FAMILIES[next(name for name in FAMILIES if path.stem.startswith(name))]
+    layout = family.find_layout(theirs)
+    renamed = rename(theirs, layout)
+    assert renamed.unexplained == []
+    if family.name == 'vision_lstm':
+        pairs = 1 + max(int(key.split('.')[1]) for key in renamed.tensors if key.startswith('blocks.'))
+        place_blocks(renamed, (1, pairs - 1))
+    back = restore({**renamed.tensors, **renamed.kept}, layout)
+    assert back.unexplained == []
+    assert {key: list(tensor.shape) for key, tensor in back.tensors.items()} == shapes
+
+
+@pytest.mark.parametrize('arch', ['s', 'm', 'l'])
+def test_names_are_those_of_timms_models(arch):
+    with torch.device('meta'):
+        theirs = timm.create_model(f'sequencer2d_{arch}').state_dict()
+    assert published('sequencer2d', arch, FAMILIES['sequencer2d'].layouts[1]).keys() == theirs.keys()
+
+
+def test_what_joins_two_stages_is_the_last_item_of_the_earlier_with_the_authors():
+    keys = published('sequencer2d', 's', FAMILIES['sequencer2d'].layouts[0])
+    assert sorted(key for key in keys if 'down.weight' in key) == [
+        'blocks.0.4.down.weight',
+        'blocks.1.3.down.weight',
+        'blocks.2.8.down.weight',
+    ]
 
 
 def test_norms_from_a_half_to_two_come_back_exactly():
