@@ -1,4 +1,4 @@
-"""Damaged and hostile checkpoint files, made from sound ones; every one can be made again from its number.
+"""Damaged and hostile checkpoint files, made from sound ones; the same sound file and number make the same one again.
 
 Each mutation takes the sound file and a generator, and writes one file. What it returns says what a reader may do with
 it. ``SUMMED`` files carry a sum or digest that the change cannot meet: they must be refused or read as before. Of
