@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test lint fuzz clean
 
 help:  ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -26,6 +26,9 @@ test: .venv/.ready  ## run the tests
 
 lint: .venv/.ready  ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+fuzz: .venv/.ready  ## convert 4000 damaged and hostile checkpoints
+	@$(BIN)/python benchmarks/fuzz_checkpoints.py
 
 clean:  ## remove what make set up; outputs in work_dirs stay
 	rm -rf .venv build *.egg-info

@@ -22,7 +22,7 @@ MAY = {
     'datasets': {'registry'},
     'evaluation': {'registry'},
     'analysis': {'backbones', 'registry', 'ops', 'checkpoints'},
-    'engine': {'registry', 'datasets', 'evaluation', 'analysis', 'compat'},
+    'engine': {'registry', 'datasets', 'evaluation', 'analysis', 'checkpoints', 'compat'},
     'doctor': {'compat', 'checkpoints'},
     'cli': {'engine', 'datasets', 'evaluation', 'analysis', 'compat', 'checkpoints', 'doctor', 'registry', 'backbones'},
     '__init__': {'compat'},

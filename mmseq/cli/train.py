@@ -20,6 +20,19 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         help='go on from this checkpoint, or from the newest one of the work dir if none is named',
     )
     parser.add_argument(
+        '--load-from',
+        metavar='CHECKPOINT',
+        help='begin with the weights of a whole model; the backbone then loads no weights of its own',
+    )
+    parser.add_argument(
+        '--allow-partial',
+        nargs='+',
+        default=[],
+        metavar='PATTERN',
+        help="with --load-from: tensors that may differ, for example 'roi_head.*' for another number of classes; what "
+        'does not fit starts anew and is listed',
+    )
+    parser.add_argument(
         '--amp',
         nargs='?',
         const='bfloat16',
@@ -47,6 +60,8 @@ def main(argv: list[str] | None = None) -> int:
         seed=args.seed,
         launcher=args.launcher,
         resume=args.resume,
+        load_from=args.load_from,
+        allow_partial=args.allow_partial,
         amp=args.amp,
         auto_scale_lr=args.auto_scale_lr,
         check_data=not args.no_data_check,

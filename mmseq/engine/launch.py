@@ -3,7 +3,7 @@
 import os
 import random
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,8 @@ def train(
     seed: int | None = None,
     launcher: str = 'none',
     resume: str | None = None,
+    load_from: str | None = None,
+    allow_partial: Sequence[str] = (),
     amp: str | None = None,
     auto_scale_lr: bool = False,
     check_data: bool = True,
@@ -62,6 +64,8 @@ def train(
         seed: overrides ``randomness.seed``.
         launcher: ``none``, or ``pytorch`` or ``slurm`` in a process that one of them started.
         resume: a checkpoint to go on from, or ``auto`` for the newest in the work dir.
+        load_from: a checkpoint of a whole model to begin with.
+        allow_partial: shell patterns of its tensors that need not fit the model and then start anew.
         amp: ``bfloat16`` or ``float16`` for mixed precision.
         auto_scale_lr: scale the learning rate to the effective batch.
         check_data: check annotations and a sample of the data first.
@@ -76,6 +80,7 @@ def train(
     if resume is not None:
         cfg.resume = True
         cfg.load_from = None if resume == 'auto' else existing_file(resume, 'checkpoint to resume from')
+    begin_with(cfg, load_from, allow_partial)
     if amp:
         use_amp(cfg, amp)
     if auto_scale_lr:
@@ -145,6 +150,27 @@ def evaluate(
     if tta:
         use_tta(cfg, config)
     return build_runner(cfg, config).test()
+
+
+def begin_with(cfg: Config, load_from: str | None, allow_partial: Sequence[str]) -> None:
+    """Set the weights of a whole model to begin with.
+
+    Raises:
+        InputError: no such file, ``--resume`` as well, or a permission without a checkpoint that it is for.
+    """
+    if load_from:
+        if cfg.get('resume'):
+            raise InputError('--load-from begins a run and --resume goes on with one; give one of them')
+        cfg.load_from = existing_file(load_from, 'checkpoint to begin with')
+        # Its weights are overwritten, all of them: nothing is downloaded for them.
+        if cfg.model.get('backbone'):
+            cfg.model.backbone.init_cfg = None
+    if allow_partial:
+        hooks = [hook for hook in cfg.get('custom_hooks', []) if hook['type'] == 'mmseq.StrictLoadHook']
+        if not cfg.get('load_from') or cfg.get('resume') or not hooks:
+            raise InputError('--allow-partial is a permission for --load-from CHECKPOINT; give that too')
+        for hook in hooks:
+            hook['allow_partial'] = list(allow_partial)
 
 
 def load_config(path: str, options: Mapping[str, Any], work_dir: str | None, seed: int | None, launcher: str) -> Config:
