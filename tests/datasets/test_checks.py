@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 import mmseq
-from mmseq.datasets.checks import _spaced, check_coco, check_seg
+from mmseq.datasets.checks import examine_coco, examine_seg
+from mmseq.datasets.checks.findings import spaced
 from mmseq.datasets.shapes import SEG_CLASSES, SHAPES_CLASSES, generate
 from mmseq.errors import InputError
 
@@ -32,7 +33,8 @@ def root(pristine: Path, tmp_path: Path) -> Path:
 
 def _coco(root: Path, **changed) -> None:
     options = {'classes': SHAPES_CLASSES, 'num_classes': COUNT} | changed
-    check_coco(str(root / 'coco/annotations/instances_train2017.json'), str(root / 'coco/train2017'), **options)
+    ann_file = str(root / 'coco/annotations/instances_train2017.json')
+    examine_coco(ann_file, str(root / 'coco/train2017'), **options).raise_first()
 
 
 def _seg_folders(root: Path) -> tuple[Path, Path]:
@@ -49,7 +51,7 @@ def _seg(root: Path, **changed) -> None:
         'reduce_zero_label': True,
         'classes': SEG_CLASSES,
     } | changed
-    check_seg(str(images), str(labels), **options)
+    examine_seg(str(images), str(labels), **options).raise_first()
 
 
 def _message(check: Callable[..., None], *args, **options) -> str:
@@ -411,11 +413,11 @@ def test_nothing_but_ignore(root: Path) -> None:
     _seg(root, reduce_zero_label=False, classes=None)
 
 
-def test_sample_is_evenly_spaced() -> None:
-    assert _spaced(list(range(100)), 4) == [0, 33, 66, 99]
-    assert _spaced([1, 2, 3], 64) == [1, 2, 3]
-    assert _spaced(list(range(10)), 1) == [0]
-    assert len(set(_spaced(list(range(65)), 64))) == 64
+def test_sample_is_evenlyspaced() -> None:
+    assert spaced(list(range(100)), 4) == [0, 33, 66, 99]
+    assert spaced([1, 2, 3], 64) == [1, 2, 3]
+    assert spaced(list(range(10)), 1) == [0]
+    assert len(set(spaced(list(range(65)), 64))) == 64
 
 
 def test_folder_is_listed_not_asked_per_image(root: Path, monkeypatch) -> None:
@@ -439,7 +441,8 @@ def test_real_coco(half: str) -> None:
 
     coco = REAL_DATA / 'coco'
     classes = CocoDataset.METAINFO['classes']
-    check_coco(str(coco / f'annotations/instances_{half}2017.json'), str(coco / f'{half}2017'), classes, 80)
+    report = examine_coco(str(coco / f'annotations/instances_{half}2017.json'), str(coco / f'{half}2017'), classes, 80)
+    assert report.errors() == []
 
 
 @needs_real_data
@@ -449,4 +452,5 @@ def test_real_ade(half: str) -> None:
 
     ade = REAL_DATA / 'ade/ADEChallengeData2016'
     classes = ADE20KDataset.METAINFO['classes']
-    check_seg(str(ade / 'images' / half), str(ade / 'annotations' / half), '.jpg', '.png', 150, True, classes=classes)
+    folders = str(ade / 'images' / half), str(ade / 'annotations' / half)
+    assert examine_seg(*folders, '.jpg', '.png', 150, True, classes=classes).errors() == []
