@@ -95,11 +95,14 @@ def decode(path: str, *, labels: bool = False) -> tuple[Header, np.ndarray | Non
     return header, values
 
 
-def glance(path: str) -> Header:
-    """The header of a file whose end is there; without decoding it, unless its last bytes are unusual.
+def glance(path: str) -> Header | None:
+    """What the header says of a file whose end is there; it is decoded only if a JPEG or PNG ends oddly.
+
+    Returns:
+        None for formats that PIL does not know: whoever loads them has to say whether they are whole.
 
     Raises:
-        DamagedFileError: it is missing, empty, truncated or no image.
+        DamagedFileError: it is missing, empty or truncated.
     """
     try:
         with open(path, 'rb') as file:
@@ -107,14 +110,15 @@ def glance(path: str) -> Header:
             file.seek(0, os.SEEK_END)
             file.seek(max(0, file.tell() - len(PNG_TAIL)))
             tail = file.read()
-            if (head.startswith(PNG_HEAD) and tail == PNG_TAIL) or (
-                head.startswith(JPEG_HEAD) and tail[-2:] == JPEG_TAIL
-            ):
+            odd = (head.startswith(PNG_HEAD) and tail != PNG_TAIL) or (
+                head.startswith(JPEG_HEAD) and tail[-2:] != JPEG_TAIL
+            )
+            if head and not odd:
                 file.seek(0)
                 with Image.open(file) as image:
                     return _header(image, head)
-    except FileNotFoundError:
-        raise DamagedFileError('missing', f'{path}: no such file; fetch it again') from None
+    except Image.UnidentifiedImageError:
+        return None
     except UNREADABLE:
         # Decoding it finds the words for what is wrong.
         return decode(path)[0]

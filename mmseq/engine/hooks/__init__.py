@@ -1,6 +1,7 @@
 """Hooks for mmengine's Runner, registered in ``mmseq.registry.HOOKS``."""
 
 from mmseq.engine.hooks.boxes_only import BoxesOnlyHook
+from mmseq.engine.hooks.corrupt_data import CorruptDataHook
 from mmseq.engine.hooks.curves import CurvesHook
 from mmseq.engine.hooks.eval_artifacts import EvalArtifactsHook
 from mmseq.engine.hooks.pictures import PicturesHook
@@ -10,6 +11,7 @@ from mmseq.engine.hooks.unused_parameters import UnusedParametersHook
 
 __all__ = [
     'BoxesOnlyHook',
+    'CorruptDataHook',
     'CurvesHook',
     'EvalArtifactsHook',
     'PicturesHook',
