@@ -1,5 +1,6 @@
 """Hooks for mmengine's Runner, registered in ``mmseq.registry.HOOKS``."""
 
+from mmseq.engine.hooks.bad_numbers import BadNumbersHook
 from mmseq.engine.hooks.boxes_only import BoxesOnlyHook
 from mmseq.engine.hooks.corrupt_data import CorruptDataHook
 from mmseq.engine.hooks.curves import CurvesHook
@@ -10,6 +11,7 @@ from mmseq.engine.hooks.strict_load import StrictLoadHook
 from mmseq.engine.hooks.unused_parameters import UnusedParametersHook
 
 __all__ = [
+    'BadNumbersHook',
     'BoxesOnlyHook',
     'CorruptDataHook',
     'CurvesHook',
