@@ -5,6 +5,7 @@ from mmseq.engine.hooks.boxes_only import BoxesOnlyHook
 from mmseq.engine.hooks.corrupt_data import CorruptDataHook
 from mmseq.engine.hooks.curves import CurvesHook
 from mmseq.engine.hooks.eval_artifacts import EvalArtifactsHook
+from mmseq.engine.hooks.loader_share import LoaderShareHook
 from mmseq.engine.hooks.pictures import PicturesHook
 from mmseq.engine.hooks.random_streams import RandomStreamsHook
 from mmseq.engine.hooks.strict_load import StrictLoadHook
@@ -16,6 +17,7 @@ __all__ = [
     'CorruptDataHook',
     'CurvesHook',
     'EvalArtifactsHook',
+    'LoaderShareHook',
     'PicturesHook',
     'RandomStreamsHook',
     'StrictLoadHook',
