@@ -1,5 +1,6 @@
 """Training data with damaged files in it: they are skipped, named and counted, and too many end the run."""
 
+import copy
 import hashlib
 import json
 import os
@@ -60,6 +61,10 @@ class TolerantDataset(Dataset):
         if name == 'dataset' or name.startswith('__'):
             raise AttributeError(name)
         return getattr(self.dataset, name)
+
+    def __deepcopy__(self, memo: dict) -> 'TolerantDataset':
+        # mmengine copies a data set that it is given ready-made, and torch's copy would not be shared.
+        return TolerantDataset(copy.deepcopy(self.dataset, memo), os.path.dirname(self.record))
 
     def __len__(self) -> int:
         return len(self.dataset)

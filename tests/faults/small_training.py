@@ -22,7 +22,7 @@ from mmseq.cli import run
 from mmseq.datasets.tolerant import TolerantDataset
 from mmseq.engine import hooks
 
-HOOKS = ('RandomStreamsHook', 'UnusedParametersHook', 'BadNumbersHook', 'CorruptDataHook', 'LoaderShareHook')
+HOOKS = ('RandomStreamsHook', 'UnusedParametersHook', 'BadNumbersHook', 'LoaderShareHook')
 
 
 class Pictures(BaseDataset):
@@ -103,6 +103,7 @@ def main() -> int:
         default_hooks=dict(checkpoint=None, logger=dict(type='LoggerHook', interval=100)),
         custom_hooks=[
             *(getattr(hooks, name)() for name in HOOKS),
+            hooks.CorruptDataHook(max_share=0.05),
             Probe(work_dir, options['fail'], options['bad']),
         ],
         randomness=dict(seed=0),

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from figures import record
 from mmengine.config import ConfigDict
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
@@ -26,21 +27,10 @@ from torch.utils.data import DataLoader
 from mmseq.datasets.checks import examine_coco, examine_seg
 from mmseq.datasets.shapes import SEG_CLASSES, SHAPES_CLASSES, generate
 from mmseq.datasets.tolerant import TolerantDataset
-from mmseq.evaluation.artifacts import write_json
 
 ROOT = Path(__file__).parents[2]
 IMAGES = 500
 FAULTS = [*IMAGE_FAULTS, 'wrong_size']
-RESULTS = os.environ.get('MMSEQ_RESULTS')
-figures: dict[str, dict] = {}
-
-
-@pytest.fixture(scope='module', autouse=True)
-def written():
-    yield
-    if RESULTS:
-        command = 'MMSEQ_RESULTS=benchmarks/results/faults_data.json python -m pytest tests/faults/test_bad_files.py'
-        write_json(RESULTS, {'command': command, 'cases': figures})
 
 
 @pytest.fixture(scope='module')
@@ -108,7 +98,7 @@ def test_check_counts_detection_images(damaged) -> None:
     )
     assert +grouped(report.counts()) == kinds(planted['coco'])
     assert set(report.counts()) <= {'missing', 'zero_bytes', 'wrong_size', 'undecodable', 'truncated'}
-    figures['check_data, images of detection'] = {'planted': len(planted['coco']), 'found': report.counts()}
+    record('check_data, images of detection', {'planted': len(planted['coco']), 'found': report.counts()})
 
 
 def test_check_counts_segmentation_images_and_maps(damaged) -> None:
@@ -124,10 +114,13 @@ def test_check_counts_segmentation_images_and_maps(damaged) -> None:
     assert counts.pop('missing_images') == gone
     expected['missing'] = 0
     assert +grouped(counts) == +expected
-    figures['check_data, images and label maps of segmentation'] = {
-        'planted': len(everything),
-        'found': report.counts(),
-    }
+    record(
+        'check_data, images and label maps of segmentation',
+        {
+            'planted': len(everything),
+            'found': report.counts(),
+        },
+    )
 
 
 def pipeline(task: str) -> dict:
@@ -193,13 +186,16 @@ def test_loader_skips_counts_and_names(task: str, workers: int, damaged, tmp_pat
     assert int(data.counts[:, 1].sum()) == len(lines)
     assert len(batches) == len(data)
     assert not {Path(path).name for path in batches} & set(bad)
-    figures[f'loader, {task}, {workers} workers'] = {
-        'planted': len(present),
-        'named': len(named),
-        'met': len(lines),
-        'samples': len(data),
-        'seconds': round(seconds, 1),
-    }
+    record(
+        f'loader, {task}, {workers} workers',
+        {
+            'planted': len(present),
+            'named': len(named),
+            'met': len(lines),
+            'samples': len(data),
+            'seconds': round(seconds, 1),
+        },
+    )
 
 
 def test_what_stands_in_depends_on_the_index_alone(task: str, damaged, tmp_path: Path) -> None:
@@ -223,7 +219,7 @@ def test_bit_flips_are_loaded_or_skipped(task: str, pristine: Path, tmp_path: Pa
         assert data[index]['inputs'].dtype == torch.uint8
     skipped = int(data.counts[:, 1].sum())
     assert skipped > 20
-    figures[f'loader, {task}, images with flipped bits'] = {'planted': 100, 'skipped': skipped, 'tracebacks': 0}
+    record(f'loader, {task}, images with flipped bits', {'planted': 100, 'skipped': skipped, 'tracebacks': 0})
 
 
 def test_a_fault_of_the_pipeline_is_no_fault_of_the_data(pristine: Path, tmp_path: Path) -> None:
@@ -292,12 +288,15 @@ def test_broken_annotation_files(tmp_path: Path) -> None:
         assert errors or number % 2 == 0
         assert all('\n' not in error.message for error in errors)
         flipped += bool(errors)
-    figures['check_data, annotation files'] = {
-        'planted': 400,
-        'found': sum(found.values()) + flipped,
-        'still sound after flipped bits': 200 - flipped,
-        'tracebacks': 0,
-    }
+    record(
+        'check_data, annotation files',
+        {
+            'planted': 400,
+            'found': sum(found.values()) + flipped,
+            'still sound after flipped bits': 200 - flipped,
+            'tracebacks': 0,
+        },
+    )
 
 
 def test_the_command_counts_and_exits_with_one(damaged, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from figures import record
 from PIL import Image
 
 from mmseq.datasets.shapes import generate
@@ -82,14 +83,14 @@ def assert_none_left(leader: int) -> float:
     return time.monotonic() - begun
 
 
-@pytest.mark.parametrize('workers', [0, 2])
+@pytest.mark.parametrize('workers', [pytest.param(0, marks=pytest.mark.long), 2])
 def test_memory_after_2000_iterations(work_dir: Path, workers: int) -> None:
     log = work_dir / 'log'
     process = start([sys.executable, SCRIPT, work_dir, f'workers={workers}', 'iterations=2000'], log)
     assert process.wait(180) == 0, log.read_text()[-3000:]
     assert assert_none_left(process.pid) < PATIENCE
     memory = json.loads((work_dir / 'memory.json').read_text())
-    print(f'{workers} workers: {memory}')
+    record(f'memory, small training, {workers} workers, MiB', memory)
     assert memory['2000'] < 1.05 * memory['200']
 
 
@@ -104,7 +105,11 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize('end', ENDS)
+# The others need as long again.
+QUICK = ('too many corrupt', 'SIGTERM')
+
+
+@pytest.mark.parametrize('end', [end if end in QUICK else pytest.param(end, marks=pytest.mark.long) for end in ENDS])
 def test_no_process_is_left(work_dir: Path, end: str) -> None:
     option, event, status = ENDS[end]
     options = ['workers=2', 'iterations=100', option]
@@ -118,7 +123,7 @@ def test_no_process_is_left(work_dir: Path, end: str) -> None:
         assert len(session(process.pid)) >= 3
         process.send_signal(event)
     assert process.wait(120) == status, log.read_text()[-3000:]
-    assert_none_left(process.pid)
+    record(f'seconds until no process was left, {end}', round(assert_none_left(process.pid), 1))
     text = log.read_text()
     if status == 2:
         assert 'Traceback' not in text
@@ -162,7 +167,7 @@ def test_memory_of_whole_trainings(tmp_path: Path, config: str) -> None:
                 memory[mark] = proportional(process.pid)
         time.sleep(0.5)
     assert process.wait() == 0, log.read_text()[-3000:]
-    print(f'{config}: {memory} MiB')
+    record(f'memory, {config}, 2 workers, MiB', memory)
     assert memory[1900] < 1.05 * memory[200]
     assert_none_left(process.pid)
 
