@@ -454,3 +454,126 @@ def test_real_ade(half: str) -> None:
     classes = ADE20KDataset.METAINFO['classes']
     folders = str(ade / 'images' / half), str(ade / 'annotations' / half)
     assert examine_seg(*folders, '.jpg', '.png', 150, True, classes=classes).errors() == []
+
+
+def _counts(report) -> dict[str, tuple[str, int]]:
+    return {kind: (finding.level, finding.count) for kind, finding in report.findings.items()}
+
+
+def _coco_report(root: Path, **options):
+    ann_file = root / 'coco/annotations/instances_train2017.json'
+    return examine_coco(str(ann_file), str(root / 'coco/train2017'), SHAPES_CLASSES, COUNT, **options)
+
+
+def _seg_report(root: Path, **changed):
+    options = dict(num_classes=SEG_COUNT, reduce_zero_label=True, classes=SEG_CLASSES) | changed
+    return examine_seg(*map(str, _seg_folders(root)), '.png', '.png', **options)
+
+
+def test_several_faults_are_counted_and_the_first_is_raised(root: Path) -> None:
+    def spoil(content: dict) -> None:
+        content['annotations'][0]['image_id'] = 99
+        content['annotations'][1]['image_id'] = 98
+        content['images'][0]['height'] += 1
+
+    _edit(root, spoil)
+    (root / 'coco/train2017/000000000003.png').write_bytes(b'')
+    (root / 'coco/train2017/000000000004.png').unlink()
+    report = _coco_report(root)
+    errors = {kind: count for kind, (level, count) in _counts(report).items() if level == 'error'}
+    assert errors == {'unknown_image_id': 2, 'missing': 1, 'zero_bytes': 1, 'wrong_size': 1}
+    assert report.findings['zero_bytes'].examples == [str(root / 'coco/train2017/000000000003.png')]
+    with pytest.raises(InputError, match='image_id that is not among its images'):
+        report.raise_first()
+
+
+@pytest.mark.parametrize(
+    'box, kind',
+    [([500, 500, 9, 9], 'outside_boxes'), ([3, 3, 0, 5], 'empty_boxes'), ([3, 3, 900, 5], 'protruding_boxes')],
+)
+def test_boxes(root: Path, box: list[int], kind: str) -> None:
+    """One of many is dropped by the loader, most are another format; too large ones are cut."""
+    _edit(root, lambda content: content['annotations'][0].update(bbox=box))
+    several = dict(_counts(_coco_report(root)))
+    assert several[kind] == ('warning' if kind == 'protruding_boxes' else 'error', 1)
+
+    def many(content: dict) -> None:
+        rows = content['annotations']
+        content['annotations'] = rows + [dict(rows[1], id=1000 + k) for k in range(99)]
+
+    _edit(root, many)
+    assert _counts(_coco_report(root))[kind] == ('warning', 1)
+
+
+def test_classes_that_never_occur(root: Path) -> None:
+    def drop(content: dict) -> None:
+        content['annotations'] = [ann for ann in content['annotations'] if ann['category_id'] not in (2, 3)]
+
+    _edit(root, drop)
+    assert _counts(_coco_report(root))['absent_classes'] == ('warning', 2)
+    # Only where all label maps were read is anything known.
+    for path in _seg_folders(root)[1].iterdir():
+        with Image.open(path) as image:
+            labels = np.minimum(np.asarray(image), 4)
+        Image.fromarray(labels).save(path)
+    level, count = _counts(_seg_report(root))['absent_classes']
+    assert (level, count >= 5) == ('warning', True)
+    assert 'absent_classes' not in _counts(_seg_report(root, sample=2))
+
+
+def test_masks_are_wanted_where_they_are_trained(root: Path) -> None:
+    _edit(root, lambda content: content['annotations'][0].pop('segmentation'))
+    assert 'no_mask' not in _counts(_coco_report(root))
+    assert _counts(_coco_report(root, masks=True))['no_mask'] == ('error', 1)
+
+
+def test_unusual_images_are_warnings(root: Path) -> None:
+    folder = root / 'coco/train2017'
+    with Image.open(folder / '000000000001.png') as image:
+        size = image.size
+    exif = Image.Exif()
+    exif[274] = 3
+    Image.new('RGB', size).save(folder / '000000000001.png', 'JPEG', exif=exif)
+    with Image.open(folder / '000000000002.png') as image:
+        image.convert('P').save(folder / '000000000002.png')
+    with Image.open(folder / '000000000003.png') as image:
+        Image.fromarray(np.zeros(image.size[::-1], np.uint16)).save(folder / '000000000003.png')
+    assert _counts(_coco_report(root)) == {
+        'exif_rotation': ('warning', 1),
+        'palette': ('warning', 1),
+        'sixteen_bit': ('warning', 1),
+    }
+
+
+def test_masks_drawn_in_255(root: Path) -> None:
+    for path in _seg_folders(root)[1].iterdir():
+        with Image.open(path) as image:
+            labels = np.where(np.asarray(image) > 1, 255, 0).astype(np.uint8)
+        Image.fromarray(labels).save(path)
+    report = _seg_report(root, num_classes=2, classes=('ground', 'thing'), reduce_zero_label=False)
+    assert _counts(report)['drawn_in_255'] == ('error', 6)
+    assert 'write 1 for the foreground' in report.findings['drawn_in_255'].message
+
+
+def test_zero_that_seems_to_be_a_class(root: Path) -> None:
+    for path in _seg_folders(root)[1].iterdir():
+        with Image.open(path) as image:
+            labels = np.array(image) * 0
+        labels[:3] = np.arange(3)[:, None]
+        Image.fromarray(labels).save(path)
+    report = _seg_report(root, num_classes=3, classes=('a', 'b', 'c'))
+    assert _counts(report)['reduce_zero_label'] == ('warning', 1)
+    assert 'set reduce_zero_label=False' in report.findings['reduce_zero_label'].message
+
+
+def test_label_maps_alone_and_lists_of_names(root: Path, tmp_path: Path) -> None:
+    images, _ = _seg_folders(root)
+    (images / '000000000002.png').unlink()
+    assert _counts(_seg_report(root)) == {'missing_images': ('warning', 1)}
+    names = tmp_path / 'train.txt'
+    names.write_text('000000000001\n000000000003\n000000000009\n')
+    report = _seg_report(root, ann_file=str(names))
+    assert (report.total, report.checked) == (3, 2)
+    assert _counts(report)['missing'] == ('error', 1)
+    names.write_text('')
+    assert 'names nothing' in _seg_report(root, ann_file=str(names)).errors()[0].message

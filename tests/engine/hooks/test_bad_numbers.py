@@ -93,7 +93,9 @@ class Judge(BadNumbersHook):
             self.states.append({key: value.clone() for key, value in self._model.state_dict().items()})
 
 
-def train(work_dir: Path, model: Net, hook: BadNumbersHook, iterations: int, **wrapper) -> Runner:
+def train(
+    work_dir: Path, model: Net, hook: BadNumbersHook, iterations: int, built: OptimWrapper | None = None, **wrapper
+) -> Runner:
     runner = Runner(
         model=model,
         work_dir=str(work_dir),
@@ -101,7 +103,7 @@ def train(work_dir: Path, model: Net, hook: BadNumbersHook, iterations: int, **w
             dataset=Numbers(), sampler=dict(type=DefaultSampler, shuffle=False), batch_size=4, num_workers=0
         ),
         train_cfg=dict(by_epoch=False, max_iters=iterations),
-        optim_wrapper=dict(optimizer=dict(type=torch.optim.AdamW, lr=0.01), **wrapper),
+        optim_wrapper=built or dict(optimizer=dict(type=torch.optim.AdamW, lr=0.01), **wrapper),
         default_hooks=dict(checkpoint=dict(type=CheckpointHook, interval=10**6), logger=dict(type=LoggerHook)),
         custom_hooks=[hook],
         randomness=dict(seed=0),
@@ -265,6 +267,47 @@ def test_overflow_is_told_apart(tmp_path: Path, before: float, after: float, bad
         hook.after_train_iter(runner, 0, outputs=outputs)
         assert hook.overflows == 1
         assert f'falls from {before:g} to {after:g}' in infos[-1]
+
+
+class Scaled(OptimWrapper):
+    """mmengine's AmpOptimWrapper wants a GPU; the scaler is torch's own."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer, scale: float) -> None:
+        super().__init__(optimizer)
+        self.loss_scaler = torch.amp.GradScaler('cpu', init_scale=scale)
+
+    def backward(self, loss: Tensor, **options) -> None:
+        self.loss_scaler.scale(loss).backward()
+        self._inner_count += 1
+
+    def step(self, **options) -> None:
+        self.loss_scaler.step(self.optimizer)
+        self.loss_scaler.update()
+
+
+def test_a_real_scaler_finds_its_scale(tmp_path: Path) -> None:
+    """A scale that overflows float32 comes down by halves, and nothing is called a failure."""
+    model = Net({})
+    with torch.no_grad():
+        model.head.weight.mul_(100)
+    hook = Judge(stop_after=1)
+    wrapper = Scaled(torch.optim.SGD(model.parameters(), lr=1e-9), 3e38)
+    train(tmp_path, model, hook, 40, built=wrapper)
+    assert hook.said == []
+    assert 0 < hook.overflows < 40
+    assert wrapper.loss_scaler.get_scale() == pytest.approx(3e38 / 2**hook.overflows)
+
+
+def test_a_real_scaler_cannot_mend_a_gradient(tmp_path: Path) -> None:
+    model = Net({3: 'gradient', 4: 'gradient', 5: 'gradient', 6: 'gradient', 7: 'gradient'})
+    hook = Judge(stop_after=2)
+    wrapper = Scaled(torch.optim.SGD(model.parameters(), lr=1e-3), 4.0)
+    with pytest.raises(InputError, match='that is 2 in a row') as error:
+        train(tmp_path, model, hook, 9, built=wrapper)
+    # 4 and 2 may be too high, 1 is no scale.
+    assert str(error.value).startswith('iteration 6: ')
+    assert 'middle (Linear)' in str(error.value)
+    assert hook.overflows == 2
 
 
 def test_all_processes_decide_alike(tmp_path: Path) -> None:
