@@ -77,7 +77,7 @@ def decode(path: str, *, labels: bool = False) -> tuple[Header, np.ndarray | Non
     try:
         with Image.open(io.BytesIO(raw)) as image:
             image.load()
-            header = _header(image, raw)
+            header = _header(image, raw, loaded=True)
             values = np.asarray(image) if labels else None
         if raw.startswith(PNG_HEAD) and PNG_TAIL not in raw:
             # PIL is content with the pixels, OpenCV refuses the file.
@@ -116,7 +116,7 @@ def glance(path: str) -> Header | None:
             if head and not odd:
                 file.seek(0)
                 with Image.open(file) as image:
-                    return _header(image, head)
+                    return _header(image, head, loaded=False)
     except Image.UnidentifiedImageError:
         return None
     except UNREADABLE:
@@ -148,8 +148,10 @@ def _read(path: str) -> bytes:
     return raw
 
 
-def _header(image: Image.Image, raw: bytes) -> Header:
-    orientation = image.getexif().get(ORIENTATION_TAG, 1)
+def _header(image: Image.Image, raw: bytes, loaded: bool) -> Header:
+    # PIL would decode a whole PNG in search of EXIF data behind its pixels.
+    known = loaded or image.format != 'PNG' or 'exif' in image.info
+    orientation = image.getexif().get(ORIENTATION_TAG, 1) if known else 1
     width, height = image.size
     if orientation in SIDEWAYS:
         width, height = height, width
