@@ -40,8 +40,8 @@ class TolerantDataset(Dataset):
     the same data. An error of the pipeline over sound files is raised as ever: it is no fault of the data.
 
     Every sample's files are looked at before they are loaded: the last bytes, the size in the header against the one
-    in the annotations or of the label map. That costs less than 0.1 ms a sample; a file is only decoded a second time if
-    its last bytes are unusual or the pipeline fails.
+    in the annotations or of the label map. That costs less than 0.1 ms a sample; a file is decoded a second time only
+    if its last bytes are unusual or the pipeline fails.
 
     Args:
         dataset: config of a data set whose class inherits from mmengine's BaseDataset, its files on a local disk.

@@ -46,6 +46,8 @@ def start(command: list, log: Path, **environment: str) -> subprocess.Popen:
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            # Behind a shell's & it would be ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
 
@@ -61,6 +63,16 @@ def session(leader: int) -> list[int]:
         except (OSError, ProcessLookupError):
             continue
     return found
+
+
+def ended(process: subprocess.Popen, log: Path, seconds: int = 120) -> int:
+    """The exit status; nothing is left running if it does not come."""
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        for pid in session(process.pid):
+            os.kill(pid, signal.SIGKILL)
+        pytest.fail(f'still running after {seconds} s: {log.read_text()[-3000:]}')
 
 
 def wait_for(path: Path, process: subprocess.Popen, log: Path) -> None:
@@ -87,7 +99,7 @@ def assert_none_left(leader: int) -> float:
 def test_memory_after_2000_iterations(work_dir: Path, workers: int) -> None:
     log = work_dir / 'log'
     process = start([sys.executable, SCRIPT, work_dir, f'workers={workers}', 'iterations=2000'], log)
-    assert process.wait(180) == 0, log.read_text()[-3000:]
+    assert ended(process, log, 180) == 0, log.read_text()[-3000:]
     assert assert_none_left(process.pid) < PATIENCE
     memory = json.loads((work_dir / 'memory.json').read_text())
     record(f'memory, small training, {workers} workers, MiB', memory)
@@ -122,7 +134,7 @@ def test_no_process_is_left(work_dir: Path, end: str) -> None:
         wait_for(work_dir / 'ready', process, log)
         assert len(session(process.pid)) >= 3
         process.send_signal(event)
-    assert process.wait(120) == status, log.read_text()[-3000:]
+    assert ended(process, log) == status, log.read_text()[-3000:]
     record(f'seconds until no process was left, {end}', round(assert_none_left(process.pid), 1))
     text = log.read_text()
     if status == 2:

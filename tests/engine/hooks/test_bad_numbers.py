@@ -53,7 +53,8 @@ class Net(BaseModel):
     def forward(self, inputs: Tensor, mode: str = 'tensor') -> dict[str, Tensor]:
         from mmengine.dist import get_rank
 
-        x = torch.stack(list(inputs))
+        # As drop path does: repeating the pass draws again.
+        x = torch.stack(list(inputs)) + 0 * torch.rand(())
         kind = self.bad.get(self.calls, '') if self.only_rank in (None, get_rank()) else ''
         if kind == 'stem':
             x = x * 1e38
