@@ -49,13 +49,13 @@ class Net(BaseModel):
 
 
 def megabytes() -> float:
-    """Proportional memory of all processes of this session, in MiB."""
+    """Proportional memory of all processes of this session, in MiB, without libraries, shared with other programs."""
     total = 0
     for folder in Path('/proc').iterdir():
         try:
             if folder.name.isdigit() and os.getsid(int(folder.name)) == os.getsid(0):
                 lines = (folder / 'smaps_rollup').read_text().splitlines()
-                total += sum(int(line.split()[1]) for line in lines if line.startswith('Pss:'))
+                total += sum(int(line.split()[1]) for line in lines if line.startswith(('Pss_Anon:', 'Pss_Shmem:')))
         except (OSError, ProcessLookupError):
             continue
     return total / 1024

@@ -185,12 +185,12 @@ def test_memory_of_whole_trainings(tmp_path: Path, config: str) -> None:
 
 
 def proportional(leader: int) -> float:
-    """Memory of a session in MiB, what is shared counted once."""
+    """Memory of a session in MiB, what is shared counted once, libraries left out."""
     total = 0
     for pid in session(leader):
         try:
             lines = Path(f'/proc/{pid}/smaps_rollup').read_text().splitlines()
         except OSError:
             continue
-        total += sum(int(line.split()[1]) for line in lines if line.startswith('Pss:'))
+        total += sum(int(line.split()[1]) for line in lines if line.startswith(('Pss_Anon:', 'Pss_Shmem:')))
     return total / 1024
