@@ -13,3 +13,4 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     locations=['mmseq.engine.layer_decay'],
 )
 TRANSFORMS = Registry('transform', parent=_root.TRANSFORMS, scope='mmseq', locations=['mmseq.datasets.color_jitter'])
+DATASETS = Registry('dataset', parent=_root.DATASETS, scope='mmseq', locations=['mmseq.datasets.tolerant'])

@@ -15,6 +15,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from mmseq.compat import versions
+from mmseq.engine.hooks.corrupt_data import tolerate
 from mmseq.engine.preflight import check_class_counts, check_datasets
 from mmseq.errors import InputError
 
@@ -90,6 +91,7 @@ def train(
     check_class_counts(cfg)
     if check_data and is_first_process():
         check_datasets(cfg, ('train_dataloader', 'val_dataloader'))
+    tolerate(cfg)
     runner = build_runner(cfg, config)
     try:
         runner.train()

@@ -1,17 +1,23 @@
 """Hooks for mmengine's Runner, registered in ``mmseq.registry.HOOKS``."""
 
+from mmseq.engine.hooks.bad_numbers import BadNumbersHook
 from mmseq.engine.hooks.boxes_only import BoxesOnlyHook
+from mmseq.engine.hooks.corrupt_data import CorruptDataHook
 from mmseq.engine.hooks.curves import CurvesHook
 from mmseq.engine.hooks.eval_artifacts import EvalArtifactsHook
+from mmseq.engine.hooks.loader_share import LoaderShareHook
 from mmseq.engine.hooks.pictures import PicturesHook
 from mmseq.engine.hooks.random_streams import RandomStreamsHook
 from mmseq.engine.hooks.strict_load import StrictLoadHook
 from mmseq.engine.hooks.unused_parameters import UnusedParametersHook
 
 __all__ = [
+    'BadNumbersHook',
     'BoxesOnlyHook',
+    'CorruptDataHook',
     'CurvesHook',
     'EvalArtifactsHook',
+    'LoaderShareHook',
     'PicturesHook',
     'RandomStreamsHook',
     'StrictLoadHook',
