@@ -22,7 +22,7 @@ MAY = {
     'datasets': {'registry'},
     'evaluation': {'registry'},
     'analysis': {'backbones', 'registry'},
-    'engine': {'registry', 'datasets', 'evaluation', 'analysis', 'compat'},
+    'engine': {'registry', 'checkpoints', 'datasets', 'evaluation', 'analysis', 'compat'},
     'doctor': {'compat', 'checkpoints'},
     'cli': {'engine', 'datasets', 'evaluation', 'analysis', 'compat', 'checkpoints', 'doctor', 'registry', 'backbones'},
     '__init__': {'compat'},

@@ -10,4 +10,5 @@ custom_hooks = [
     dict(type='mmseq.UnusedParametersHook'),
     dict(type='mmseq.EvalArtifactsHook'),
     dict(type='mmseq.CurvesHook'),
+    dict(type='mmseq.PreemptionHook'),
 ]

@@ -1,9 +1,12 @@
 """Hooks for mmengine's Runner, registered in ``mmseq.registry.HOOKS``."""
 
 from mmseq.engine.hooks.boxes_only import BoxesOnlyHook
+from mmseq.engine.hooks.checkpoint import SafeCheckpointHook
 from mmseq.engine.hooks.curves import CurvesHook
 from mmseq.engine.hooks.eval_artifacts import EvalArtifactsHook
+from mmseq.engine.hooks.final_weights import FinalWeightsHook
 from mmseq.engine.hooks.pictures import PicturesHook
+from mmseq.engine.hooks.preemption import PreemptionHook
 from mmseq.engine.hooks.random_streams import RandomStreamsHook
 from mmseq.engine.hooks.strict_load import StrictLoadHook
 from mmseq.engine.hooks.unused_parameters import UnusedParametersHook
@@ -12,8 +15,11 @@ __all__ = [
     'BoxesOnlyHook',
     'CurvesHook',
     'EvalArtifactsHook',
+    'FinalWeightsHook',
     'PicturesHook',
+    'PreemptionHook',
     'RandomStreamsHook',
+    'SafeCheckpointHook',
     'StrictLoadHook',
     'UnusedParametersHook',
 ]
