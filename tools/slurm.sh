@@ -59,7 +59,8 @@ in_job() {
   # Jobs that share a node must not share a port.
   MASTER_PORT=${MASTER_PORT:-$((20000 + SLURM_JOB_ID % 10000))}
   export MASTER_ADDR MASTER_PORT OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-  srun --kill-on-bad-exit=1 "${PYTHON:-python}" "$MMSEQ_TOOLS/$tool" "${arguments[@]}" --launcher slurm || status=$?
+  # A task that ends before the others is not to have them killed: all end with 75, and srun hands on the highest status.
+  srun --kill-on-bad-exit=0 --wait=60 "${PYTHON:-python}" "$MMSEQ_TOOLS/$tool" "${arguments[@]}" --launcher slurm || status=$?
   # The status of a run that was told to make room and has saved.
   if ((status == 75)); then
     echo "saved; job $SLURM_JOB_ID goes back into the queue"

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import is_main_process
+from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
@@ -14,13 +14,15 @@ from mmseq.registry import HOOKS
 
 # Name in the message hub of a checkpoint that was written out of turn.
 _INTERIM = 'interim_ckpt'
+# Name there of the files that the checkpoint holding this name replaces.
+_SUPERSEDED = 'superseded'
 
 
 @HOOKS.register_module()
 class SafeCheckpointHook(CheckpointHook):
     """mmengine's CheckpointHook, which by itself removes the old checkpoint, and the old best, before it saves.
 
-    - Files are removed after the new one is whole.
+    - Files are removed after the new one is whole; if the run was killed in between, when it resumes.
     - A run that was killed between a checkpoint and the end of the validation that belongs to it makes up for that
       validation when it resumes: the file ``last_validation`` says which was the last to be finished.
     - `save_now` saves in the middle of an epoch; the next regular checkpoint replaces that file.
@@ -38,8 +40,12 @@ class SafeCheckpointHook(CheckpointHook):
             return
         # mmengine saves the new best score into the last checkpoint only if it knows that there is one.
         self.last_ckpt = runner.message_hub.runtime_info.get('last_ckpt')
-        done = note.read_text().strip() if note.is_file() else ''
-        if validation_is_due(runner) and done != str(runner.iter):
+        if is_main_process():
+            self._remove(runner.message_hub.runtime_info.get(_SUPERSEDED) or [])
+        finished = [note.is_file() and note.read_text().strip() == str(runner.iter)]
+        # All processes have to validate or none, also where they do not see the same files.
+        broadcast_object_list(finished)
+        if validation_is_due(runner) and not finished[0]:
             runner.logger.info('the validation of this checkpoint was not finished; it is made up for')
             runner.val_loop.run()
 
@@ -71,40 +77,45 @@ class SafeCheckpointHook(CheckpointHook):
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
         interim = runner.message_hub.runtime_info.get(_INTERIM)
         runner.message_hub.update_info(_INTERIM, '')
-        with self._removing_last():
-            super()._save_checkpoint_with_step(runner, step, meta)
+        with self._removing_last(runner):
             if interim and is_main_process():
                 self.file_backend.remove(interim)
+            super()._save_checkpoint_with_step(runner, step, meta)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, float]) -> None:
-        with self._removing_last():
+        with self._removing_last(runner):
             super()._save_best_checkpoint(runner, metrics)
 
     @contextmanager
-    def _removing_last(self) -> Iterator[None]:
+    def _removing_last(self, runner: Runner) -> Iterator[None]:
         """Put off what is to be removed until everything is saved; after a failure nothing is removed."""
         if isinstance(self.file_backend, _Deferring):
             yield
             return
         backend = self.file_backend
-        self.file_backend = deferring = _Deferring(backend)
+        self.file_backend = deferring = _Deferring(backend, runner)
         try:
             yield
         finally:
             self.file_backend = backend
+        runner.message_hub.update_info(_SUPERSEDED, [])
+        self._remove(deferring.removals)
+
+    def _remove(self, paths: list[str]) -> None:
         # A validation that was made up for writes the best checkpoint under the name it had.
         kept = {self.last_ckpt, getattr(self, 'best_ckpt_path', None)}
         kept |= set(getattr(self, 'best_ckpt_path_dict', {}).values())
-        for path in deferring.removals:
-            if path not in kept and backend.exists(path):
-                (backend.rmtree if backend.isdir(path) else backend.remove)(path)
+        for path in paths:
+            if path not in kept and self.file_backend.exists(path):
+                (self.file_backend.rmtree if self.file_backend.isdir(path) else self.file_backend.remove)(path)
 
 
 class _Deferring:
-    """A file backend that notes what it is asked to remove."""
+    """A file backend that notes what it is asked to remove, also in the checkpoint that is about to be saved."""
 
-    def __init__(self, backend: Any) -> None:
+    def __init__(self, backend: Any, runner: Runner) -> None:
         self._backend = backend
+        self._runner = runner
         self.removals: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -112,9 +123,10 @@ class _Deferring:
 
     def remove(self, path: str) -> None:
         self.removals.append(str(path))
+        self._runner.message_hub.update_info(_SUPERSEDED, list(self.removals))
 
     def rmtree(self, path: str) -> None:
-        self.removals.append(str(path))
+        self.remove(path)
 
 
 def validation_is_due(runner: Runner) -> bool:
