@@ -1,5 +1,6 @@
 """Where a training goes on from: the newest checkpoint that is whole."""
 
+import logging
 import os
 import re
 from pathlib import Path
@@ -115,7 +116,7 @@ def newest_whole(work_dir: str | os.PathLike, since: int = 0) -> Path | None:
         try:
             check_whole(path)
         except InputError as error:
-            print_log(f'{error}; skipped', logger='current', level='WARNING')
+            print_log(f'{error}; skipped', logger='current', level=logging.WARNING)
             damaged.append(path.name)
         else:
             return path

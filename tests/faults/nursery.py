@@ -4,6 +4,7 @@ As a script it answers lines of JSON; `Nursery` starts that script and is what t
 command line `tools/train.py` in a process of its own, which can be killed as any other.
 """
 
+import functools
 import importlib
 import json
 import os
@@ -112,11 +113,10 @@ class Nursery:
 
 def serve() -> None:
     """Answer questions until there are no more."""
-    for name in PRELOADED:
-        importlib.import_module(name)
     # Answers have a channel of their own: nothing that is printed may get between them.
     answers = os.fdopen(os.dup(1), 'w')
     os.dup2(2, 1)
+    preload()
     statuses: dict[int, int] = {}
     running: set[int] = set()
     for line in sys.stdin:
@@ -136,6 +136,19 @@ def serve() -> None:
         answers.flush()
     for pid in running:
         os.kill(pid, signal.SIGKILL)
+
+
+def preload() -> None:
+    """Import and read once what every run needs; two thirds of a short run's time otherwise."""
+    for name in PRELOADED:
+        importlib.import_module(name)
+    from mmengine.config import Config, config, utils
+
+    # A config is formatted for the eye in every checkpoint, and the lists of upstream's models are read for every base.
+    config.FormatCode = lambda text, **style: (text, False)
+    utils._get_cfg_metainfo = functools.cache(utils._get_cfg_metainfo)
+    for name in ('seg', 'det'):
+        Config.fromfile(HERE / 'configs' / f'{name}.py')
 
 
 def fork(question: dict, answers: int) -> int:

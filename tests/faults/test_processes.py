@@ -30,16 +30,18 @@ def test_one_process_with_batch_4_equals_two_with_batch_2(task: str, nursery: Nu
 @pytest.mark.parametrize('processes', [1, 2])
 def test_deterministic_runs_end_with_the_same_file(processes: int, nursery: Nursery, tmp_path: Path) -> None:
     digests = []
-    for seed, name in ((1, 'a'), (1, 'b'), (2, 'c')):
+    # Another seed shows that the digest can differ; once is enough.
+    for seed, name in ((1, 'a'), (1, 'b'), (2, 'c'))[: 4 - processes]:
         options = ['--seed', seed, '--deterministic', '--work-dir', tmp_path / name, '--no-data-check']
-        few = ['--cfg-options', 'train_cfg.max_iters=3', 'train_cfg.val_interval=99']
+        few = ['--cfg-options', 'train_cfg.max_iters=3', 'model.backbone.drop_path_rate=0.3']
         log = tmp_path / name
-        nursery.train(CONFIGS / 'seg.py', *options, *few, processes=processes, log=log.with_suffix('.log'))
+        nursery.train(CONFIGS / 'equal_seg.py', *options, *few, processes=processes, log=log.with_suffix('.log'))
         file = tmp_path / name / 'final_weights.safetensors'
         digests.append(hashlib.sha256(file.read_bytes()).hexdigest())
         first = log.with_suffix('.log' if processes == 1 else '.log.0')
         assert f'sha256 {digests[-1]}' in first.read_text()
-    assert digests[0] == digests[1] != digests[2]
+    assert digests[0] == digests[1]
+    assert len(set(digests)) == len(digests) - 1
 
 
 def test_empty_images_and_an_odd_number_of_them_do_not_hang(shapes: Path, nursery: Nursery, tmp_path: Path) -> None:
@@ -52,7 +54,7 @@ def test_empty_images_and_an_odd_number_of_them_do_not_hang(shapes: Path, nurser
     annotations.write_text(json.dumps(content))
     options = ['train_cfg.max_epochs=1', 'train_dataloader.dataset.filter_cfg.filter_empty_gt=False']
     nursery.train(
-        CONFIGS / 'det.py',
+        CONFIGS / 'equal_det.py',
         '--no-data-check',
         '--work-dir',
         tmp_path / 'run',

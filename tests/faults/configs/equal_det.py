@@ -22,5 +22,9 @@ model = dict(
 )
 train_dataloader = dict(batch_sampler=None, dataset=dict(pipeline=pipeline))
 optim_wrapper = dict(_delete_=True, type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01, momentum=0.9))
-train_cfg = dict(max_epochs=2, val_interval=99)
+train_cfg = dict(max_epochs=2)
 default_hooks = dict(checkpoint=dict(interval=99))
+# Training alone.
+val_cfg = None
+val_dataloader = None
+val_evaluator = None

@@ -7,5 +7,9 @@ model = dict(
     auxiliary_head=dict(dropout_ratio=0.0),
 )
 optim_wrapper = dict(_delete_=True, type='OptimWrapper', optimizer=dict(type='SGD', lr=0.05, momentum=0.9))
-train_cfg = dict(max_iters=4, val_interval=99)
+train_cfg = dict(max_iters=4)
 default_hooks = dict(checkpoint=dict(interval=99))
+# Training alone.
+val_cfg = None
+val_dataloader = None
+val_evaluator = None
