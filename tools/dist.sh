@@ -26,6 +26,9 @@ else
   where=(--nnodes "$NNODES" --rdzv-backend c10d --rdzv-endpoint "$host:${PORT:-29500}" --rdzv-id "${RDZV_ID:-mmseq}"
     --rdzv-conf "is_host=$first,join_timeout=${JOIN_TIMEOUT:-600}" ${address:+--local-addr "$address"})
 fi
+# By default the store in which the processes look for each other outlives a restart (torch 2.4 to 2.14 at least), and
+# new processes find the addresses of dead ones there.
+export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
 # One thread per process unless the user says otherwise: more would fight for the same cores.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 exec "${PYTHON:-python}" -m torch.distributed.run "${where[@]}" --max-restarts "$MAX_RESTARTS" \

@@ -82,7 +82,7 @@ def check_that_the_old_checkpoint_goes_on(nursery: Nursery, status: int, work_di
 
 def test_full_disk_ends_in_one_line_and_leaves_the_old_checkpoint(nursery: Nursery, tmp_path: Path) -> None:
     (tmp_path / 'disk').mkdir()
-    with small_disk(tmp_path / 'disk', '600k'):
+    with small_disk(tmp_path / 'disk', '200k'):
         command = [TOY, '--no-data-check', '--work-dir', tmp_path / 'disk' / 'run']
         # Neither the checkpoint that is replaced nor the next one fits beside the others.
         pid = nursery.start(

@@ -69,15 +69,26 @@ class Score(BaseMetric):
 
 @HOOKS.register_module()
 class LossRecorder(Hook):
-    """Append "iteration loss" to losses.RANK in the work dir, exactly, in one write that a kill cannot split."""
+    """Append "iteration loss" to losses.RANK in the work dir, exactly, in one write that a kill cannot split.
+
+    The process id goes to pid.RANK.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Say who is to be killed."""
+        (Path(runner.work_dir) / f'pid.{_rank()}').write_text(str(os.getpid()))
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
     ) -> None:
         loss = outputs['loss'].item()
-        path = Path(runner.work_dir) / f'losses.{os.environ.get("RANK", "0")}'
+        path = Path(runner.work_dir) / f'losses.{_rank()}'
         with path.open('ab', buffering=0) as file:
             file.write(f'{runner.iter} {loss.hex()}\n'.encode())
+
+
+def _rank() -> str:
+    return os.environ.get('RANK', '0')
 
 
 def recorded(work_dir: Path, rank: int = 0) -> list[tuple[int, float]]:
