@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from launched import ROOT, TOY, end, start, wait_until, worker
+from nursery import Nursery
 from toys import recorded
 
 
-def run(folder: Path, restarts: int, seed: int = 0) -> dict[str, Any]:
+def run(nursery: Nursery, folder: Path, restarts: int, seed: int = 0) -> dict[str, Any]:
     """Train with two processes, kill one of them `restarts` times, and check every loss against a run left alone.
 
     Raises:
@@ -27,13 +28,11 @@ def run(folder: Path, restarts: int, seed: int = 0) -> dict[str, Any]:
     chance = random.Random(seed)
     length = 12 * (restarts + 1)
     options = ['--no-data-check', '--cfg-options', f'train_cfg.max_iters={length}', 'train_cfg.val_interval=24']
-    command = [ROOT / 'tools' / 'dist_train.sh', TOY, 2, *options, f'param_scheduler.0.T_max={length}']
-    log = folder / 'log'
-    alone = start(*command, '--work-dir', folder / 'alone', log=log)
-    assert alone.wait(300) == 0, log.read_text()[-3000:]
-    work_dir = folder / 'killed'
-    slow = [*command, 'model.seconds=0.1', '--work-dir', work_dir]
-    process = start(*slow, log=log, MAX_RESTARTS=restarts)
+    options += [f'param_scheduler.0.T_max={length}', 'model.seconds=0.1']
+    nursery.train(TOY, *options, '--work-dir', folder / 'alone', processes=2, log=folder / 'alone.log', seconds=600)
+    log, work_dir = folder / 'log', folder / 'killed'
+    script = ROOT / 'tools' / 'dist_train.sh'
+    process = start(script, TOY, 2, *options, '--work-dir', work_dir, log=log, MAX_RESTARTS=restarts)
     pids = {0}
     try:
         for _ in range(restarts):
@@ -67,7 +66,9 @@ def main() -> None:
     args = parser.parse_args()
     start_time = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        result = run(Path(folder), args.restarts)
+        nursery = Nursery()
+        result = run(nursery, Path(folder), args.restarts)
+        nursery.close()
     result = dict(
         command=f'python {" ".join(sys.argv)}', **result, lost=0, seconds=round(time.monotonic() - start_time)
     )

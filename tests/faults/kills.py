@@ -1,6 +1,6 @@
 """Kill a training again and again, and compare what it ends with with a run that was left alone.
 
-Example: python tests/faults/kills.py --toy 60 --seg 30 --det 12 --out benchmarks/results/faults_kills.json
+Example: python tests/faults/kills.py --seg 14 --det 8 --out benchmarks/results/faults_kills_models.json
 """
 
 import argparse
@@ -28,8 +28,8 @@ CONFIGS = Path(__file__).parent / 'configs'
 LENGTHS = {
     'toy': (200, ['train_cfg.max_iters=200', 'param_scheduler.0.T_max=200', 'model.seconds=0.005']),
     'toy_epochs': (40, ['model.seconds=0.005']),
-    'seg': (60, []),
-    'det': (60, []),
+    'seg': (60, ['train_cfg.max_iters=60']),
+    'det': (60, ['train_cfg.max_epochs=15']),
 }
 
 

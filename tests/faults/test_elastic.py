@@ -10,8 +10,8 @@ from nursery import Nursery
 from toys import recorded
 
 
-def test_a_killed_worker_comes_back(tmp_path: Path) -> None:
-    row = elastic.run(tmp_path, restarts=1)
+def test_a_killed_worker_comes_back(nursery: Nursery, tmp_path: Path) -> None:
+    row = elastic.run(nursery, tmp_path, restarts=1)
     assert row['repeated_iterations'] > 0
 
 

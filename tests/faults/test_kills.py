@@ -7,7 +7,9 @@ import pytest
 from nursery import Nursery
 
 
-@pytest.mark.parametrize(('name', 'number'), [('toy', 4), ('toy_epochs', 3), ('seg', 2)])
+@pytest.mark.parametrize(
+    ('name', 'number'), [('toy', 4), ('toy_epochs', 3), pytest.param('seg', 2, marks=pytest.mark.long)]
+)
 def test_killed_runs_end_as_the_run_left_alone(
     name: str, number: int, nursery: Nursery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
