@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,11 +90,11 @@ def test_a_node_that_disappears_is_named_within_the_time_out(
         wait_until(lambda: len(recorded(tmp_path / 'run', 0)) >= 5, node, text)
     # Nothing comes through any more, and nobody says goodbye.
     ip('-n', namespaces[lost], 'link', 'set', 'eth0', 'down')
-    # The time-out, the roll call, and what the launcher takes.
-    assert process.wait(120) != 0
-    output = log.read_text()
-    if lost:
-        assert f'({ADDRESSES[1]}), rank 1' in output, output[-4000:]
-        assert 'ConnectionError: no answer from: node' in output
-    else:
-        assert f'ConnectionError: the node at {ADDRESSES[0]}:' in output, output[-4000:]
+    named = f'({ADDRESSES[1]}), rank 1' if lost else f'ConnectionError: the node at {ADDRESSES[0]}:'
+    # Ten seconds of time-out, fifteen of the roll call, and a busy machine.
+    end = time.monotonic() + 90
+    while named not in log.read_text():
+        assert time.monotonic() < end, log.read_text()[-4000:]
+        time.sleep(0.2)
+    # Without its rendezvous, which is on the first node, torchrun takes minutes to give up.
+    assert process.wait(60 if lost else 600) != 0
