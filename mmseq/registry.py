@@ -5,6 +5,7 @@ from mmengine.registry import Registry
 
 MODELS = Registry('model', parent=_root.MODELS, scope='mmseq', locations=['mmseq.backbones', 'mmseq.necks'])
 HOOKS = Registry('hook', parent=_root.HOOKS, scope='mmseq', locations=['mmseq.engine.hooks'])
+LOOPS = Registry('loop', parent=_root.LOOPS, scope='mmseq', locations=['mmseq.engine.loops'])
 OPTIM_WRAPPERS = Registry('optim_wrapper', parent=_root.OPTIM_WRAPPERS, scope='mmseq', locations=['mmseq.engine.optim'])
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optimizer wrapper constructor',

@@ -7,6 +7,7 @@ its list and takes no persistent ids but storages, and adds the stand-ins of `re
 persistent ids, and writes a file of the checkpoint's choosing without one odd name being asked for.
 """
 
+import hashlib
 import os
 import pickle
 import re
@@ -27,6 +28,7 @@ from torch import Tensor
 
 from mmseq.checkpoints.digest import check_name, check_tensors, check_zip
 from mmseq.checkpoints.records import STAND_INS, RefusedError, interpret, to_plain, without_arrays
+from mmseq.checkpoints.seal import seal
 from mmseq.errors import InputError
 
 MapLocation = str | torch.device | dict | Callable | None
@@ -187,7 +189,8 @@ def save_file(obj: Mapping, path: str | os.PathLike, metadata: Mapping[str, str]
     """Write a checkpoint so that the file is at any moment the old one or the new one, never half of one.
 
     `.safetensors` takes a flat dict of tensors; every other suffix is written by `torch.save`, with records as plain
-    data, and opens with `torch.load(weights_only=True)` if `obj` holds only tensors, records and plain data.
+    data, and opens with `torch.load(weights_only=True)` if `obj` holds only tensors, records and plain data; it carries
+    its SHA-256 (`mmseq.checkpoints.seal`).
 
     Args:
         metadata: what a `.safetensors` file is to say about itself; other files have room for it in `obj`.
@@ -208,6 +211,10 @@ def save_file(obj: Mapping, path: str | os.PathLike, metadata: Mapping[str, str]
         else:
             _save_torch(obj, temporary)
         os.replace(temporary, path)
+    except OSError as error:
+        # A full disk says nothing about where.
+        error.filename = str(path)
+        raise
     finally:
         # Gone already after success; there after a failure of any kind, an interrupt included.
         temporary.unlink(missing_ok=True)
@@ -217,8 +224,9 @@ def save_file(obj: Mapping, path: str | os.PathLike, metadata: Mapping[str, str]
 def _save_torch(obj: Mapping, temporary: Path) -> None:
     failures: list[OSError] = []
     with temporary.open('xb') as file:
+        sink = _Sink(file, failures)
         try:
-            torch.save(to_plain(obj), _Sink(file, failures))
+            torch.save(to_plain(obj), sink)
         except RuntimeError:
             # torch's writer hides the reason of a failed write behind an assertion of its own.
             if failures:
@@ -226,18 +234,21 @@ def _save_torch(obj: Mapping, temporary: Path) -> None:
             raise
         if failures:
             raise failures[0]
+        seal(file, sink.digest)
         file.flush()
         os.fsync(file.fileno())
 
 
 class _Sink:
-    """A file that remembers the OSError of a failed write."""
+    """A file that remembers the OSError of a failed write, and the digest of what was written."""
 
     def __init__(self, file: Any, failures: list[OSError]) -> None:
         self.file = file
         self.failures = failures
+        self.digest = hashlib.sha256()
 
     def write(self, data: bytes) -> int:
+        self.digest.update(data)
         try:
             return self.file.write(data)
         except OSError as error:

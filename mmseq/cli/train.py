@@ -17,7 +17,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from this checkpoint, or from the newest one of the work dir if none is named',
+        help='go on from this checkpoint, or from the newest whole one of the work dir if none is named',
     )
     parser.add_argument(
         '--load-from',
@@ -45,6 +45,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         help="scale the learning rate by the effective batch over the recipe's (auto_scale_lr.base_batch_size)",
     )
     parser.add_argument('--no-data-check', action='store_true', help='skip the check of the data before training')
+    parser.add_argument(
+        '--deterministic',
+        action='store_true',
+        help='the same weights, bit by bit, from the same seed, data and number of processes; slower; their SHA-256 is '
+        'logged at the end',
+    )
     return parser.parse_args(argv)
 
 
@@ -65,5 +71,6 @@ def main(argv: list[str] | None = None) -> int:
         amp=args.amp,
         auto_scale_lr=args.auto_scale_lr,
         check_data=not args.no_data_check,
+        deterministic=args.deterministic,
     )
     return 0

@@ -1,5 +1,6 @@
 """From a config file and a few options to a finished run; one way for detection and segmentation."""
 
+import errno
 import os
 import random
 import re
@@ -17,6 +18,8 @@ from mmengine.runner import Runner
 from mmseq.compat import versions
 from mmseq.engine.hooks.corrupt_data import tolerate
 from mmseq.engine.preflight import check_class_counts, check_datasets
+from mmseq.engine.processes import is_first_process, naming_missing_processes, start_without_gpu, world_size
+from mmseq.engine.resume import go_on_from_checkpoint, make_resumable
 from mmseq.errors import InputError
 
 # What mmengine's Runner reads from the top level of a config, beside what the config itself defines.
@@ -55,6 +58,7 @@ def train(
     amp: str | None = None,
     auto_scale_lr: bool = False,
     check_data: bool = True,
+    deterministic: bool = False,
 ) -> Runner:
     """Train and evaluate as a config says.
 
@@ -70,6 +74,7 @@ def train(
         amp: ``bfloat16`` or ``float16`` for mixed precision.
         auto_scale_lr: scale the learning rate to the effective batch.
         check_data: check annotations and a sample of the data first.
+        deterministic: choose operators that repeat bit by bit, and write the final weights with their digest.
 
     Returns:
         The runner after training.
@@ -78,10 +83,12 @@ def train(
         InputError: bad input, before any training.
     """
     cfg = load_config(config, options or {}, work_dir, seed, launcher)
-    if resume is not None:
-        cfg.resume = True
-        cfg.load_from = None if resume == 'auto' else existing_file(resume, 'checkpoint to resume from')
-    begin_with(cfg, load_from, allow_partial)
+    if resume not in (None, 'auto'):
+        existing_file(resume, 'checkpoint to resume from')
+    resume = make_resumable(cfg, resume)
+    if deterministic:
+        make_deterministic(cfg)
+    begin_with(cfg, load_from, allow_partial, resume)
     if amp:
         use_amp(cfg, amp)
     if auto_scale_lr:
@@ -94,14 +101,14 @@ def train(
     tolerate(cfg)
     runner = build_runner(cfg, config)
     try:
-        runner.train()
-    except ValueError as error:
-        if 'more than 1 value per channel' not in str(error):
+        with naming_missing_processes():
+            go_on_from_checkpoint(runner, resume)
+            runner.train()
+    except (OSError, RuntimeError, ValueError) as error:
+        problem = explain(error, config, cfg.work_dir)
+        if problem is None:
             raise
-        raise InputError(
-            f'config {config}: batch norm needs more than one image per process where a head pools to 1 x 1; set '
-            'train_dataloader.batch_size=2 or more'
-        ) from error
+        raise InputError(problem) from error
     return runner
 
 
@@ -154,14 +161,14 @@ def evaluate(
     return build_runner(cfg, config).test()
 
 
-def begin_with(cfg: Config, load_from: str | None, allow_partial: Sequence[str]) -> None:
+def begin_with(cfg: Config, load_from: str | None, allow_partial: Sequence[str], resume: str | None) -> None:
     """Set the weights of a whole model to begin with.
 
     Raises:
         InputError: no such file, ``--resume`` as well, or a permission without a checkpoint that it is for.
     """
     if load_from:
-        if cfg.get('resume'):
+        if resume:
             raise InputError('--load-from begins a run and --resume goes on with one; give one of them')
         cfg.load_from = existing_file(load_from, 'checkpoint to begin with')
         # Its weights are overwritten, all of them: nothing is downloaded for them.
@@ -169,10 +176,36 @@ def begin_with(cfg: Config, load_from: str | None, allow_partial: Sequence[str])
             cfg.model.backbone.init_cfg = None
     if allow_partial:
         hooks = [hook for hook in cfg.get('custom_hooks', []) if hook['type'] == 'mmseq.StrictLoadHook']
-        if not cfg.get('load_from') or cfg.get('resume') or not hooks:
+        if not cfg.get('load_from') or resume or not hooks:
             raise InputError('--allow-partial is a permission for --load-from CHECKPOINT; give that too')
         for hook in hooks:
             hook['allow_partial'] = list(allow_partial)
+
+
+def make_deterministic(cfg: Config) -> None:
+    """Only operators that give the same bits every time, and the digest of the final weights."""
+    # cuBLAS reads it when it is used first; other values, and none, let it choose algorithms by what is free.
+    os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
+    cfg.randomness = dict(cfg.get('randomness') or {}, deterministic=True)
+    cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='mmseq.FinalWeightsHook')]
+
+
+def explain(error: Exception, config: str, work_dir: str) -> str | None:
+    """What the user can mend about an error of the training, in one line; None if it is not known to be that."""
+    text = str(error)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return (
+            f'{error.filename or work_dir}: cannot be written ({error.strerror}); what was saved before is whole: '
+            'make room and go on with --resume'
+        )
+    if 'more than 1 value per channel' in text:
+        return (
+            f'config {config}: batch norm needs more than one image per process where a head pools to 1 x 1; set '
+            'train_dataloader.batch_size=2 or more'
+        )
+    if 'does not have a deterministic implementation' in text:
+        return f'config {config}: --deterministic: {text.split(" implementation")[0]} implementation on this device'
+    return None
 
 
 def load_config(path: str, options: Mapping[str, Any], work_dir: str | None, seed: int | None, launcher: str) -> Config:
@@ -234,7 +267,7 @@ def fit_to_machine(cfg: Config) -> None:
     """Choose the communication backend and the batch norm that work here, and say so."""
     if not torch.cuda.is_available():
         cfg.setdefault('env_cfg', ConfigDict())
-        cfg.env_cfg.dist_cfg = dict(backend='gloo')
+        cfg.env_cfg.dist_cfg = dict(cfg.env_cfg.get('dist_cfg') or {}, backend='gloo')
         cfg.setdefault('model_wrapper_cfg', ConfigDict(type='MMDistributedDataParallel', broadcast_buffers=False))
         # mmengine hands every wrapper a device index, which torch refuses for a model on the CPU.
         cfg.model_wrapper_cfg.setdefault('device_ids', None)
@@ -315,9 +348,8 @@ def build_runner(cfg: Config, path: str) -> Runner:
     Raises:
         InputError: an unknown type, or an argument that a class does not take.
     """
-    if cfg.launcher == 'pytorch' and not torch.cuda.is_available() and not torch.distributed.is_initialized():
-        # mmengine asks for a CUDA device whatever the backend.
-        torch.distributed.init_process_group('gloo')
+    if cfg.launcher != 'none' and not torch.cuda.is_available() and not torch.distributed.is_initialized():
+        start_without_gpu(cfg.launcher, cfg.env_cfg.dist_cfg.get('timeout'))
     seed = cfg.get('randomness', {}).get('seed')
     if seed is None:
         # Without a number on record a resumed run would see the data in another order.
@@ -368,13 +400,3 @@ def first_line(error: BaseException) -> str:
     text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
     text = text.splitlines() or [type(error).__name__]
     return re.split(r'\. (?:More details|Please check)', text[0])[0]
-
-
-def world_size() -> int:
-    """Processes of this run."""
-    return int(os.environ.get('WORLD_SIZE', os.environ.get('SLURM_NTASKS', '1')))
-
-
-def is_first_process() -> bool:
-    """Whether this process speaks for all."""
-    return os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) == '0'

@@ -15,4 +15,5 @@ custom_hooks = [
     dict(type='mmseq.LoaderShareHook', max_share=0.2),
     dict(type='mmseq.EvalArtifactsHook'),
     dict(type='mmseq.CurvesHook'),
+    dict(type='mmseq.PreemptionHook'),
 ]
