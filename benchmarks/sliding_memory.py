@@ -46,7 +46,7 @@ def measure(config: str, segmentor: str, side: int) -> dict[str, float]:
     seconds = time.perf_counter() - start
     after = peak(device)
     return dict(
-        segmentor=segmentor, side=side, device=device, peak=round(after), added=round(after - before), seconds=seconds
+        segmentor=segmentor, side=side, device=device, peak=round(after), added=round(after - before), seconds=round(seconds, 1)
     )
 
 
@@ -69,14 +69,16 @@ def main() -> None:
     if args.one:
         print(json.dumps(measure(args.config, args.one[0], int(args.one[1]))))
         return
-    found = []
+    found = json.loads(RESULT.read_text())['results'] if RESULT.exists() else []
     for segmentor in args.segmentors:
         for side in args.sides:
             command = [sys.executable, __file__, '--config', args.config, '--one', segmentor, str(side)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
-            found.append(json.loads(done.stdout.splitlines()[-1]))
-            print('{segmentor:28} {side:5} px  peak {peak:6} MB  added {added:6} MB  {seconds:6.1f} s'.format(**found[-1]))
-    RESULT.write_text(json.dumps(dict(config=args.config, results=found), indent=1) + '\n')
+            new = dict(config=args.config, **json.loads(done.stdout.splitlines()[-1]))
+            same = ('config', 'segmentor', 'side', 'device')
+            found = [old for old in found if any(old[key] != new[key] for key in same)] + [new]
+            print('{segmentor:28} {side:5} px  peak {peak:6} MB  added {added:6} MB  {seconds:6.1f} s'.format(**new))
+    RESULT.write_text(json.dumps(dict(results=found), indent=1) + '\n')
 
 
 if __name__ == '__main__':

@@ -20,4 +20,9 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     scope='mmseq',
     locations=['mmseq.engine.layer_decay'],
 )
-TRANSFORMS = Registry('transform', parent=_root.TRANSFORMS, scope='mmseq', locations=['mmseq.datasets.color_jitter'])
+TRANSFORMS = Registry(
+    'transform',
+    parent=_root.TRANSFORMS,
+    scope='mmseq',
+    locations=['mmseq.datasets.color_jitter', 'mmseq.datasets.multispectral'],
+)

@@ -2,7 +2,7 @@
 
 import argparse
 
-from mmseq.cli import add_config_arguments
+from mmseq.cli import add_config_arguments, run
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -71,3 +71,7 @@ def main(argv: list[str] | None = None) -> int:
         check_data=not args.no_data_check,
     )
     return 0
+
+
+if __name__ == '__main__':
+    run(main)

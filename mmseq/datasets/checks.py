@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from mmseq.datasets.multispectral import SUFFIXES, read_channels
 from mmseq.errors import InputError
 
 # EXIF orientations that swap the sides; the loaders turn such pictures before anything else.
@@ -47,7 +48,7 @@ def check_coco(
     _check_listed(ann_file, img_dir, images)
     for row in _spaced(images, sample):
         path = os.path.join(img_dir, row['file_name'])
-        width, height = _open_image(path, _size)
+        width, height = _image_size(path)
         if (row['height'], row['width']) != (height, width):
             raise InputError(
                 f'{path}: is {height} x {width} (height x width), but {ann_file} says {row["height"]} x '
@@ -257,7 +258,7 @@ def _check_pair(
     image_path: str, label_path: str, count: int | None, reduce_zero_label: bool, ignore_index: int
 ) -> bool:
     """Check one image and its label map; whether any pixel of it is not ignored."""
-    size = _open_image(image_path, _size)
+    size = _image_size(image_path)
     labels = _open_image(label_path, _label_array)
     if labels.ndim != 2:
         raise InputError(
@@ -314,6 +315,14 @@ def _open_image(path: str, read: Callable[[Image.Image], Any]) -> Any:
     except (OSError, SyntaxError) as error:
         reason = str(error).replace('\n', ' ')
         raise InputError(f'{path}: cannot be decoded ({reason}), truncated or no image; fetch it again') from error
+
+
+def _image_size(path: str) -> tuple[int, int]:
+    """Width and height of an image, which PIL need not know."""
+    if not path.lower().endswith(SUFFIXES):
+        return _open_image(path, _size)
+    height, width = read_channels(path).shape[:2]
+    return width, height
 
 
 def _size(image: Image.Image) -> tuple[int, int]:

@@ -1,9 +1,10 @@
 """Weights, gradients and optimiser states divided among the processes, with whole ones in every checkpoint."""
 
+from functools import partial
 from typing import Any
 
 import torch
-from mmengine.dist import get_world_size
+from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
@@ -63,14 +64,29 @@ class FullyShardedModel(nn.Module):
 
 @HOOKS.register_module()
 class ShardedStateHook(Hook):
-    """Give the optimiser's state whole to checkpoints, and take it whole from them."""
+    """Whole states in checkpoints, from what is divided among the processes by ZeRO or FSDP, and back."""
 
     def before_run(self, runner: Runner) -> None:
         """Called after the optimiser was built and before a checkpoint is loaded."""
-        if isinstance(runner.optim_wrapper, OptimWrapper):
-            optimizer = runner.optim_wrapper.optimizer
-            optimizer.register_state_dict_post_hook(_gather_states)
-            optimizer.register_load_state_dict_post_hook(_divide_states)
+        if not isinstance(runner.optim_wrapper, OptimWrapper):
+            return
+        wrapper = runner.optim_wrapper
+        wrapper.optimizer.register_state_dict_post_hook(_gather_states)
+        wrapper.optimizer.register_load_state_dict_post_hook(_divide_states)
+        if wrapper.clip_grad_kwargs:
+            clip = wrapper.clip_func
+            # The norm that is logged is that of all shares.
+            wrapper.clip_func = lambda *args, **kwargs: _whole(clip(*args, **kwargs))
+        if not is_main_process():
+            # mmengine saves in the first process alone, which would wait for the others' shares.
+            runner.save_checkpoint = partial(_give_shares, runner)
+
+
+def _give_shares(runner: Runner, *args: Any, save_optimizer: bool = True, **kwargs: Any) -> None:
+    """What a process other than the first does when a checkpoint is saved: the same gathering, in the same order."""
+    runner.model.module.state_dict()
+    if save_optimizer:
+        runner.optim_wrapper.state_dict()
 
 
 def _whole(value: Any) -> Any:

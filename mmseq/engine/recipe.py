@@ -128,7 +128,7 @@ def use_sharding(cfg: Config, kind: str, processes: int, ema: float | None) -> l
         optimizer = cfg.optim_wrapper.optimizer
         optimizer.optimizer_type = optimizer.type
         optimizer.type = 'ZeroRedundancyOptimizer'
-        return []
+        return [dict(type='mmseq.ShardedStateHook')]
     if ema is not None:
         raise InputError('--ema averages whole weights, which --shard fsdp leaves to no process; use --shard zero')
     cfg.model_wrapper_cfg = ConfigDict(type='mmseq.FullyShardedModel')
