@@ -46,7 +46,12 @@ def measure(config: str, segmentor: str, side: int) -> dict[str, float]:
     seconds = time.perf_counter() - start
     after = peak(device)
     return dict(
-        segmentor=segmentor, side=side, device=device, peak=round(after), added=round(after - before), seconds=round(seconds, 1)
+        segmentor=segmentor,
+        side=side,
+        device=device,
+        peak=round(after),
+        added=round(after - before),
+        seconds=round(seconds, 1),
     )
 
 

@@ -10,9 +10,7 @@ MODELS = Registry(
     locations=['mmseq.backbones', 'mmseq.necks', 'mmseq.segmentors'],
 )
 HOOKS = Registry('hook', parent=_root.HOOKS, scope='mmseq', locations=['mmseq.engine.hooks', 'mmseq.engine.fsdp'])
-MODEL_WRAPPERS = Registry(
-    'model_wrapper', parent=_root.MODEL_WRAPPERS, scope='mmseq', locations=['mmseq.engine.fsdp']
-)
+MODEL_WRAPPERS = Registry('model_wrapper', parent=_root.MODEL_WRAPPERS, scope='mmseq', locations=['mmseq.engine.fsdp'])
 OPTIM_WRAPPERS = Registry('optim_wrapper', parent=_root.OPTIM_WRAPPERS, scope='mmseq', locations=['mmseq.engine.optim'])
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optimizer wrapper constructor',

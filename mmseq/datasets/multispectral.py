@@ -54,7 +54,8 @@ def picture(path: str | Path, channels: Sequence[int] = (0, 1, 2)) -> np.ndarray
     image = read_channels(path)
     image = image[:, :, [min(c, image.shape[2] - 1) for c in channels]].astype(np.float32)
     low, high = np.percentile(image, (2, 98), axis=(0, 1))
-    return (np.clip((image - low) / np.maximum(high - low, 1e-6), 0, 1) * 255).astype(np.uint8)
+    shown = np.clip((image - low) / np.maximum(high - low, 1e-6), 0, 1) * 255
+    return np.ascontiguousarray(shown, np.uint8)
 
 
 @TRANSFORMS.register_module()

@@ -113,12 +113,15 @@ def _divide(module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any)
 
 
 def _gather_states(optimizer: Optimizer, state_dict: dict[str, Any]) -> dict[str, Any]:
-    states = {i: {key: _whole(value) for key, value in state.items()} for i, state in state_dict['state'].items()}
+    # With ZeRO, what another process holds is None.
+    states = {
+        i: state and {key: _whole(value) for key, value in state.items()} for i, state in state_dict['state'].items()
+    }
     return {**state_dict, 'state': states}
 
 
 @torch.no_grad()
 def _divide_states(optimizer: Optimizer) -> None:
     for parameter, state in optimizer.state.items():
-        for key, value in state.items():
+        for key, value in (state or {}).items():
             state[key] = _part(value, parameter)

@@ -15,7 +15,9 @@ from mmseq.evaluation.artifacts import write_csv, write_json
 STATISTICS = ('mean', 'std', 'min', 'max')
 
 
-def run_seeds(config: str, seeds: Sequence[int], folder: Path, processes: int, options: Sequence[str]) -> dict[str, Any]:
+def run_seeds(
+    config: str, seeds: Sequence[int], folder: Path, processes: int, options: Sequence[str]
+) -> dict[str, Any]:
     """Train a config once per seed, one run after another; finished seeds are kept, interrupted ones go on.
 
     Args:
@@ -70,7 +72,9 @@ def train_once(config: str, seed: int, folder: Path, processes: int, options: Se
         raise InputError(f'seed {seed}: training ended with status {status}; mend it and repeat the command to go on')
     metrics = folder / 'metrics.json'
     if not metrics.is_file():
-        raise InputError(f'seed {seed}: {metrics} is missing, the training evaluated nothing; set train_cfg.val_interval')
+        raise InputError(
+            f'seed {seed}: {metrics} is missing, the training evaluated nothing; set train_cfg.val_interval'
+        )
     return {name: value for name, value in json.loads(metrics.read_text())['metrics'].items() if value is not None}
 
 

@@ -49,7 +49,8 @@ def predict(model, picture, **meta):
 def test_labels_are_upstreams(size, ori, flip):
     picture = torch.randint(0, 256, (3, *size), dtype=torch.uint8)
     found, expected = (
-        predict(build(name), picture, ori_shape=ori, **flip) for name in ('mmseq.SlidingEncoderDecoder', 'EncoderDecoder')
+        predict(build(name), picture, ori_shape=ori, **flip)
+        for name in ('mmseq.SlidingEncoderDecoder', 'EncoderDecoder')
     )
     assert found.shape == ori
     assert len(expected.unique()) > 1

@@ -21,9 +21,7 @@ def whole_picture(frame, crop, stride, align):
     """The definition: enlarge each window, add up, divide, cut the padding off, resize, arg-max."""
     total = torch.zeros(1, CLASSES, frame.height, frame.width, dtype=torch.float64)
     count = torch.zeros(frame.height, frame.width)
-    for y, x in itertools.product(
-        starts(frame.height, crop[0], stride[0]), starts(frame.width, crop[1], stride[1])
-    ):
+    for y, x in itertools.product(starts(frame.height, crop[0], stride[0]), starts(frame.width, crop[1], stride[1])):
         size = min(crop[0], frame.height), min(crop[1], frame.width)
         own = F.interpolate(logits_of_window(y, x, *size)[None], size, mode='bilinear', align_corners=align)
         total[:, :, y : y + size[0], x : x + size[1]] += own

@@ -27,7 +27,9 @@ class RecipeHook(Hook):
         for note in self.notes:
             runner.logger.info(note)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        runner.logger.info('\n'.join(['what is trained, before the schedule:', *group_table(model, runner.optim_wrapper.optimizer)]))
+        runner.logger.info(
+            '\n'.join(['what is trained, before the schedule:', *group_table(model, runner.optim_wrapper.optimizer)])
+        )
         count, length = runner.optim_wrapper._accumulative_counts, len(runner.train_dataloader)
         if not isinstance(runner.train_loop, IterBasedTrainLoop) and length % count:
             runner.logger.warning(
