@@ -2,7 +2,7 @@
 
 import argparse
 
-from mmseq.cli import add_config_arguments
+from mmseq.cli import add_config_arguments, run
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -44,6 +44,21 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         action='store_true',
         help="scale the learning rate by the effective batch over the recipe's (auto_scale_lr.base_batch_size)",
     )
+    parser.add_argument(
+        '--ema',
+        nargs='?',
+        const=0.0002,
+        type=float,
+        metavar='MOMENTUM',
+        help='average the weights over the iterations (momentum 0.0002), evaluate and save the average',
+    )
+    parser.add_argument('--compile', action='store_true', help='compile the backbone, once per shape of the images')
+    parser.add_argument('--channels-last', action='store_true', help='4-D weights and maps with channels innermost')
+    parser.add_argument(
+        '--shard',
+        choices=['zero', 'fsdp'],
+        help="divide the optimiser's state (zero), or weights and gradients too (fsdp), among the processes",
+    )
     parser.add_argument('--no-data-check', action='store_true', help='skip the check of the data before training')
     parser.add_argument(
         '--deterministic',
@@ -70,7 +85,15 @@ def main(argv: list[str] | None = None) -> int:
         allow_partial=args.allow_partial,
         amp=args.amp,
         auto_scale_lr=args.auto_scale_lr,
+        ema=args.ema,
+        compile_backbone=args.compile,
+        channels_last=args.channels_last,
+        shard=args.shard,
         check_data=not args.no_data_check,
         deterministic=args.deterministic,
     )
     return 0
+
+
+if __name__ == '__main__':
+    run(main)

@@ -16,6 +16,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from mmseq.compat import versions
+from mmseq.engine import recipe
 from mmseq.engine.hooks.corrupt_data import tolerate
 from mmseq.engine.preflight import check_class_counts, check_datasets
 from mmseq.engine.processes import is_first_process, naming_missing_processes, start_without_gpu, world_size
@@ -57,6 +58,10 @@ def train(
     allow_partial: Sequence[str] = (),
     amp: str | None = None,
     auto_scale_lr: bool = False,
+    ema: float | None = None,
+    compile_backbone: bool = False,
+    channels_last: bool = False,
+    shard: str | None = None,
     check_data: bool = True,
     deterministic: bool = False,
 ) -> Runner:
@@ -73,6 +78,10 @@ def train(
         allow_partial: shell patterns of its tensors that need not fit the model and then start anew.
         amp: ``bfloat16`` or ``float16`` for mixed precision.
         auto_scale_lr: scale the learning rate to the effective batch.
+        ema: momentum of a moving average of the weights, which is what is evaluated and saved.
+        compile_backbone: compile the backbone.
+        channels_last: keep 4-D weights and maps with the channels innermost.
+        shard: ``zero`` or ``fsdp`` divide what training keeps among the processes.
         check_data: check annotations and a sample of the data first.
         deterministic: choose operators that repeat bit by bit, and write the final weights with their digest.
 
@@ -91,10 +100,16 @@ def train(
     begin_with(cfg, load_from, allow_partial, resume)
     if amp:
         use_amp(cfg, amp)
-    if auto_scale_lr:
-        if not cfg.get('auto_scale_lr'):
-            raise InputError(f'config {config}: --auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in it')
-        cfg.auto_scale_lr.enable = True
+    recipe.apply(
+        cfg,
+        config,
+        world_size(),
+        auto_scale_lr=auto_scale_lr,
+        ema=ema,
+        compile_backbone=compile_backbone,
+        channels_last=channels_last,
+        shard=shard,
+    )
     check_class_counts(cfg)
     if check_data and is_first_process():
         check_datasets(cfg, ('train_dataloader', 'val_dataloader'))
@@ -123,6 +138,7 @@ def evaluate(
     out: str | None = None,
     show_dir: str | None = None,
     tta: bool = False,
+    compile_backbone: bool = False,
 ) -> dict[str, float]:
     """Evaluate a checkpoint on a config's test data.
 
@@ -136,6 +152,7 @@ def evaluate(
         out: folder for the predictions.
         show_dir: folder for pictures of truth and prediction.
         tta: average over scales and flips.
+        compile_backbone: compile the backbone.
 
     Returns:
         The metrics by name.
@@ -158,6 +175,8 @@ def evaluate(
         draw_pictures(cfg, show_dir)
     if tta:
         use_tta(cfg, config)
+    if compile_backbone:
+        recipe.add_hooks(cfg, [dict(type='mmseq.CompileHook')])
     return build_runner(cfg, config).test()
 
 
@@ -306,6 +325,10 @@ def use_tta(cfg: Config, path: str) -> None:
     """Wrap model and pipeline for test-time augmentation."""
     if 'tta_model' not in cfg or 'tta_pipeline' not in cfg:
         raise InputError(f'config {path}: --tta needs tta_model and tta_pipeline in it')
+    if cfg.model.type == 'mmseq.SlidingEncoderDecoder':
+        # Logits are averaged over the views, and it keeps none.
+        cfg.model.type = 'EncoderDecoder'
+        print_log('--tta takes EncoderDecoder in place of SlidingEncoderDecoder, which keeps labels only', 'current')
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
     for evaluator in evaluators(cfg):

@@ -14,6 +14,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from mmseq.datasets.multispectral import SUFFIXES, read_channels
+from mmseq.errors import InputError
+
 # EXIF orientations that swap the sides; the loaders turn such pictures before anything else.
 ORIENTATION_TAG, SIDEWAYS = 274, (5, 6, 7, 8)
 PNG_HEAD, PNG_TAIL = b'\x89PNG\r\n\x1a\n', b'IEND\xaeB`\x82'
@@ -74,6 +77,8 @@ def decode(path: str, *, labels: bool = False) -> tuple[Header, np.ndarray | Non
         DamagedFileError: it is missing, empty, truncated or no image.
     """
     raw = _read(path)
+    if not labels and path.lower().endswith(SUFFIXES):
+        return _channels_header(path), None
     try:
         with Image.open(io.BytesIO(raw)) as image:
             image.load()
@@ -146,6 +151,15 @@ def _read(path: str) -> bytes:
     if not raw:
         raise DamagedFileError('zero_bytes', f'{path}: is empty (0 bytes); fetch it again')
     return raw
+
+
+def _channels_header(path: str) -> Header:
+    # Many channels and many bits are what such files are for: nothing unusual.
+    try:
+        height, width = read_channels(path).shape[:2]
+    except InputError as error:
+        raise DamagedFileError('undecodable', str(error)) from error
+    return Header(width, height, turned=False, sixteen_bit=False, palette=False)
 
 
 def _header(image: Image.Image, raw: bytes, loaded: bool) -> Header:
