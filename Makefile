@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test faults lint fuzz clean
 
 help:  ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -24,8 +24,18 @@ demo: .venv/.ready  ## fine-tune and evaluate a small model in both tasks on the
 test: .venv/.ready  ## run the tests
 	@$(BIN)/python -m pytest
 
+faults: .venv/.ready  ## kill, restart and cut off trainings for half an hour; counts go to benchmarks/results
+	@PYTHONPATH=. $(BIN)/python tests/faults/kills.py --toy 60 --toy-epochs 20 \
+		--out benchmarks/results/faults_kills_toys.json
+	@PYTHONPATH=. $(BIN)/python tests/faults/kills.py --seg 14 --det 8 --out benchmarks/results/faults_kills_models.json
+	@PYTHONPATH=. $(BIN)/python tests/faults/elastic.py --restarts 20 --out benchmarks/results/faults_elastic.json
+	@$(BIN)/python -m pytest -m 'long or not long' tests/faults
+
 lint: .venv/.ready  ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+fuzz: .venv/.ready  ## convert 4000 damaged and hostile checkpoints
+	@$(BIN)/python benchmarks/fuzz_checkpoints.py
 
 clean:  ## remove what make set up; outputs in work_dirs stay
 	rm -rf .venv build *.egg-info

@@ -49,6 +49,8 @@ setup(
             'ftfy',
             'regex',
         ],
+        # TIFF images of more than three channels or 16 bits.
+        'tiff': ['tifffile'],
         'dev': ['pytest>=8', 'pytest-timeout', 'ruff', 'pre-commit'],
     },
 )

@@ -2,7 +2,7 @@
 
 Recipe: mmdetection's dino-4scale_r50_8xb2-12e (AdamW 1e-4, a tenth for the backbone, weight decay 1e-4, 8 x 2 images).
 Command: tools/dist_train.sh configs/dino_seq2d_s_coco.py 8
-Expected: nobody has reported a figure, and we have not run it.
+Expected: we know of no reported figure, and have not run it.
 """
 
 _base_ = [

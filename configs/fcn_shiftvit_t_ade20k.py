@@ -2,7 +2,7 @@
 
 Recipe: mmsegmentation's FCN with the schedule of Swin's UperNet (AdamW 6e-5, weight decay 0.01, 8 x 2 images).
 Command: tools/dist_train.sh configs/fcn_shiftvit_t_ade20k.py 8
-Expected: nobody has reported a figure, and we have not run it.
+Expected: we know of no reported figure, and have not run it.
 """
 
 _base_ = [

@@ -3,7 +3,7 @@
 Recipe: mmsegmentation's Mask2Former with Swin-T (AdamW 1e-4, a tenth for the backbone, weight decay 0.05, 8 x 2
 images).
 Command: tools/dist_train.sh configs/mask2former_seq2d_s_ade20k.py 8
-Expected: nobody has reported a figure, and we have not run it.
+Expected: we know of no reported figure, and have not run it.
 """
 
 _base_ = [

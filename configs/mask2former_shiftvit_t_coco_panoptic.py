@@ -2,7 +2,7 @@
 
 Recipe: mmdetection's Mask2Former with Swin-T (AdamW 1e-4, a tenth for the backbone, weight decay 0.05, 8 x 2 images).
 Command: tools/dist_train.sh configs/mask2former_shiftvit_t_coco_panoptic.py 8
-Expected: nobody has reported a figure, and we have not run it.
+Expected: we know of no reported figure, and have not run it.
 """
 
 _base_ = [

@@ -2,7 +2,7 @@
 
 Recipe: SegFormer-B0's in mmsegmentation (AdamW 6e-5, weight decay 0.01, 8 x 2 images, ten times the rate for the head).
 Command: tools/dist_train.sh configs/segformer_seq2d_s_ade20k.py 8
-Expected: nobody has reported a figure, and we have not run it.
+Expected: we know of no reported figure, and have not run it.
 """
 
 _base_ = [

@@ -2,7 +2,7 @@
 
 Recipe: PoolFormer's in mmsegmentation (AdamW 2e-4, weight decay 1e-4, poly 0.9, 8 x 4 images).
 Command: tools/dist_train.sh configs/semantic_fpn_shiftvit_t_ade20k.py 8
-Expected: nobody has reported a figure, and we have not run it.
+Expected: we know of no reported figure, and have not run it.
 """
 
 _base_ = [

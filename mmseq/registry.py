@@ -3,8 +3,15 @@
 from mmengine import registry as _root
 from mmengine.registry import Registry
 
-MODELS = Registry('model', parent=_root.MODELS, scope='mmseq', locations=['mmseq.backbones', 'mmseq.necks'])
-HOOKS = Registry('hook', parent=_root.HOOKS, scope='mmseq', locations=['mmseq.engine.hooks'])
+MODELS = Registry(
+    'model',
+    parent=_root.MODELS,
+    scope='mmseq',
+    locations=['mmseq.backbones', 'mmseq.necks', 'mmseq.segmentors'],
+)
+HOOKS = Registry('hook', parent=_root.HOOKS, scope='mmseq', locations=['mmseq.engine.hooks', 'mmseq.engine.fsdp'])
+MODEL_WRAPPERS = Registry('model_wrapper', parent=_root.MODEL_WRAPPERS, scope='mmseq', locations=['mmseq.engine.fsdp'])
+LOOPS = Registry('loop', parent=_root.LOOPS, scope='mmseq', locations=['mmseq.engine.loops'])
 OPTIM_WRAPPERS = Registry('optim_wrapper', parent=_root.OPTIM_WRAPPERS, scope='mmseq', locations=['mmseq.engine.optim'])
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optimizer wrapper constructor',
@@ -12,4 +19,10 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     scope='mmseq',
     locations=['mmseq.engine.layer_decay'],
 )
-TRANSFORMS = Registry('transform', parent=_root.TRANSFORMS, scope='mmseq', locations=['mmseq.datasets.color_jitter'])
+DATASETS = Registry('dataset', parent=_root.DATASETS, scope='mmseq', locations=['mmseq.datasets.tolerant'])
+TRANSFORMS = Registry(
+    'transform',
+    parent=_root.TRANSFORMS,
+    scope='mmseq',
+    locations=['mmseq.datasets.color_jitter', 'mmseq.datasets.multispectral'],
+)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -77,7 +78,8 @@ def build(cfg: Config) -> nn.Module:
 def build_here(cfg: Config) -> nn.Module:
     """The model of a config on the default device."""
     try:
-        return MODELS.build(cfg.model)
+        # Constructors such as DINO's write into their config.
+        return MODELS.build(deepcopy(cfg.model))
     except (KeyError, TypeError, ValueError, AssertionError) as error:
         raise InputError(f'the model cannot be built: {type(error).__name__}: {error}') from error
 

@@ -79,15 +79,24 @@ def metrics(entry: Entry, key: str) -> str:
 
 
 def short_table(entries: Iterable[Entry]) -> str:
-    """A row per group of configs that differ in size alone, or in a schedule that changes nothing of the models."""
+    """A row per group of configs that differ in size alone, or in a schedule that changes nothing of the models.
+
+    Groups of one size of which no figure is known are left to the full table.
+    """
     groups: dict[Key, list[Entry]] = {}
     for entry in sorted(entries, key=lambda entry: entry['Metadata']['Parameters']):
         before, _, after = split_name(entry)
         groups.setdefault((before, after), []).append(entry)
     behind = {longer for key in groups for longer in schedules(key, groups)}
-    rows = [short_row(key, groups, schedules(key, groups)) for key in sorted(groups) if key not in behind]
+    shown = [key for key in sorted(groups) if key not in behind and (len(groups[key]) > 1 or has_figures(groups[key]))]
+    rows = [short_row(key, groups, schedules(key, groups)) for key in shown]
     head = ('configs', 'parameters (M)', 'multiply-adds (G)', "reported by the backbone's authors", 'run by us')
     return markdown(head, rows)
+
+
+def has_figures(group: Iterable[Entry]) -> bool:
+    """Whether anything is known of how well they do."""
+    return any(entry.get(key) for entry in group for key in ('Reported by authors', 'Results'))
 
 
 def split_name(entry: Entry) -> tuple[str, str, str]:

@@ -54,6 +54,10 @@ class Backbone(BaseModule):
     family: str
     input_conv = 'stem.weight'
     """The weight that sees the images; loading fits it to ``in_channels``."""
+    position: str | None = None
+    """The position embedding; loading fits it to the model's grid."""
+    native_patch: int | None = None
+    """The patch size of the arch where the caller asked for another one: only then does loading resize the kernel."""
 
     def __init__(
         self,

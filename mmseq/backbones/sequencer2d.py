@@ -89,9 +89,11 @@ class Sequencer2D(Backbone):
         frozen_stages: -1 none, 0 the stem, k the stem and the first k stages.
         with_cp: activation checkpointing per block.
         init_cfg: ``dict(type='Pretrained', checkpoint=FILE)``: the authors', timm's or our own layout.
+        patch_size: pixels per side of the stem's kernel, which are its stride; None is the arch's. 8 gives the strides
+            8, 16, 16, 16; loading then resizes the kernel of the arch's own size by a pseudo-inverse, and reports it.
 
     Raises:
-        ValueError: an unknown arch, or indices and strides that do not fit it.
+        ValueError: an unknown arch, a patch size below 1, or indices and strides that do not fit it.
         TypeError: an unknown field in an arch dict.
     """
 
@@ -108,10 +110,16 @@ class Sequencer2D(Backbone):
         frozen_stages: int = -1,
         with_cp: bool = False,
         init_cfg: dict[str, Any] | None = None,
+        patch_size: int | None = None,
     ) -> None:
         if isinstance(arch, str) and arch not in ARCHS:
             raise ValueError(f'unknown Sequencer2D arch {arch!r}: choose one of {", ".join(ARCHS)} or give a dict')
         spec = ARCHS[arch] if isinstance(arch, str) else Arch(**arch)
+        native_patch = spec.patches[0]
+        if patch_size is not None:
+            if patch_size < 1:
+                raise ValueError(f'patch_size={patch_size}: expected at least 1 px')
+            spec = replace(spec, patches=(patch_size, *spec.patches[1:]))
         strides = [spec.patches[0]]
         for patch in spec.patches[1:]:
             strides.append(strides[-1] * patch)
@@ -127,6 +135,7 @@ class Sequencer2D(Backbone):
             with_cp=with_cp,
             init_cfg=init_cfg,
         )
+        self.native_patch = None if patch_size is None else native_patch
         rates = drop_path_ramp(drop_path_rate, spec.depths)
         self.stem = PatchConv(in_channels, spec.dims[0], spec.patches[0])
         self.stages = nn.ModuleList()

@@ -20,9 +20,6 @@ from mmseq.layers import MLSTMLayer, PositionEmbedding, drop_path_ramp
 from mmseq.layers.mlstm_layer import DIRECTIONS
 from mmseq.registry import MODELS
 
-# Of the pretraining at 224 px; other sizes get it resized.
-GRID = (14, 14)
-
 
 @dataclass(frozen=True)
 class Arch:
@@ -34,12 +31,14 @@ class Arch:
             the last is the network's last.
         version: 2 convolves on the grid and has biases in projections and norms; 1 convolves along the sequence.
         patch: pixels per side of the stem's kernel.
+        grid: cells of the position embedding; every other map gets it resized.
     """
 
     dim: int
     taps: tuple[int, ...] = (7, 11, 15, 23)
     version: int = 2
     patch: int = 16
+    grid: tuple[int, int] = (14, 14)
 
 
 ARCHS: Mapping[str, Arch] = {
@@ -77,12 +76,13 @@ class Stem(nn.Module):
         stride: pixels per cell. A kernel that is larger reaches beyond its cell by the same on all sides, so that
             cell (r, c) speaks for ((r + 0.5) stride, (c + 0.5) stride) at either stride; the authors pad nothing at
             stride 8 and so have one row and one column less, at the corners between these cells.
+        grid: of the position embedding.
     """
 
-    def __init__(self, in_channels: int, dim: int, patch: int, stride: int) -> None:
+    def __init__(self, in_channels: int, dim: int, patch: int, stride: int, grid: tuple[int, int]) -> None:
         super().__init__()
         self.proj = nn.Conv2d(in_channels, dim, patch, stride, padding=(patch - stride) // 2)
-        self.pos_embed = PositionEmbedding(dim, GRID)
+        self.pos_embed = PositionEmbedding(dim, grid)
         nn.init.xavier_uniform_(self.proj.weight.data.flatten(1))
         nn.init.zeros_(self.proj.bias)
 
@@ -132,6 +132,7 @@ class VisionLSTM(Backbone):
 
     family = 'vision_lstm'
     input_conv = 'stem.proj.weight'
+    position = 'stem.pos_embed.weight'
 
     def __init__(
         self,
@@ -168,7 +169,7 @@ class VisionLSTM(Backbone):
             with_cp=with_cp,
             init_cfg=init_cfg,
         )
-        self.stem = Stem(in_channels, spec.dim, spec.patch, stride)
+        self.stem = Stem(in_channels, spec.dim, spec.patch, stride, spec.grid)
         self.build_stages(spec, directions, drop_path_rate)
         self.build_out_norms(lambda dim: nn.LayerNorm(dim, eps=1e-6))
         last = str(self.num_stages - 1)

@@ -101,6 +101,7 @@ class VSequencer(Backbone):
 
     family = 'vsequencer'
     input_conv = 'stem.proj.weight'
+    position = 'stem.pos_embed.weight'
 
     def __init__(
         self,

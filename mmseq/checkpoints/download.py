@@ -4,7 +4,6 @@ Beside the file ``NAME`` lie ``NAME.part`` (what has come so far), ``NAME.part.j
 ``NAME.json`` (address, length and sha256 of what was downloaded) and ``NAME.lock``.
 """
 
-import hashlib
 import http.client
 import json
 import logging
@@ -21,6 +20,8 @@ from urllib.error import HTTPError, URLError
 
 from filelock import FileLock
 from tqdm import tqdm
+
+from mmseq.checkpoints.digest import file_sha256
 
 TIMEOUT = 30
 BLOCK = 1 << 20
@@ -87,7 +88,7 @@ def check(target: Path, digest: str | None) -> str:
     """
     record = _read_json(_beside(target, '.json'))
     try:
-        found = sha256(target)
+        found = file_sha256(target)
     except OSError as error:
         raise DownloadError(f'cannot read it: {error.strerror or error}') from error
     expected = digest or record.get('sha256', '')
@@ -102,29 +103,15 @@ def recorded_digest(target: Path) -> str | None:
     return _read_json(_beside(target, '.json')).get('sha256')
 
 
-def sha256(path: Path) -> str:
-    """Of a file, in hexadecimal digits."""
-    with path.open('rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest() if hasattr(hashlib, 'file_digest') else _digest(file)
-
-
-def _digest(file: IO[bytes]) -> str:
-    # Python 3.10 has no file_digest.
-    state = hashlib.sha256()
-    while block := file.read(BLOCK):
-        state.update(block)
-    return state.hexdigest()
-
-
 def _download(address: str, target: Path, digest: str | None, waits: Sequence[float]) -> None:
     part, record = _beside(target, '.part'), _read_json(_beside(target, '.json'))
     resumed = _collect(address, part, digest is not None, waits)
-    found = sha256(part)
+    found = file_sha256(part)
     if digest and resumed and not found.startswith(digest):
         # The pieces may be of two versions of the file.
         _discard(part)
         _collect(address, part, True, waits)
-        found = sha256(part)
+        found = file_sha256(part)
     expected = digest or record.get('sha256', '')
     length = part.stat().st_size
     with part.open('rb') as file:

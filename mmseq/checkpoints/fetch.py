@@ -17,7 +17,8 @@ from urllib.parse import unquote, urlparse
 
 import torch
 
-from mmseq.checkpoints.download import DownloadError, check, download, recorded_digest, sha256
+from mmseq.checkpoints.digest import file_sha256
+from mmseq.checkpoints.download import DownloadError, check, download, recorded_digest
 from mmseq.checkpoints.published import UNKNOWN, find_published, published
 from mmseq.errors import InputError
 
@@ -159,7 +160,7 @@ def verify_hub_file(name: str, path: Path) -> None:
     expected |= {blob} if re.fullmatch(r'[0-9a-f]{64}', blob) else set()
     if not expected:
         return
-    found = sha256(path)
+    found = file_sha256(path)
     if expected != {found}:
         raise InputError(
             f'checkpoint {name}: {path} has sha256 {found}, expected {" and ".join(sorted(expected))}: it is damaged '

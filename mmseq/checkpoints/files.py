@@ -7,6 +7,7 @@ its list and takes no persistent ids but storages, and adds the stand-ins of `re
 persistent ids, and writes a file of the checkpoint's choosing without one odd name being asked for.
 """
 
+import hashlib
 import os
 import pickle
 import re
@@ -14,6 +15,7 @@ import struct
 import threading
 import uuid
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +26,9 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from mmseq.checkpoints.digest import check_name, check_tensors, check_zip
 from mmseq.checkpoints.records import STAND_INS, RefusedError, interpret, to_plain, without_arrays
+from mmseq.checkpoints.seal import seal
 from mmseq.errors import InputError
 
 MapLocation = str | torch.device | dict | Callable | None
@@ -33,6 +37,7 @@ MapLocation = str | torch.device | dict | Callable | None
 _DAMAGE = (
     pickle.UnpicklingError,
     zipfile.BadZipFile,
+    zlib.error,
     struct.error,
     ArithmeticError,
     AssertionError,
@@ -50,30 +55,39 @@ _DAMAGE = (
 _names_lock = threading.Lock()
 
 
-def load_file(path: str | os.PathLike, *, map_location: MapLocation = 'cpu', mmap: bool = True) -> dict:
+def load_file(path: str | os.PathLike, *, map_location: MapLocation = 'cpu') -> dict:
     """Open a `.safetensors` file, or any file of `torch.save`, without running code from it.
 
     Numpy arrays in training files come back as tensors, numpy scalars as Python numbers, `argparse.Namespace` as dict
     and mmengine's histories as `HistoryRecord`.
 
+    The sums that a zip file keeps, a digest in the name and a digest beside the tensors are checked.
+
     Args:
         map_location: as in `torch.load`.
-        mmap: leave weights on the disk until they are read, where file and device allow it.
 
     Raises:
         InputError: the file is missing, damaged, no checkpoint, or names anything beyond tensors and plain data.
     """
-    return without_arrays(load_records(path, map_location=map_location, mmap=mmap))
+    return without_arrays(load_records(path, map_location=map_location))
 
 
-def load_records(path: str | os.PathLike, *, map_location: MapLocation = 'cpu', mmap: bool = True) -> dict:
+def load_records(path: str | os.PathLike, *, map_location: MapLocation = 'cpu') -> dict:
     """Do what `load_file` does, but keep numpy arrays and scalars as `ArrayRecord`, which knows their numpy type."""
     path = Path(path).expanduser()
     is_zip = _look_at(path)
+    check_name(path)
     try:
         if path.suffix == '.safetensors':
             return _load_safetensors(path, map_location)
-        result = interpret(_load_torch(path, map_location, mmap=mmap and is_zip and _may_map(path, map_location)))
+        if is_zip:
+            check_zip(path)
+        result = interpret(_load_torch(path, map_location))
+        if isinstance(result, Mapping) and isinstance(result.get('meta'), Mapping):
+            weights = next((result[key] for key in ('state_dict', 'model') if key in result), {})
+            check_tensors(weights, result['meta'], path)
+    except InputError:
+        raise
     except RefusedError as error:
         raise InputError(f'{path}: holds {error}: refused; the file was not loaded') from None
     except (*_DAMAGE, safetensors.SafetensorError) as error:
@@ -114,20 +128,22 @@ def _is_text(head: bytes) -> bool:
     )
 
 
-def _may_map(path: Path, map_location: MapLocation) -> bool:
-    # torch maps the bytes as they lie in the file: a file that was packed again with compression would be noise.
-    with zipfile.ZipFile(path) as archive:
-        stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist())
-    return stored and str(map_location) == 'cpu'
-
-
 def _load_safetensors(path: Path, map_location: MapLocation) -> dict[str, Tensor]:
     device = str(map_location) if isinstance(map_location, str | torch.device) else 'cpu'
-    return safetensors.torch.load_file(path, device=device)
+    tensors = safetensors.torch.load_file(path, device=device)
+    check_tensors(tensors, load_metadata(path), path)
+    return tensors
 
 
-def _load_torch(path: Path, map_location: MapLocation, *, mmap: bool) -> Any:
-    options = {'map_location': map_location, 'mmap': mmap, 'weights_only': True}
+def load_metadata(path: str | os.PathLike) -> dict[str, str]:
+    """What a `.safetensors` file says about itself."""
+    with safetensors.safe_open(path, framework='pt') as file:
+        return file.metadata() or {}
+
+
+def _load_torch(path: Path, map_location: MapLocation) -> Any:
+    # Never mapped: only when it reads an entry does torch compare its length with what the pickle wants of it.
+    options = {'map_location': map_location, 'weights_only': True}
     try:
         return torch.load(path, **options)
     except pickle.UnpicklingError:
@@ -169,11 +185,15 @@ def _explain(path: Path, error: BaseException) -> str:
     return f'{path}: is damaged or no checkpoint ({reason}); download or copy it again'
 
 
-def save_file(obj: Mapping, path: str | os.PathLike) -> None:
+def save_file(obj: Mapping, path: str | os.PathLike, metadata: Mapping[str, str] | None = None) -> None:
     """Write a checkpoint so that the file is at any moment the old one or the new one, never half of one.
 
     `.safetensors` takes a flat dict of tensors; every other suffix is written by `torch.save`, with records as plain
-    data, and opens with `torch.load(weights_only=True)` if `obj` holds only tensors, records and plain data.
+    data, and opens with `torch.load(weights_only=True)` if `obj` holds only tensors, records and plain data; it carries
+    its SHA-256 (`mmseq.checkpoints.seal`).
+
+    Args:
+        metadata: what a `.safetensors` file is to say about itself; other files have room for it in `obj`.
 
     Raises:
         InputError: `.safetensors` is asked for and `obj` is not a flat dict of tensors.
@@ -185,12 +205,16 @@ def save_file(obj: Mapping, path: str | os.PathLike) -> None:
     temporary = path.with_name(f'.{path.name}.{uuid.uuid4().hex[:8]}.tmp')
     try:
         if path.suffix == '.safetensors':
-            safetensors.torch.save_file(_flat_tensors(obj, path), temporary, metadata={'format': 'pt'})
+            safetensors.torch.save_file(_flat_tensors(obj, path), temporary, {'format': 'pt', **(metadata or {})})
             with temporary.open('rb') as file:
                 os.fsync(file.fileno())
         else:
             _save_torch(obj, temporary)
         os.replace(temporary, path)
+    except OSError as error:
+        # A full disk says nothing about where.
+        error.filename = str(path)
+        raise
     finally:
         # Gone already after success; there after a failure of any kind, an interrupt included.
         temporary.unlink(missing_ok=True)
@@ -200,8 +224,9 @@ def save_file(obj: Mapping, path: str | os.PathLike) -> None:
 def _save_torch(obj: Mapping, temporary: Path) -> None:
     failures: list[OSError] = []
     with temporary.open('xb') as file:
+        sink = _Sink(file, failures)
         try:
-            torch.save(to_plain(obj), _Sink(file, failures))
+            torch.save(to_plain(obj), sink)
         except RuntimeError:
             # torch's writer hides the reason of a failed write behind an assertion of its own.
             if failures:
@@ -209,18 +234,21 @@ def _save_torch(obj: Mapping, temporary: Path) -> None:
             raise
         if failures:
             raise failures[0]
+        seal(file, sink.digest)
         file.flush()
         os.fsync(file.fileno())
 
 
 class _Sink:
-    """A file that remembers the OSError of a failed write."""
+    """A file that remembers the OSError of a failed write, and the digest of what was written."""
 
     def __init__(self, file: Any, failures: list[OSError]) -> None:
         self.file = file
         self.failures = failures
+        self.digest = hashlib.sha256()
 
     def write(self, data: bytes) -> int:
+        self.digest.update(data)
         try:
             return self.file.write(data)
         except OSError as error:

@@ -9,12 +9,16 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from mmseq.checkpoints.rules import Family, Renamed, rename
+from mmseq.checkpoints.compare import compare, shorten
+from mmseq.checkpoints.fetch import locate
+from mmseq.checkpoints.files import load_file
+from mmseq.checkpoints.resize import fit_geometry
+from mmseq.checkpoints.rules import Family, Renamed, absent_norms, place_blocks, rename
 from mmseq.checkpoints.sequencer2d import SEQUENCER2D
 from mmseq.checkpoints.shiftvit import SHIFTVIT
-from mmseq.checkpoints.source import read
 from mmseq.checkpoints.vision_lstm import VISION_LSTM
 from mmseq.checkpoints.vsequencer import VSEQUENCER
+from mmseq.checkpoints.wrappers import unwrap
 from mmseq.errors import InputError
 
 FAMILIES: Mapping[str, Family] = {family.name: family for family in (SEQUENCER2D, VSEQUENCER, SHIFTVIT, VISION_LSTM)}
@@ -36,6 +40,8 @@ class StrictModel(Protocol):
 
     family: str
     input_conv: str
+    position: str | None
+    native_patch: int | None
     num_stages: int
     all_depths: tuple[int, ...]
     stages: nn.ModuleList
@@ -69,7 +75,7 @@ def load_backbone(model: StrictModel, checkpoint: str | os.PathLike[str]) -> Rep
 
     Args:
         model: a backbone.
-        checkpoint: a local file or an https address.
+        checkpoint: a file or an address; see :func:`~mmseq.checkpoints.fetch.locate`.
 
     Returns:
         The report, whose text says "N/N tensors".
@@ -78,23 +84,25 @@ def load_backbone(model: StrictModel, checkpoint: str | os.PathLike[str]) -> Rep
         InputError: the file is missing or unsafe, is of another family or architecture, or any tensor of the file or
             of the model stays unexplained. The model is left unchanged.
     """
-    tensors, note = read(checkpoint)
+    path = locate(checkpoint)
+    tensors, note = unwrap(load_file(path), path)
     family = FAMILIES[model.family]
     layout = family.find_layout(tensors)
     if layout is None:
         raise InputError(f'checkpoint {checkpoint} is no {family.name}: {describe(tensors)}')
     renamed = rename(tensors, layout)
-    place_blocks(renamed, model)
+    place_blocks(renamed, model.all_depths)
     drop_unbuilt(renamed, model)
     own = model.state_dict()
-    adapted = adapt_input_conv(renamed.tensors, own, model.input_conv)
-    fresh = [key for key in own if key not in renamed.tensors and is_intermediate_norm(key, model)]
-    problems = find_problems(renamed, own, fresh)
+    shapes = {key: tuple(tensor.shape) for key, tensor in own.items()}
+    adapted = fit_geometry(renamed.tensors, shapes, model.input_conv, model.position, model.native_patch)
+    fresh = [key for key in absent_norms(own, renamed.tensors) if is_intermediate_norm(key, model)]
+    problems = compare(renamed.tensors, own, fresh)
+    problems.foreign[:0] = renamed.unexplained
     if problems:
         raise InputError(
             f'checkpoint {checkpoint} ({layout.name} layout) does not fit this {family.name}; nothing was loaded. '
-            + '; '.join(problems)
-            + '. Check arch, in_channels and out_norm.'
+            f'{problems}. Check arch, in_channels, out_norm and sizes of patches and grids.'
         )
     with torch.no_grad():
         for key, tensor in renamed.tensors.items():
@@ -103,26 +111,11 @@ def load_backbone(model: StrictModel, checkpoint: str | os.PathLike[str]) -> Rep
     return Report(source, layout.name, len(renamed.tensors), renamed.dropped, fresh, adapted)
 
 
-def place_blocks(renamed: Renamed, model: StrictModel) -> None:
-    """Give ``blocks.{n}``, which a file counts through, and ``norms.last`` their places in the model's own stages.
-
-    Where a stage ends is the model's choice and not the file's. Blocks beyond the model's keep their names.
-    """
-    places = [(stage, i) for stage, depth in enumerate(model.all_depths) for i in range(depth)]
-    for key in list(renamed.tensors):
-        if key.startswith('norms.last.'):
-            renamed.tensors[f'norms.{model.num_stages - 1}.{key[11:]}'] = renamed.tensors.pop(key)
-        match = re.fullmatch(r'blocks\.(\d+)\.(.+)', key)
-        if match and int(match[1]) < len(places):
-            stage, i = places[int(match[1])]
-            renamed.tensors[f'stages.{stage}.blocks.{i}.{match[2]}'] = renamed.tensors.pop(key)
-
-
 def drop_unbuilt(renamed: Renamed, model: StrictModel) -> None:
     """Leave out what the file holds for stages and norms that this model was not asked to build."""
     own = set(model.state_dict())
     for key in [key for key in renamed.tensors if key not in own]:
-        stage = re.match(r'(stages|norms)\.(\d+)\.', key)
+        stage = re.match(r'(stages|norms)\.(\d{1,5})\.', key)
         if not stage or int(stage[2]) >= model.num_stages:
             continue
         if stage[1] == 'norms':
@@ -136,52 +129,8 @@ def drop_unbuilt(renamed: Renamed, model: StrictModel) -> None:
 
 def is_intermediate_norm(key: str, model: StrictModel) -> bool:
     """Norms of levels before the last stage: published classifiers have none, so they start new."""
-    match = re.match(r'norms\.(\d+)\.', key)
+    match = re.match(r'norms\.(\d{1,5})\.', key)
     return bool(match) and int(match[1]) != model.num_stages - 1
-
-
-def adapt_input_conv(tensors: dict[str, Tensor], own: Mapping[str, Tensor], key: str) -> dict[str, str]:
-    """Bring the convolution ``key`` to another number of input channels.
-
-    The response to an image of equal channels stays the same: channels that the source has keep
-    their kernels, further ones take the kernels' mean, and all are scaled so that the sum over the channels is kept.
-    With fewer channels than the source has, every one takes an equal share.
-    """
-    source, target = tensors.get(key), own.get(key)
-    if source is None or target is None or source.dim() != 4 or source.shape[1] == target.shape[1]:
-        return {}
-    had, wanted = source.shape[1], target.shape[1]
-    source = source.float()
-    mean = source.mean(1, keepdim=True)
-    kernels = [source] if wanted > had else []
-    tensors[key] = torch.cat([*kernels, mean.expand(-1, wanted - had * len(kernels), -1, -1)], 1) * (had / wanted)
-    return {key: f'inflated from {had} to {wanted} input channels'}
-
-
-def find_problems(renamed: Renamed, own: Mapping[str, Tensor], fresh: Iterable[str]) -> list[str]:
-    """Everything that keeps a renamed file from being this model's weights, in words."""
-    tensors = renamed.tensors
-    unknown = renamed.unexplained + [key for key in tensors if key not in own]
-    missing = [key for key in own if key not in tensors and key not in set(fresh)]
-    shared = [key for key in tensors if key in own]
-    shapes = [
-        f'{key} {tuple(tensors[key].shape)} instead of {tuple(own[key].shape)}'
-        for key in shared
-        if tensors[key].shape != own[key].shape
-    ]
-    broken = [key for key in shared if not torch.isfinite(tensors[key]).all()]
-    lists = {
-        'in the file only': unknown,
-        'in the model only': missing,
-        'of another shape': shapes,
-        'not finite': broken,
-    }
-    return [f'{len(keys)} tensors {what}: {shorten(keys)}' for what, keys in lists.items() if keys]
-
-
-def shorten(keys: list[str], most: int = 8) -> str:
-    """The first keys, and how many more."""
-    return ', '.join(keys[:most]) + (f', and {len(keys) - most} more' if len(keys) > most else '')
 
 
 def describe(keys: Iterable[str]) -> str:

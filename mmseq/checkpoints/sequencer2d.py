@@ -1,8 +1,9 @@
 """Key tables of Sequencer2D: the authors' release files, timm's and ours."""
 
-from mmseq.checkpoints.rules import Drop, Family, Layout, Rename, next_stage
+from mmseq.checkpoints.rules import NEXT_STAGE, Drop, Family, Layout, Rename, our_layout
 
-HEAD = Drop('head.{rest}', 'classifier')
+HEAD = Drop('head.{rest}', 'classifier', 'head.{rest}')
+TIMM_HEAD = Drop('head.fc.{rest}', 'classifier', 'head.{rest}')
 FINAL_NORM = Rename('norm.{rest}', 'norms.3.{rest}')
 
 SEQUENCER2D = Family(
@@ -13,7 +14,7 @@ SEQUENCER2D = Family(
             'blocks.0.0.norm1.weight',
             (
                 Rename('stem.proj.{rest}', 'stem.{rest}'),
-                Rename('blocks.{stage}.{block}.down.{rest}', 'stages.{stage}.downsample.{rest}', next_stage),
+                Rename('blocks.{stage}.{block}.down.{rest}', 'stages.{stage}.downsample.{rest}', NEXT_STAGE),
                 Rename('blocks.{stage}.{block}.{rest}', 'stages.{stage}.blocks.{block}.{rest}'),
                 FINAL_NORM,
                 HEAD,
@@ -28,13 +29,9 @@ SEQUENCER2D = Family(
                 Rename('stages.{stage}.downsample.down.{rest}', 'stages.{stage}.downsample.{rest}'),
                 Rename('stages.{stage}.blocks.{block}.{rest}', 'stages.{stage}.blocks.{block}.{rest}'),
                 FINAL_NORM,
-                HEAD,
+                TIMM_HEAD,
             ),
         ),
-        Layout(
-            'mmseq',
-            'stem.weight',
-            tuple(Rename(f'{part}.{{rest}}', f'{part}.{{rest}}') for part in ('stem', 'stages', 'norms')),
-        ),
+        our_layout('stem.weight'),
     ),
 )

@@ -2,15 +2,21 @@
 
 from torch import Tensor
 
-from mmseq.checkpoints.rules import Family, Layout, Rename, next_stage
+from mmseq.checkpoints.rules import NEXT_STAGE, Family, Layout, Rename, TensorMap, our_layout
 from mmseq.checkpoints.sequencer2d import FINAL_NORM, HEAD
 
 
 def linear_weight(weight: Tensor) -> Tensor:
     """The authors write the MLP's linear maps as 1x1 convolutions: (O, I, 1, 1) to (O, I)."""
-    return weight.flatten(1)
+    return weight.flatten(1) if weight.dim() == 4 and weight.shape[2:] == (1, 1) else weight
 
 
+def as_convolution(weight: Tensor) -> Tensor:
+    """The inverse of :func:`linear_weight`."""
+    return weight[..., None, None]
+
+
+LINEAR_WEIGHT = TensorMap(linear_weight, as_convolution)
 THEIR_BLOCK, OUR_BLOCK = 'layers.{stage}.blocks.{block}', 'stages.{stage}.blocks.{block}'
 
 SHIFTVIT = Family(
@@ -21,21 +27,18 @@ SHIFTVIT = Family(
             'layers.0.blocks.0.mlp.fc1.weight',
             (
                 Rename('patch_embed.{rest}', 'stem.{rest}'),
-                Rename(f'{THEIR_BLOCK}.mlp.fc{{n}}.weight', f'{OUR_BLOCK}.mlp.fc{{n}}.weight', tensor=linear_weight),
+                Rename(f'{THEIR_BLOCK}.mlp.fc{{n}}.weight', f'{OUR_BLOCK}.mlp.fc{{n}}.weight', tensor=LINEAR_WEIGHT),
                 Rename(f'{THEIR_BLOCK}.mlp.fc{{n}}.bias', f'{OUR_BLOCK}.mlp.fc{{n}}.bias'),
                 # Their first norm went when the attention did; the name of the second stayed.
                 Rename(f'{THEIR_BLOCK}.norm2.{{rest}}', f'{OUR_BLOCK}.norm.{{rest}}'),
-                Rename('layers.{stage}.downsample.{rest}', 'stages.{stage}.downsample.{rest}', next_stage),
+                Rename('layers.{stage}.downsample.{rest}', 'stages.{stage}.downsample.{rest}', NEXT_STAGE),
                 FINAL_NORM,
                 HEAD,
             ),
             # Swin's names, but for what ShiftViT has no use for.
             without='layers.0.blocks.0.norm1.weight',
+            wrapper='model',
         ),
-        Layout(
-            'mmseq',
-            'stem.norm.weight',
-            tuple(Rename(f'{part}.{{rest}}', f'{part}.{{rest}}') for part in ('stem', 'stages', 'norms')),
-        ),
+        our_layout('stem.norm.weight'),
     ),
 )

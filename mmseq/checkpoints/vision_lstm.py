@@ -10,22 +10,23 @@ belongs to the classifier and is as wide as two tokens.
 import torch
 from torch import Tensor
 
-from mmseq.checkpoints.rules import Drop, Family, Fields, Layout, Rename
+from mmseq.checkpoints.rules import Depths, Drop, Family, FieldMap, Fields, Layout, Rename, TensorMap, our_layout
 
-HEAD = Drop('head.{rest}', 'classifier')
+HUB_HEAD = Drop('head.1.{rest}', 'classifier', 'head.{rest}')
+HEAD = Drop('head.{rest}', 'classifier', 'head.{rest}')
 
 
 def from_offset(weight: Tensor) -> Tensor:
-    """A norm's weight from its distance from 1."""
-    return 1 + weight
+    """A norm's weight from its distance from 1, in float32 at least."""
+    return 1 + weight.to(torch.promote_types(weight.dtype, torch.float32))
 
 
-def to_grid(embedding: Tensor) -> Tensor:
-    """Bring a position embedding (1, H, W, C) to the 14 x 14 of all published models, as the authors' loader does."""
-    if embedding.shape[1:3] == (14, 14):
-        return embedding
-    grid = torch.nn.functional.interpolate(embedding.permute(0, 3, 1, 2), (14, 14), mode='bicubic')
-    return grid.permute(0, 2, 3, 1)
+def to_offset(weight: Tensor) -> Tensor:
+    """A norm's distance from 1: exact for weights of 0.5 to 2, as every difference of such near numbers."""
+    return weight - 1
+
+
+OFFSET = TensorMap(from_offset, to_offset, rounds=True)
 
 
 def to_pair(fields: Fields) -> Fields:
@@ -34,9 +35,17 @@ def to_pair(fields: Fields) -> Fields:
     return {**fields, 'block': str(block // 2), 'half': str(block % 2)}
 
 
+def to_sub_block(fields: Fields, depths: Depths) -> Fields:
+    """The inverse of :func:`to_pair`."""
+    return {**fields, 'block': str(2 * int(fields['block']) + int(fields['half']))}
+
+
+PAIRS = FieldMap(to_pair, to_sub_block)
+
+
 STEM = (
     Rename('patch_embed.proj.{rest}', 'stem.proj.{rest}'),
-    Rename('pos_embed.embed', 'stem.pos_embed.weight', tensor=to_grid),
+    Rename('pos_embed.embed', 'stem.pos_embed.weight'),
 )
 
 
@@ -51,15 +60,15 @@ def block_rules(source: str, norm: str, layer: str, conv: str, half: str | None 
         half: which of a pair it is, where the source tells by name; without, ``block`` counts sub-blocks.
     """
     target = f'blocks.{{block}}.{half or "{half}"}'
-    fields = dict if half else to_pair
+    fields = FieldMap() if half else PAIRS
     scan = f'{target}.layer.scans.0'
     return (
-        Rename(f'{source}.{norm}.weight', f'{target}.norm.weight', fields, from_offset),
+        Rename(f'{source}.{norm}.weight', f'{target}.norm.weight', fields, OFFSET),
         Rename(f'{source}.{norm}.bias', f'{target}.norm.bias', fields),
         Rename(f'{source}.{layer}.proj_up.{{rest}}', f'{target}.layer.up.{{rest}}', fields),
         Rename(f'{source}.{layer}.proj_down.{{rest}}', f'{target}.layer.down.{{rest}}', fields),
         Rename(f'{source}.{layer}.{conv}.{{rest}}', f'{scan}.conv.{{rest}}', fields),
-        Rename(f'{source}.{layer}.mlstm_cell.outnorm.weight', f'{scan}.cell.norm.weight', fields, from_offset),
+        Rename(f'{source}.{layer}.mlstm_cell.outnorm.weight', f'{scan}.cell.norm.weight', fields, OFFSET),
         Rename(f'{source}.{layer}.mlstm_cell.outnorm.bias', f'{scan}.cell.norm.bias', fields),
         Rename(f'{source}.{layer}.mlstm_cell.{{rest}}', f'{scan}.cell.{{rest}}', fields),
         Rename(f'{source}.{layer}.learnable_skip', f'{scan}.skip', fields),
@@ -71,12 +80,12 @@ def final_norms(version: int, stack: str, classifier: str) -> tuple[Rename | Dro
     """The rules of the norms behind the blocks, by their names in the source."""
     if version == 2:
         return (
-            Rename(f'{stack}.weight', 'norms.last.weight', tensor=from_offset),
+            Rename(f'{stack}.weight', 'norms.last.weight', tensor=OFFSET),
             Rename(f'{stack}.bias', 'norms.last.bias'),
-            Drop(f'{classifier}.{{rest}}', 'classifier'),
+            Drop(f'{classifier}.{{rest}}', 'classifier', 'head.norm.{rest}'),
         )
     return (
-        Rename(f'{stack}.weight', 'norms.last.0.weight', tensor=from_offset),
+        Rename(f'{stack}.weight', 'norms.last.0.weight', tensor=OFFSET),
         Rename(f'{classifier}.{{rest}}', 'norms.last.1.{rest}'),
     )
 
@@ -92,7 +101,7 @@ VISION_LSTM = Family(
                 *STEM,
                 *block_rules(HUB_BLOCK, 'xlstm_norm', 'xlstm', 'conv1d'),
                 *final_norms(2, 'xlstm.post_blocks_norm', 'head.0'),
-                HEAD,
+                HUB_HEAD,
             ),
         ),
         Layout(
@@ -102,7 +111,7 @@ VISION_LSTM = Family(
                 *STEM,
                 *block_rules(HUB_BLOCK, 'xlstm_norm', 'xlstm', 'conv1d.conv'),
                 *final_norms(1, 'xlstm.post_blocks_norm', 'head.0'),
-                HEAD,
+                HUB_HEAD,
             ),
         ),
         Layout(
@@ -126,10 +135,6 @@ VISION_LSTM = Family(
                 HEAD,
             ),
         ),
-        Layout(
-            'mmseq',
-            'stages.0.blocks.0.0.layer.up.weight',
-            tuple(Rename(f'{part}.{{rest}}', f'{part}.{{rest}}') for part in ('stem', 'stages', 'norms')),
-        ),
+        our_layout('stages.0.blocks.0.0.layer.up.weight'),
     ),
 )

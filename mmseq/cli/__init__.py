@@ -18,7 +18,7 @@ def run(main: Callable[[], int | None]) -> None:
     except InputError as error:
         if os.environ.get('MMSEQ_DEBUG'):
             raise
-        if os.environ.get('RANK', '0') == '0':
+        if os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) == '0':
             print(f'error: {error}', file=sys.stderr, flush=True)
         sys.exit(2)
 

@@ -22,6 +22,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         action='store_true',
         help='test-time augmentation by scales and flips (boxes only for detectors: upstream merges no masks)',
     )
+    parser.add_argument('--compile', action='store_true', help='compile the backbone, once per shape of the images')
     return parser.parse_args(argv)
 
 
@@ -40,5 +41,6 @@ def main(argv: list[str] | None = None) -> int:
         out=args.out,
         show_dir=args.show_dir,
         tta=args.tta,
+        compile_backbone=args.compile,
     )
     return 0

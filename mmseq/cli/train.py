@@ -2,7 +2,7 @@
 
 import argparse
 
-from mmseq.cli import add_config_arguments
+from mmseq.cli import add_config_arguments, run
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -17,7 +17,20 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from this checkpoint, or from the newest one of the work dir if none is named',
+        help='go on from this checkpoint, or from the newest whole one of the work dir if none is named',
+    )
+    parser.add_argument(
+        '--load-from',
+        metavar='CHECKPOINT',
+        help='begin with the weights of a whole model; the backbone then loads no weights of its own',
+    )
+    parser.add_argument(
+        '--allow-partial',
+        nargs='+',
+        default=[],
+        metavar='PATTERN',
+        help="with --load-from: tensors that may differ, for example 'roi_head.*' for another number of classes; what "
+        'does not fit starts anew and is listed',
     )
     parser.add_argument(
         '--amp',
@@ -31,7 +44,28 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         action='store_true',
         help="scale the learning rate by the effective batch over the recipe's (auto_scale_lr.base_batch_size)",
     )
+    parser.add_argument(
+        '--ema',
+        nargs='?',
+        const=0.0002,
+        type=float,
+        metavar='MOMENTUM',
+        help='average the weights over the iterations (momentum 0.0002), evaluate and save the average',
+    )
+    parser.add_argument('--compile', action='store_true', help='compile the backbone, once per shape of the images')
+    parser.add_argument('--channels-last', action='store_true', help='4-D weights and maps with channels innermost')
+    parser.add_argument(
+        '--shard',
+        choices=['zero', 'fsdp'],
+        help="divide the optimiser's state (zero), or weights and gradients too (fsdp), among the processes",
+    )
     parser.add_argument('--no-data-check', action='store_true', help='skip the check of the data before training')
+    parser.add_argument(
+        '--deterministic',
+        action='store_true',
+        help='the same weights, bit by bit, from the same seed, data and number of processes; slower; their SHA-256 is '
+        'logged at the end',
+    )
     return parser.parse_args(argv)
 
 
@@ -47,8 +81,19 @@ def main(argv: list[str] | None = None) -> int:
         seed=args.seed,
         launcher=args.launcher,
         resume=args.resume,
+        load_from=args.load_from,
+        allow_partial=args.allow_partial,
         amp=args.amp,
         auto_scale_lr=args.auto_scale_lr,
+        ema=args.ema,
+        compile_backbone=args.compile,
+        channels_last=args.channels_last,
+        shard=args.shard,
         check_data=not args.no_data_check,
+        deterministic=args.deterministic,
     )
     return 0
+
+
+if __name__ == '__main__':
+    run(main)

@@ -11,8 +11,8 @@ def install() -> None:
     Only import hooks are placed, so this is cheap and loads none of the packages that it mends. Calling it again does
     nothing.
     """
-    mmcv_ops.install()
     panoptic_api.install()
+    mmcv_ops.install()
     checkpoint_io.install()
     roi_precision.install()
     # mmengine imports pkg_resources, which says at every import that it will go; we keep setuptools below 81 for it.

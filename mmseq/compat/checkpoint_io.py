@@ -51,8 +51,7 @@ def load_from_local(filename: str, map_location: Any = None) -> dict:
     from mmseq.checkpoints.files import load_records
     from mmseq.compat.checkpoint_codec import decode
 
-    # Not mapped: optimizers keep the tensors that they are given, which would depend on the file all through training.
-    return decode(load_records(filename, map_location=map_location, mmap=False))
+    return decode(load_records(filename, map_location=map_location))
 
 
 def _load_from_url(

@@ -1,9 +1,10 @@
 """From a config file and a few options to a finished run; one way for detection and segmentation."""
 
+import errno
 import os
 import random
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,11 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from mmseq.compat import versions
+from mmseq.engine import recipe
+from mmseq.engine.hooks.corrupt_data import tolerate
 from mmseq.engine.preflight import check_class_counts, check_datasets
+from mmseq.engine.processes import is_first_process, naming_missing_processes, start_without_gpu, world_size
+from mmseq.engine.resume import go_on_from_checkpoint, make_resumable
 from mmseq.errors import InputError
 
 # What mmengine's Runner reads from the top level of a config, beside what the config itself defines.
@@ -49,9 +54,16 @@ def train(
     seed: int | None = None,
     launcher: str = 'none',
     resume: str | None = None,
+    load_from: str | None = None,
+    allow_partial: Sequence[str] = (),
     amp: str | None = None,
     auto_scale_lr: bool = False,
+    ema: float | None = None,
+    compile_backbone: bool = False,
+    channels_last: bool = False,
+    shard: str | None = None,
     check_data: bool = True,
+    deterministic: bool = False,
 ) -> Runner:
     """Train and evaluate as a config says.
 
@@ -62,9 +74,16 @@ def train(
         seed: overrides ``randomness.seed``.
         launcher: ``none``, or ``pytorch`` or ``slurm`` in a process that one of them started.
         resume: a checkpoint to go on from, or ``auto`` for the newest in the work dir.
+        load_from: a checkpoint of a whole model to begin with.
+        allow_partial: shell patterns of its tensors that need not fit the model and then start anew.
         amp: ``bfloat16`` or ``float16`` for mixed precision.
         auto_scale_lr: scale the learning rate to the effective batch.
+        ema: momentum of a moving average of the weights, which is what is evaluated and saved.
+        compile_backbone: compile the backbone.
+        channels_last: keep 4-D weights and maps with the channels innermost.
+        shard: ``zero`` or ``fsdp`` divide what training keeps among the processes.
         check_data: check annotations and a sample of the data first.
+        deterministic: choose operators that repeat bit by bit, and write the final weights with their digest.
 
     Returns:
         The runner after training.
@@ -73,28 +92,38 @@ def train(
         InputError: bad input, before any training.
     """
     cfg = load_config(config, options or {}, work_dir, seed, launcher)
-    if resume is not None:
-        cfg.resume = True
-        cfg.load_from = None if resume == 'auto' else existing_file(resume, 'checkpoint to resume from')
+    if resume not in (None, 'auto'):
+        existing_file(resume, 'checkpoint to resume from')
+    resume = make_resumable(cfg, resume)
+    if deterministic:
+        make_deterministic(cfg)
+    begin_with(cfg, load_from, allow_partial, resume)
     if amp:
         use_amp(cfg, amp)
-    if auto_scale_lr:
-        if not cfg.get('auto_scale_lr'):
-            raise InputError(f'config {config}: --auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in it')
-        cfg.auto_scale_lr.enable = True
+    recipe.apply(
+        cfg,
+        config,
+        world_size(),
+        auto_scale_lr=auto_scale_lr,
+        ema=ema,
+        compile_backbone=compile_backbone,
+        channels_last=channels_last,
+        shard=shard,
+    )
     check_class_counts(cfg)
     if check_data and is_first_process():
         check_datasets(cfg, ('train_dataloader', 'val_dataloader'))
+    tolerate(cfg)
     runner = build_runner(cfg, config)
     try:
-        runner.train()
-    except ValueError as error:
-        if 'more than 1 value per channel' not in str(error):
+        with naming_missing_processes():
+            go_on_from_checkpoint(runner, resume)
+            runner.train()
+    except (OSError, RuntimeError, ValueError) as error:
+        problem = explain(error, config, cfg.work_dir)
+        if problem is None:
             raise
-        raise InputError(
-            f'config {config}: batch norm needs more than one image per process where a head pools to 1 x 1; set '
-            'train_dataloader.batch_size=2 or more'
-        ) from error
+        raise InputError(problem) from error
     return runner
 
 
@@ -109,6 +138,7 @@ def evaluate(
     out: str | None = None,
     show_dir: str | None = None,
     tta: bool = False,
+    compile_backbone: bool = False,
 ) -> dict[str, float]:
     """Evaluate a checkpoint on a config's test data.
 
@@ -122,6 +152,7 @@ def evaluate(
         out: folder for the predictions.
         show_dir: folder for pictures of truth and prediction.
         tta: average over scales and flips.
+        compile_backbone: compile the backbone.
 
     Returns:
         The metrics by name.
@@ -144,7 +175,56 @@ def evaluate(
         draw_pictures(cfg, show_dir)
     if tta:
         use_tta(cfg, config)
+    if compile_backbone:
+        recipe.add_hooks(cfg, [dict(type='mmseq.CompileHook')])
     return build_runner(cfg, config).test()
+
+
+def begin_with(cfg: Config, load_from: str | None, allow_partial: Sequence[str], resume: str | None) -> None:
+    """Set the weights of a whole model to begin with.
+
+    Raises:
+        InputError: no such file, ``--resume`` as well, or a permission without a checkpoint that it is for.
+    """
+    if load_from:
+        if resume:
+            raise InputError('--load-from begins a run and --resume goes on with one; give one of them')
+        cfg.load_from = existing_file(load_from, 'checkpoint to begin with')
+        # Its weights are overwritten, all of them: nothing is downloaded for them.
+        if cfg.model.get('backbone'):
+            cfg.model.backbone.init_cfg = None
+    if allow_partial:
+        hooks = [hook for hook in cfg.get('custom_hooks', []) if hook['type'] == 'mmseq.StrictLoadHook']
+        if not cfg.get('load_from') or resume or not hooks:
+            raise InputError('--allow-partial is a permission for --load-from CHECKPOINT; give that too')
+        for hook in hooks:
+            hook['allow_partial'] = list(allow_partial)
+
+
+def make_deterministic(cfg: Config) -> None:
+    """Only operators that give the same bits every time, and the digest of the final weights."""
+    # cuBLAS reads it when it is used first; other values, and none, let it choose algorithms by what is free.
+    os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
+    cfg.randomness = dict(cfg.get('randomness') or {}, deterministic=True)
+    cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='mmseq.FinalWeightsHook')]
+
+
+def explain(error: Exception, config: str, work_dir: str) -> str | None:
+    """What the user can mend about an error of the training, in one line; None if it is not known to be that."""
+    text = str(error)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return (
+            f'{error.filename or work_dir}: cannot be written ({error.strerror}); what was saved before is whole: '
+            'make room and go on with --resume'
+        )
+    if 'more than 1 value per channel' in text:
+        return (
+            f'config {config}: batch norm needs more than one image per process where a head pools to 1 x 1; set '
+            'train_dataloader.batch_size=2 or more'
+        )
+    if 'does not have a deterministic implementation' in text:
+        return f'config {config}: --deterministic: {text.split(" implementation")[0]} implementation on this device'
+    return None
 
 
 def load_config(path: str, options: Mapping[str, Any], work_dir: str | None, seed: int | None, launcher: str) -> Config:
@@ -157,7 +237,7 @@ def load_config(path: str, options: Mapping[str, Any], work_dir: str | None, see
     existing_file(path, 'config')
     try:
         cfg = Config.fromfile(path)
-    except (SyntaxError, NameError, KeyError, TypeError, OSError, ImportError, ValueError) as error:
+    except (SyntaxError, NameError, KeyError, TypeError, OSError, ImportError, ValueError, RuntimeError) as error:
         raise InputError(f'config {path}: {type(error).__name__}: {first_line(error)}') from error
     for key in options:
         check_option(cfg, key, path)
@@ -206,7 +286,7 @@ def fit_to_machine(cfg: Config) -> None:
     """Choose the communication backend and the batch norm that work here, and say so."""
     if not torch.cuda.is_available():
         cfg.setdefault('env_cfg', ConfigDict())
-        cfg.env_cfg.dist_cfg = dict(backend='gloo')
+        cfg.env_cfg.dist_cfg = dict(cfg.env_cfg.get('dist_cfg') or {}, backend='gloo')
         cfg.setdefault('model_wrapper_cfg', ConfigDict(type='MMDistributedDataParallel', broadcast_buffers=False))
         # mmengine hands every wrapper a device index, which torch refuses for a model on the CPU.
         cfg.model_wrapper_cfg.setdefault('device_ids', None)
@@ -245,6 +325,10 @@ def use_tta(cfg: Config, path: str) -> None:
     """Wrap model and pipeline for test-time augmentation."""
     if 'tta_model' not in cfg or 'tta_pipeline' not in cfg:
         raise InputError(f'config {path}: --tta needs tta_model and tta_pipeline in it')
+    if cfg.model.type == 'mmseq.SlidingEncoderDecoder':
+        # Logits are averaged over the views, and it keeps none.
+        cfg.model.type = 'EncoderDecoder'
+        print_log('--tta takes EncoderDecoder in place of SlidingEncoderDecoder, which keeps labels only', 'current')
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
     for evaluator in evaluators(cfg):
@@ -287,9 +371,8 @@ def build_runner(cfg: Config, path: str) -> Runner:
     Raises:
         InputError: an unknown type, or an argument that a class does not take.
     """
-    if cfg.launcher == 'pytorch' and not torch.cuda.is_available() and not torch.distributed.is_initialized():
-        # mmengine asks for a CUDA device whatever the backend.
-        torch.distributed.init_process_group('gloo')
+    if cfg.launcher != 'none' and not torch.cuda.is_available() and not torch.distributed.is_initialized():
+        start_without_gpu(cfg.launcher, cfg.env_cfg.dist_cfg.get('timeout'))
     seed = cfg.get('randomness', {}).get('seed')
     if seed is None:
         # Without a number on record a resumed run would see the data in another order.
@@ -340,13 +423,3 @@ def first_line(error: BaseException) -> str:
     text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
     text = text.splitlines() or [type(error).__name__]
     return re.split(r'\. (?:More details|Please check)', text[0])[0]
-
-
-def world_size() -> int:
-    """Processes of this run."""
-    return int(os.environ.get('WORLD_SIZE', os.environ.get('SLURM_NTASKS', '1')))
-
-
-def is_first_process() -> bool:
-    """Whether this process speaks for all."""
-    return os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) == '0'

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from mmengine.logging import print_log
 from mmengine.optim import DefaultOptimWrapperConstructor
 from torch import nn
 
@@ -52,12 +51,11 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             params[:] = join_alike(self.lower_rates(params, module))
 
     def lower_rates(self, groups: list[dict[str, Any]], model: nn.Module) -> list[dict[str, Any]]:
-        """Scale each group of one parameter by its layer, and log what every layer gets."""
+        """Scale each group of one parameter by its layer; the rates are logged by RecipeHook."""
         backbone = getattr(model, 'backbone', None)
         if not hasattr(backbone, 'get_layer_depth'):
             raise TypeError(f'layer-wise decay: {type(backbone).__name__} does not count its layers (get_layer_depth)')
         names = {id(parameter): name for name, parameter in model.named_parameters()}
-        layers: dict[int, list[int]] = {}
         for group in groups:
             group.setdefault('lr', self.base_lr)
             if self.base_wd is not None:
@@ -67,13 +65,6 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 continue
             depth, count = backbone.get_layer_depth(name, 'backbone.')
             group['lr'] *= self.decay_rate ** (count - 1 - depth)
-            layers.setdefault(count - 1 - depth, []).append(group['params'][0].numel())
-        for above, sizes in sorted(layers.items(), reverse=True):
-            print_log(
-                f'layer-wise decay: {above} layers from the top, learning rate x {self.decay_rate**above:.3g}: '
-                f'{len(sizes)} tensors, {sum(sizes)} parameters',
-                logger='current',
-            )
         return groups
 
 

@@ -1,16 +1,23 @@
 """What can be wrong between a config and its data, found before training starts."""
 
 import inspect
+import logging
 import os
 from collections.abc import Iterator, Sequence
+from datetime import datetime
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.fileio import list_from_file
+from mmengine.logging import print_log
 from mmengine.registry import DATASETS, DefaultScope
 
-from mmseq.datasets.checks import check_coco, check_seg
+from mmseq.datasets.checks import Report, examine_coco, examine_seg
+from mmseq.datasets.checks.shared import Progress
 from mmseq.errors import InputError
+from mmseq.evaluation.artifacts import write_json
 
 
 def check_class_counts(cfg: Config) -> None:
@@ -48,22 +55,58 @@ def head_class_counts(node: Any, key: str) -> Iterator[tuple[str, int]]:
 
 
 def check_datasets(cfg: Config, loaders: Sequence[str]) -> None:
-    """Check annotations, files and a sample of the data behind the named loaders.
+    """Check annotations, files and a sample of the data behind the named loaders, before a run.
+
+    Warnings go to the log, everything to ``data_check.json`` in the work dir.
+
+    Raises:
+        InputError: the first error found, naming the file and what to do.
+    """
+    reports = examine_datasets(cfg, loaders)
+    save_reports(cfg, reports)
+    for report in reports:
+        for finding in report.warnings():
+            print_log(f'data check: {finding.kind} ({finding.count}): {finding.message}', 'current', logging.WARNING)
+        report.raise_first()
+
+
+def examine_datasets(
+    cfg: Config, loaders: Sequence[str], sample: int | None = 64, progress: Progress | None = None
+) -> list[Report]:
+    """Check what is behind the named loaders of a config, each data set once.
 
     Args:
         cfg: the whole config.
         loaders: top-level keys such as ``train_dataloader``; those the config lacks are passed over.
+        sample: how many images of each data set are opened; None: all.
+        progress: wraps the images as they are opened, given their number.
 
-    Raises:
-        InputError: the first thing found, naming the file and what to do. Data sets that are neither COCO-like nor
-            label maps in folders are not looked into.
+    Returns:
+        One report for each data set of COCO's kind or of label maps in local folders; others are not looked into.
     """
     counts = dict(head_class_counts(cfg.model, 'model'))
     num_classes = next(iter(counts.values()), None)
+    reports: dict[tuple, Report] = {}
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
         for loader in loaders:
             for dataset in plain_datasets((cfg.get(loader) or {}).get('dataset')):
-                check_dataset(dataset, num_classes)
+                examine = examiner(dataset, num_classes)
+                # Two loaders often read the same files.
+                if examine and (key := (examine.func, str(examine.args), str(examine.keywords))) not in reports:
+                    reports[key] = examine(sample=sample, progress=progress)
+    return list(reports.values())
+
+
+def save_reports(cfg: Config, reports: Sequence[Report]) -> Path:
+    """Write what a check found to ``data_check.json`` in the work dir."""
+    content = {
+        'config': cfg.filename,
+        'time': datetime.now().astimezone().isoformat(timespec='seconds'),
+        'errors': sum(len(report.errors()) for report in reports),
+        'warnings': sum(len(report.warnings()) for report in reports),
+        'datasets': [report.record() for report in reports],
+    }
+    return write_json(Path(cfg.work_dir) / 'data_check.json', content)
 
 
 def plain_datasets(dataset: dict | None) -> Iterator[dict]:
@@ -78,32 +121,34 @@ def plain_datasets(dataset: dict | None) -> Iterator[dict]:
         yield dataset
 
 
-def check_dataset(dataset: dict, num_classes: int | None) -> None:
-    """Check one data set by what its class inherits from."""
+def examiner(dataset: dict, num_classes: int | None) -> 'partial[Report] | None':
+    """The check of one data set, by what its class inherits from; None where there is none for it.
+
+    Raises:
+        InputError: its type is not registered.
+    """
     cls = DATASETS.get(f'{dataset["_scope_"]}.{dataset["type"]}' if '_scope_' in dataset else dataset['type'])
     if cls is None:
         raise InputError(f'config: data set type {dataset["type"]!r} is not registered; check its name and imports')
     bases = {base.__name__ for base in cls.__mro__}
     if not bases & {'CocoDataset', 'BaseSegDataset'} or dataset.get('backend_args'):
-        return
+        return None
     root = dataset.get('data_root') or ''
     if root and not os.path.isdir(root):
-        raise InputError(f'data root {root}: no such folder; put the data there or set MMSEQ_DATA to its parent')
+        return partial(absent_root, root)
     classes = class_names(cls, dataset)
     prefix = dataset.get('data_prefix') or {}
     if 'CocoPanopticDataset' in bases:
         # A subclass, whose annotations are of another form: segments, drawn in pictures.
-        for path in (dataset['ann_file'], prefix.get('img', ''), prefix.get('seg', '')):
-            if not os.path.exists(os.path.join(root, path)):
-                raise InputError(f'{os.path.join(root, path)}: not there; panoptic training needs it, fetch it')
-        return
+        paths = (dataset['ann_file'], prefix.get('img', ''), prefix.get('seg', ''))
+        return partial(examine_panoptic, tuple(os.path.join(root, path) for path in paths))
+    ann_file = os.path.join(root, dataset['ann_file']) if dataset.get('ann_file') else ''
     if 'CocoDataset' in bases:
-        check_coco(
-            os.path.join(root, dataset['ann_file']), os.path.join(root, prefix.get('img', '')), classes, num_classes
-        )
-        return
+        folder = os.path.join(root, prefix.get('img', ''))
+        return partial(examine_coco, ann_file, folder, classes, num_classes, trains_masks(dataset))
     options = {**constructor_defaults(cls), **dataset}
-    check_seg(
+    return partial(
+        examine_seg,
         os.path.join(root, prefix.get('img_path', '')),
         os.path.join(root, prefix.get('seg_map_path', '')),
         options['img_suffix'],
@@ -112,7 +157,31 @@ def check_dataset(dataset: dict, num_classes: int | None) -> None:
         options['reduce_zero_label'],
         options['ignore_index'],
         classes,
+        # Upstream takes a folder for no list, too.
+        '' if os.path.isdir(ann_file) else ann_file,
     )
+
+
+def examine_panoptic(paths: Sequence[str], sample: int | None, progress: Progress | None) -> Report:
+    """The report of a data set of panoptic segments, of which only the places are looked at."""
+    report = Report(paths[0])
+    for path in paths:
+        if not os.path.exists(path):
+            report.error('missing', f'{path}: not there; panoptic training needs it, fetch it', path)
+    return report
+
+
+def absent_root(root: str, sample: int | None, progress: Progress | None) -> Report:
+    """The report of a data set whose folder is not there."""
+    report = Report(root)
+    report.error('missing', f'data root {root}: no such folder; put the data there or set MMSEQ_DATA to its parent')
+    return report
+
+
+def trains_masks(dataset: dict) -> bool:
+    """Whether the training pipeline of a data set loads instance masks."""
+    steps = [] if dataset.get('test_mode') else dataset.get('pipeline') or []
+    return any(step.get('type', '').endswith('LoadAnnotations') and step.get('with_mask') for step in steps)
 
 
 def class_names(cls: type, dataset: dict) -> list[str] | None:

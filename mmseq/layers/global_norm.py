@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class GlobalNorm(nn.Module):
+class GlobalNorm(nn.GroupNorm):
     """Group norm of one group: mean and variance over H, W and C of each image, then a scale and shift per channel.
 
     What ``nn.GroupNorm(1, dim)`` is to channels-first maps: (B, H, W, C) to the same.
@@ -19,11 +19,8 @@ class GlobalNorm(nn.Module):
     """
 
     def __init__(self, dim: int, eps: float = 1e-5) -> None:
-        super().__init__()
-        self.dim = dim
-        self.eps = eps
-        self.weight = nn.Parameter(torch.ones(dim))
-        self.bias = nn.Parameter(torch.zeros(dim))
+        # By its class mmengine's rules for norms (norm_decay_mult) know it.
+        super().__init__(1, dim, eps)
 
     def forward(self, x: Tensor) -> Tensor:
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
@@ -34,6 +31,3 @@ class GlobalNorm(nn.Module):
         weight, bias = self.weight.to(wide.dtype), self.bias.to(wide.dtype)
         y = F.group_norm(centred.permute(0, 3, 1, 2), 1, weight, bias, self.eps).permute(0, 2, 3, 1)
         return y.to(torch.promote_types(x.dtype, self.weight.dtype))
-
-    def extra_repr(self) -> str:
-        return f'{self.dim}, eps={self.eps}'

@@ -80,20 +80,18 @@ class GridConv(nn.Conv2d):
         return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
-class HeadNorm(nn.Module):
+class HeadNorm(nn.GroupNorm):
     """Layer norm of each head's channels, with a scale per channel: (B, N, S, d) to (B, S, N d)."""
 
     def __init__(self, heads: int, dim: int, bias: bool, eps: float = 1e-5) -> None:
-        super().__init__()
-        self.heads = heads
-        self.eps = eps
-        self.weight = nn.Parameter(torch.ones(dim))
-        self.bias = nn.Parameter(torch.zeros(dim)) if bias else None
+        super().__init__(heads, dim, eps)
+        if not bias:
+            self.bias = None
 
     def forward(self, h: Tensor) -> Tensor:
         batch, _, length, _ = h.shape
         steps = h.transpose(1, 2).reshape(batch * length, -1)
-        return F.group_norm(steps, self.heads, self.weight, self.bias, self.eps).view(batch, length, -1)
+        return F.group_norm(steps, self.num_groups, self.weight, self.bias, self.eps).view(batch, length, -1)
 
 
 class MLSTMCell(nn.Module):

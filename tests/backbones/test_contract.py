@@ -12,7 +12,7 @@ import mmseq.backbones
 from mmseq.backbones.base import Backbone
 from mmseq.registry import MODELS
 
-BACKBONES = [name for name, cls in MODELS.module_dict.items() if issubclass(cls, Backbone)]
+BACKBONES = [name for name, cls in MODELS.module_dict.items() if isinstance(cls, type) and issubclass(cls, Backbone)]
 SIZES = [(32, 32), (64, 96), (37, 53), (100, 33)]
 VOCABULARY = [
     'arch',

@@ -64,7 +64,7 @@ def test_other_image_channels_from_the_authors_file(tmp_path):
 def test_a_convolution_that_is_no_linear_map_is_refused(tmp_path):
     state, _ = recording('shiftvit')
     state['layers.0.blocks.0.mlp.fc1.weight'] = torch.zeros(32, 16, 3, 3)
-    with pytest.raises(InputError, match=r'fc1\.weight \(32, 144\) instead of \(32, 16\)'):
+    with pytest.raises(InputError, match=r'fc1\.weight \(32, 16, 3, 3\) instead of \(32, 16\)'):
         load_backbone(ShiftViT(SMALL), saved(state, tmp_path)['checkpoint'])
 
 

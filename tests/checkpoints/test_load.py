@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 
 from mmseq.backbones import Sequencer2D
 from mmseq.checkpoints import load_backbone
-from mmseq.checkpoints.source import unwrap
+from mmseq.checkpoints.wrappers import unwrap
 from mmseq.errors import InputError
 
 

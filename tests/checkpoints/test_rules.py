@@ -3,13 +3,23 @@
 import pytest
 import torch
 
-from mmseq.checkpoints.rules import Drop, Family, Layout, Rename, next_stage, rename, template_regex
+from mmseq.checkpoints.rules import (
+    NEXT_STAGE,
+    Drop,
+    Family,
+    FieldMap,
+    Layout,
+    Rename,
+    TensorMap,
+    rename,
+    template_regex,
+)
 
 LAYOUT = Layout(
     'theirs',
     'a.0.w',
     (
-        Rename('a.{i}.last.{rest}', 'b.{i}.{rest}', lambda f: {**f, 'i': str(int(f['i']) + 1)}),
+        Rename('a.{i}.last.{rest}', 'b.{i}.{rest}', FieldMap(lambda f: {**f, 'i': str(int(f['i']) + 1)})),
         Rename('a.{i}.{rest}', 'b.{i}.{rest}'),
         Drop('head.{rest}', 'classifier'),
     ),
@@ -43,13 +53,17 @@ def test_layout_is_found_by_its_mark(keys, name):
 
 
 def test_tensors_are_computed_where_a_rule_says_so():
-    layout = Layout('x', 'w', (Rename('w', 'w', tensor=lambda t: t.flatten(1)), Rename('b', 'b')))
+    layout = Layout(
+        'x',
+        'w',
+        (Rename('w', 'w', tensor=TensorMap(lambda t: t.flatten(1), lambda t: t[..., None, None])), Rename('b', 'b')),
+    )
     result = rename({'w': torch.zeros(2, 3, 1, 1), 'b': torch.zeros(2)}, layout)
     assert {key: tuple(tensor.shape) for key, tensor in result.tensors.items()} == {'w': (2, 3), 'b': (2,)}
 
 
 def test_stages_are_counted_on():
-    layout = Layout('x', 'w', (Rename('s.{stage}.{rest}', 't.{stage}.{rest}', next_stage),))
+    layout = Layout('x', 'w', (Rename('s.{stage}.{rest}', 't.{stage}.{rest}', NEXT_STAGE),))
     assert list(rename({'s.0.w': torch.zeros(1), 's.9.w': torch.zeros(1)}, layout).tensors) == ['t.1.w', 't.10.w']
 
 

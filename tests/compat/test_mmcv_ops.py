@@ -652,6 +652,15 @@ def test_attention_forward_and_backward(device: str, rng: torch.Generator) -> No
         assert_close(by_actual, by_expected, 1e-4)
 
 
+def test_attention_in_double_precision_is_the_formula(rng: torch.Generator) -> None:
+    inputs = attention_inputs(rng)
+    actual, expected = attend(*inputs), naive_attention(*inputs)
+    assert_close(actual, expected, 1e-12)
+    grad = randn(*expected.shape, rng=rng)
+    for by_actual, by_expected in zip(gradients(actual, inputs, grad), gradients(expected, inputs, grad), strict=True):
+        assert_close(by_actual, by_expected, 1e-12)
+
+
 def test_attention_gradcheck(rng: torch.Generator) -> None:
     value, locations, weights = attention_inputs(rng)
     inputs = [value[:1, :, :1, :2], locations[:1, :2, :1], weights[:1, :2, :1]]

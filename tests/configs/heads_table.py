@@ -37,7 +37,7 @@ the whole model in millions, at the size in the column's title. Other sizes and 
 
 {table}
 
-Nobody has reported figures for most of these pairs, and we have not trained them; each config says which.
+We know of no reported figures for most of these pairs and have not trained them; each config says what is known.
 `tools/make_shapes.py --panoptic` writes panoptic segments of the embedded shapes, and the evaluation of panoptic
 quality needs no package beyond `mmdet`.
 """

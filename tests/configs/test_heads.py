@@ -4,10 +4,13 @@ A leaf is taken word by word, but for the size: the nano backbone in the place o
 proposals and layers cut down. Data, pipeline, losses, optimizer and learning-rate rules are the leaf's.
 """
 
+import json
+from pathlib import Path
+
 import heads_table
 import pytest
 import torch
-from leaves import CONFIGS, SEMANTIC
+from leaves import CONFIGS, NAME, SEMANTIC
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
@@ -154,6 +157,21 @@ def test_trains_and_predicts(path, name, shrunk):
         with torch.no_grad():
             samples = model.eval().test_step(next(iter(Runner.build_dataloader(cfg.val_dataloader, seed=0))))
     check_prediction(samples[0], cfg, name)
+
+
+def test_panoptic_run_ends_with_its_quality(shrunk, data):
+    path = CONFIGS / 'mask2former_seq2d_s_coco_panoptic.py'
+    cfg = shrunk(path, NAME.fullmatch(path.stem))
+    panoptic, boxes = cfg.val_evaluator
+    panoptic.ann_file = str(data / 'coco/annotations/panoptic_val2017.json')
+    panoptic.seg_prefix = str(data / 'coco/annotations/panoptic_val2017')
+    boxes.ann_file = str(data / 'coco/annotations/instances_val2017.json')
+    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=1, val_interval=1)
+    launch.use_amp(cfg, 'bfloat16')
+    launch.build_runner(cfg, str(path)).train()
+    metrics = json.loads((Path(cfg.work_dir) / 'metrics.json').read_text())['metrics']
+    assert 0 <= metrics['coco_panoptic/PQ'] <= 100
+    assert 'coco/segm_mAP' in metrics
 
 
 def test_every_head_meets_every_family():

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 import mmseq
-from mmseq.datasets.checks import _spaced, check_coco, check_seg
+from mmseq.datasets.checks import examine_coco, examine_seg
+from mmseq.datasets.checks.findings import spaced
 from mmseq.datasets.shapes import SEG_CLASSES, SHAPES_CLASSES, generate
 from mmseq.errors import InputError
 
@@ -32,7 +33,8 @@ def root(pristine: Path, tmp_path: Path) -> Path:
 
 def _coco(root: Path, **changed) -> None:
     options = {'classes': SHAPES_CLASSES, 'num_classes': COUNT} | changed
-    check_coco(str(root / 'coco/annotations/instances_train2017.json'), str(root / 'coco/train2017'), **options)
+    ann_file = str(root / 'coco/annotations/instances_train2017.json')
+    examine_coco(ann_file, str(root / 'coco/train2017'), **options).raise_first()
 
 
 def _seg_folders(root: Path) -> tuple[Path, Path]:
@@ -49,7 +51,7 @@ def _seg(root: Path, **changed) -> None:
         'reduce_zero_label': True,
         'classes': SEG_CLASSES,
     } | changed
-    check_seg(str(images), str(labels), **options)
+    examine_seg(str(images), str(labels), **options).raise_first()
 
 
 def _message(check: Callable[..., None], *args, **options) -> str:
@@ -411,11 +413,11 @@ def test_nothing_but_ignore(root: Path) -> None:
     _seg(root, reduce_zero_label=False, classes=None)
 
 
-def test_sample_is_evenly_spaced() -> None:
-    assert _spaced(list(range(100)), 4) == [0, 33, 66, 99]
-    assert _spaced([1, 2, 3], 64) == [1, 2, 3]
-    assert _spaced(list(range(10)), 1) == [0]
-    assert len(set(_spaced(list(range(65)), 64))) == 64
+def test_sample_is_evenlyspaced() -> None:
+    assert spaced(list(range(100)), 4) == [0, 33, 66, 99]
+    assert spaced([1, 2, 3], 64) == [1, 2, 3]
+    assert spaced(list(range(10)), 1) == [0]
+    assert len(set(spaced(list(range(65)), 64))) == 64
 
 
 def test_folder_is_listed_not_asked_per_image(root: Path, monkeypatch) -> None:
@@ -439,7 +441,8 @@ def test_real_coco(half: str) -> None:
 
     coco = REAL_DATA / 'coco'
     classes = CocoDataset.METAINFO['classes']
-    check_coco(str(coco / f'annotations/instances_{half}2017.json'), str(coco / f'{half}2017'), classes, 80)
+    report = examine_coco(str(coco / f'annotations/instances_{half}2017.json'), str(coco / f'{half}2017'), classes, 80)
+    assert report.errors() == []
 
 
 @needs_real_data
@@ -449,4 +452,128 @@ def test_real_ade(half: str) -> None:
 
     ade = REAL_DATA / 'ade/ADEChallengeData2016'
     classes = ADE20KDataset.METAINFO['classes']
-    check_seg(str(ade / 'images' / half), str(ade / 'annotations' / half), '.jpg', '.png', 150, True, classes=classes)
+    folders = str(ade / 'images' / half), str(ade / 'annotations' / half)
+    assert examine_seg(*folders, '.jpg', '.png', 150, True, classes=classes).errors() == []
+
+
+def _counts(report) -> dict[str, tuple[str, int]]:
+    return {kind: (finding.level, finding.count) for kind, finding in report.findings.items()}
+
+
+def _coco_report(root: Path, **options):
+    ann_file = root / 'coco/annotations/instances_train2017.json'
+    return examine_coco(str(ann_file), str(root / 'coco/train2017'), SHAPES_CLASSES, COUNT, **options)
+
+
+def _seg_report(root: Path, **changed):
+    options = dict(num_classes=SEG_COUNT, reduce_zero_label=True, classes=SEG_CLASSES) | changed
+    return examine_seg(*map(str, _seg_folders(root)), '.png', '.png', **options)
+
+
+def test_several_faults_are_counted_and_the_first_is_raised(root: Path) -> None:
+    def spoil(content: dict) -> None:
+        content['annotations'][0]['image_id'] = 99
+        content['annotations'][1]['image_id'] = 98
+        content['images'][0]['height'] += 1
+
+    _edit(root, spoil)
+    (root / 'coco/train2017/000000000003.png').write_bytes(b'')
+    (root / 'coco/train2017/000000000004.png').unlink()
+    report = _coco_report(root)
+    errors = {kind: count for kind, (level, count) in _counts(report).items() if level == 'error'}
+    assert errors == {'unknown_image_id': 2, 'missing': 1, 'zero_bytes': 1, 'wrong_size': 1}
+    assert report.findings['zero_bytes'].examples == [str(root / 'coco/train2017/000000000003.png')]
+    with pytest.raises(InputError, match='image_id that is not among its images'):
+        report.raise_first()
+
+
+@pytest.mark.parametrize(
+    'box, kind',
+    [([500, 500, 9, 9], 'outside_boxes'), ([3, 3, 0, 5], 'empty_boxes'), ([3, 3, 900, 5], 'protruding_boxes')],
+)
+def test_boxes(root: Path, box: list[int], kind: str) -> None:
+    """One of many is dropped by the loader, most are another format; too large ones are cut."""
+    _edit(root, lambda content: content['annotations'][0].update(bbox=box))
+    several = dict(_counts(_coco_report(root)))
+    assert several[kind] == ('warning' if kind == 'protruding_boxes' else 'error', 1)
+
+    def many(content: dict) -> None:
+        rows = content['annotations']
+        content['annotations'] = rows + [dict(rows[1], id=1000 + k) for k in range(99)]
+
+    _edit(root, many)
+    assert _counts(_coco_report(root))[kind] == ('warning', 1)
+
+
+def test_classes_that_never_occur(root: Path) -> None:
+    def drop(content: dict) -> None:
+        content['annotations'] = [ann for ann in content['annotations'] if ann['category_id'] not in (2, 3)]
+
+    _edit(root, drop)
+    assert _counts(_coco_report(root))['absent_classes'] == ('warning', 2)
+    # Only where all label maps were read is anything known.
+    for path in _seg_folders(root)[1].iterdir():
+        with Image.open(path) as image:
+            labels = np.minimum(np.asarray(image), 4)
+        Image.fromarray(labels).save(path)
+    level, count = _counts(_seg_report(root))['absent_classes']
+    assert (level, count >= 5) == ('warning', True)
+    assert 'absent_classes' not in _counts(_seg_report(root, sample=2))
+
+
+def test_masks_are_wanted_where_they_are_trained(root: Path) -> None:
+    _edit(root, lambda content: content['annotations'][0].pop('segmentation'))
+    assert 'no_mask' not in _counts(_coco_report(root))
+    assert _counts(_coco_report(root, masks=True))['no_mask'] == ('error', 1)
+
+
+def test_unusual_images_are_warnings(root: Path) -> None:
+    folder = root / 'coco/train2017'
+    with Image.open(folder / '000000000001.png') as image:
+        size = image.size
+    exif = Image.Exif()
+    exif[274] = 3
+    Image.new('RGB', size).save(folder / '000000000001.png', 'JPEG', exif=exif)
+    with Image.open(folder / '000000000002.png') as image:
+        image.convert('P').save(folder / '000000000002.png')
+    with Image.open(folder / '000000000003.png') as image:
+        Image.fromarray(np.zeros(image.size[::-1], np.uint16)).save(folder / '000000000003.png')
+    assert _counts(_coco_report(root)) == {
+        'exif_rotation': ('warning', 1),
+        'palette': ('warning', 1),
+        'sixteen_bit': ('warning', 1),
+    }
+
+
+def test_masks_drawn_in_255(root: Path) -> None:
+    for path in _seg_folders(root)[1].iterdir():
+        with Image.open(path) as image:
+            labels = np.where(np.asarray(image) > 1, 255, 0).astype(np.uint8)
+        Image.fromarray(labels).save(path)
+    report = _seg_report(root, num_classes=2, classes=('ground', 'thing'), reduce_zero_label=False)
+    assert _counts(report)['drawn_in_255'] == ('error', 6)
+    assert 'write 1 for the foreground' in report.findings['drawn_in_255'].message
+
+
+def test_zero_that_seems_to_be_a_class(root: Path) -> None:
+    for path in _seg_folders(root)[1].iterdir():
+        with Image.open(path) as image:
+            labels = np.array(image) * 0
+        labels[:3] = np.arange(3)[:, None]
+        Image.fromarray(labels).save(path)
+    report = _seg_report(root, num_classes=3, classes=('a', 'b', 'c'))
+    assert _counts(report)['reduce_zero_label'] == ('warning', 1)
+    assert 'set reduce_zero_label=False' in report.findings['reduce_zero_label'].message
+
+
+def test_label_maps_alone_and_lists_of_names(root: Path, tmp_path: Path) -> None:
+    images, _ = _seg_folders(root)
+    (images / '000000000002.png').unlink()
+    assert _counts(_seg_report(root)) == {'missing_images': ('warning', 1)}
+    names = tmp_path / 'train.txt'
+    names.write_text('000000000001\n000000000003\n000000000009\n')
+    report = _seg_report(root, ann_file=str(names))
+    assert (report.total, report.checked) == (3, 2)
+    assert _counts(report)['missing'] == ('error', 1)
+    names.write_text('')
+    assert 'names nothing' in _seg_report(root, ann_file=str(names)).errors()[0].message

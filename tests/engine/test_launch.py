@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from PIL import Image
 
 from mmseq.cli import train as train_cli
 from mmseq.datasets.shapes import generate
 from mmseq.engine import launch
-from mmseq.engine.preflight import head_class_counts
+from mmseq.engine.preflight import check_class_counts, check_datasets, head_class_counts
 from mmseq.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -194,3 +195,22 @@ def test_head_class_counts_pass_over_backbone_and_rpn():
         'model.roi_head.bbox_head.0.num_classes': 8,
         'model.roi_head.bbox_head.1.num_classes': 8,
     }
+
+
+def test_panoptic_heads_count_things_and_stuff_and_weigh_one_class_more():
+    def head(weights):
+        loss = dict(class_weight=[1.0] * weights)
+        return dict(panoptic_head=dict(num_things_classes=8, num_stuff_classes=1, loss_cls=loss))
+
+    check_class_counts(Config(dict(model=head(10))))
+    with pytest.raises(InputError, match=r'class_weight, its length less one=133'):
+        check_class_counts(Config(dict(model=head(134))))
+
+
+def test_panoptic_data_that_is_not_there(tmp_path):
+    path = str(ROOT / 'configs' / 'mask2former_seq2d_s_coco_panoptic.py')
+    (tmp_path / 'coco').mkdir()
+    options = dict.fromkeys([f'{name}_dataloader.dataset.data_root' for name in ('train', 'val')], f'{tmp_path}/coco')
+    cfg = launch.load_config(path, options, str(tmp_path), None, 'none')
+    with pytest.raises(InputError, match='panoptic_train2017.json: not there; panoptic training needs it'):
+        check_datasets(cfg, ('train_dataloader',))

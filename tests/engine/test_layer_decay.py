@@ -100,14 +100,6 @@ def test_frozen_parameters_are_left_out():
     assert not any(name.startswith(('backbone.stem', 'backbone.stages.0')) for name in found)
 
 
-def test_rate_of_each_layer_is_logged(vil, monkeypatch):
-    said = []
-    monkeypatch.setattr('mmseq.engine.layer_decay.print_log', lambda text, **_: said.append(text))
-    build(vil)
-    assert len(said) == 6
-    assert said[0].startswith('layer-wise decay: 5 layers from the top, learning rate x 0.0312: 3 tensors')
-
-
 def test_a_step_moves_the_head_more_than_the_stem(vil):
     wrapper = build(vil)
     before = {name: p.detach().clone() for name, p in vil.named_parameters()}

@@ -8,6 +8,12 @@ custom_hooks = [
     dict(type='mmseq.StrictLoadHook'),
     dict(type='mmseq.RandomStreamsHook'),
     dict(type='mmseq.UnusedParametersHook'),
+    # Three iterations in a row with a loss or gradient that is not finite end the run.
+    dict(type='mmseq.BadNumbersHook', stop_after=3),
+    # More than 10 corrupt samples and 1 % of those loaded end the run.
+    dict(type='mmseq.CorruptDataHook', allowed=10, max_share=0.01),
+    dict(type='mmseq.LoaderShareHook', max_share=0.2),
     dict(type='mmseq.EvalArtifactsHook'),
     dict(type='mmseq.CurvesHook'),
+    dict(type='mmseq.PreemptionHook'),
 ]

@@ -5,7 +5,15 @@ optim_wrapper = dict(
     _delete_=True,
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05),
-    paramwise_cfg=dict(custom_keys={'norm': dict(decay_mult=0.0), 'pos_embed': dict(decay_mult=0.0)}),
+    # No weight decay on norms and position embeddings, as in Swin's recipe, nor on the learnable skips of ViL's cells,
+    # as in its authors'. Biases have it, as in Swin's.
+    paramwise_cfg=dict(
+        custom_keys={
+            'norm': dict(decay_mult=0.0),
+            'pos_embed': dict(decay_mult=0.0),
+            '.skip': dict(decay_mult=0.0),
+        }
+    ),
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=1000),

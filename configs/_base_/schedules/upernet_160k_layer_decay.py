@@ -6,7 +6,7 @@ optim_wrapper = dict(
     type='OptimWrapper',
     constructor='mmseq.LayerDecayOptimWrapperConstructor',
     optimizer=dict(type='AdamW', lr=5e-4, betas=(0.9, 0.999), weight_decay=0.05),
-    # No weight decay on biases, norms and other vectors.
+    # No weight decay on biases, norms, learnable skips and other vectors, nor on position embeddings.
     paramwise_cfg=dict(decay_rate=0.65, flat_decay_mult=0.0, custom_keys={'pos_embed': dict(decay_mult=0.0)}),
 )
 param_scheduler = [

@@ -11,10 +11,11 @@ import torch
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
-from torch.utils.data import Dataset
+from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
 
 from mmseq.engine.hooks import RandomStreamsHook
 from mmseq.engine.hooks.random_streams import SeededFetch, derive_seed, seed_all
+from mmseq.engine.loops import NumberedBatch, NumberedLoader
 
 COUNTER = itertools.count()
 
@@ -60,13 +61,13 @@ def _train(
     loader = dict(dataset=Augmented(), batch_size=2, num_workers=workers, persistent_workers=persistent)
     sampler = dict(type='DefaultSampler' if by_epoch else 'InfiniteSampler', shuffle=True)
     losses = Losses()
-    train_cfg = dict(by_epoch=True, max_epochs=3) if by_epoch else dict(by_epoch=False, max_iters=12, val_interval=3)
+    loops = [dict(type='mmseq.IterLoop', max_iters=12, val_interval=3), dict(type='mmseq.EpochLoop', max_epochs=3)]
     torch.manual_seed(0)
     runner = Runner(
         model=Droppy(),
         work_dir=str(folder),
         train_dataloader=loader | dict(sampler=sampler),
-        train_cfg=train_cfg,
+        train_cfg=loops[by_epoch],
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1, momentum=0.9)),
         val_dataloader=dict(
             dataset=Augmented(), batch_size=4, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False)
@@ -101,8 +102,9 @@ def test_resume_continues_bit_by_bit(tmp_path: Path, by_epoch: bool, workers: in
     assert len(set(whole.values())) == 12
 
 
-def test_epochs_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
-    assert _train(tmp_path / 'a', True, 0, False) == _train(tmp_path / 'b', True, 1, True)
+@pytest.mark.parametrize('by_epoch', [True, False], ids=['epochs', 'iterations'])
+def test_losses_do_not_depend_on_the_number_of_workers(tmp_path: Path, by_epoch: bool) -> None:
+    assert _train(tmp_path / 'a', by_epoch, 0, False) == _train(tmp_path / 'b', by_epoch, 1, True)
 
 
 def test_without_the_hook_a_resume_diverges(tmp_path: Path) -> None:
@@ -112,41 +114,42 @@ def test_without_the_hook_a_resume_diverges(tmp_path: Path) -> None:
     assert all(resumed[i] != whole[i] for i in resumed)
 
 
-def test_another_seed_on_resume_is_warned_about(tmp_path: Path) -> None:
+def _loader(seed: int) -> NumberedLoader:
+    sampler = RandomSampler(Augmented())
+    sampler.seed = seed
+    return NumberedLoader(DataLoader(Augmented(), batch_sampler=BatchSampler(sampler, 2, False)), endless=True)
+
+
+def test_another_seed_on_resume_and_a_foreign_loader_are_warned_about() -> None:
     warnings: list[str] = []
-    sampler = SimpleNamespace(seed=4)
-    loader = SimpleNamespace(sampler=None, dataset=Augmented(), batch_sampler=SimpleNamespace(sampler=sampler))
-    runner = SimpleNamespace(
-        train_dataloader=loader,
-        seed=3,
-        iter=5,
-        train_loop=None,
-        logger=SimpleNamespace(warning=warnings.append),
-    )
-    RandomStreamsHook().before_train(runner)
+    logger = SimpleNamespace(warning=warnings.append)
+    RandomStreamsHook().before_train(SimpleNamespace(train_dataloader=_loader(4), seed=3, iter=5, logger=logger))
     assert len(warnings) == 1
     assert 'randomness=dict(seed=3)' in warnings[0]
-
-    sampler.seed = 3
-    RandomStreamsHook().before_train(runner)
+    RandomStreamsHook().before_train(SimpleNamespace(train_dataloader=_loader(3), seed=3, iter=5, logger=logger))
     assert len(warnings) == 1
+    foreign = DataLoader(Augmented(), batch_size=2)
+    RandomStreamsHook().before_train(SimpleNamespace(train_dataloader=foreign, seed=3, iter=0, logger=logger))
+    assert len(warnings) == 2
+    assert 'mmseq.IterLoop' in warnings[1]
 
 
-def test_seeded_fetch_is_a_function_of_epoch_and_indices() -> None:
+def test_seeded_fetch_is_a_function_of_seed_number_and_index() -> None:
     dataset = Augmented()
-    fetch = SeededFetch.install(dataset, seed=1, rank=0)
-    assert SeededFetch.install(dataset, seed=1, rank=0) is fetch
+    fetch = SeededFetch.install(dataset, seed=1)
+    assert SeededFetch.install(dataset, seed=1) is fetch
 
-    def batch(*indices: int) -> torch.Tensor:
-        return torch.stack([sample['inputs'] for sample in fetch(indices)])
+    def batch(number: int, *indices: int) -> torch.Tensor:
+        numbered = NumberedBatch(indices)
+        numbered.number = number
+        return torch.stack([sample['inputs'] for sample in fetch(numbered)])
 
-    first = batch(2, 5)
-    other = batch(5, 2)
-    assert torch.equal(first, batch(2, 5))
-    assert not torch.equal(first, other.flip(0))
-    fetch.epoch.fill_(1)
-    assert not torch.equal(first, batch(2, 5))
-    assert not torch.equal(first, SeededFetch(Augmented(), seed=1, rank=1)([2, 5])[0]['inputs'])
+    first = batch(7, 2, 5)
+    # one process with two samples, or two with one each
+    assert torch.equal(first, torch.cat([batch(7, 2), batch(7, 5)]))
+    assert not torch.equal(first, batch(8, 2, 5))
+    fetch.seed = 2
+    assert not torch.equal(first, batch(7, 2, 5))
 
 
 def test_seeds_are_stable_and_distinct() -> None:
@@ -160,24 +163,11 @@ def test_seeds_are_stable_and_distinct() -> None:
     assert first == (random.random(), np.random.rand(), torch.rand(()).item())
 
 
-def test_streams_differ_between_iterations_epochs_and_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
-    loader = SimpleNamespace(sampler=SimpleNamespace(seed=3), dataset=Augmented(), batch_sampler=object())
-    runner = SimpleNamespace(train_dataloader=loader, seed=3, iter=0, epoch=0, train_loop=None)
-    hook = RandomStreamsHook()
-    hook.before_train(runner)
-
-    def draw(iteration: int, epoch: int, rank: int = 0) -> tuple[float, float, float]:
+def test_model_streams_differ_between_iterations_and_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def draw(iteration: int, rank: int) -> float:
         monkeypatch.setattr('mmseq.engine.hooks.random_streams.get_rank', lambda: rank)
-        runner.iter, runner.epoch = iteration, epoch
-        hook.before_train_epoch(runner)
-        hook.before_train_iter(runner, 0)
-        model = torch.rand(()).item()
-        hook.after_train_iter(runner, 0)
-        return model, torch.rand(()).item(), loader.dataset.__getitems__([1])[0]['inputs'][0].item()
+        RandomStreamsHook().before_train_iter(SimpleNamespace(seed=3, iter=iteration), 0)
+        return torch.rand(()).item()
 
-    base = draw(0, 0)
-    assert draw(0, 0) == base
-    assert [a == b for a, b in zip(base, draw(1, 0))] == [False, True, True]
-    assert [a == b for a, b in zip(base, draw(0, 1))] == [True, False, False]
-    # the rank of the fetch is fixed when it is installed
-    assert [a == b for a, b in zip(base, draw(0, 0, rank=1))] == [False, False, True]
+    assert draw(0, 0) == draw(0, 0)
+    assert len({draw(0, 0), draw(1, 0), draw(0, 1)}) == 3

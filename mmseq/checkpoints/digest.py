@@ -1,0 +1,92 @@
+"""Digests of files and of weights, and where a file carries its own."""
+
+import hashlib
+import os
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mmseq.errors import InputError
+
+TENSORS_DIGEST = 'tensors_sha256'
+_CHUNK = 1 << 20
+_UNPACKED_FREELY = 1 << 30
+
+
+def file_sha256(path: str | os.PathLike[str]) -> str:
+    """The sha256 of a file's bytes, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
+    """The sha256 of names, types, shapes and numbers: the same for the same weights in every kind of file."""
+    digest = hashlib.sha256()
+    for key in sorted(tensors):
+        tensor = tensors[key].detach().cpu().contiguous()
+        digest.update(f'{key} {tensor.dtype} {tuple(tensor.shape)}\n'.encode())
+        if tensor.numel():
+            digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+    return digest.hexdigest()
+
+
+def check_name(path: Path) -> None:
+    """A name such as ``sequencer2d_s-1a2b3c4d.safetensors`` tells the first digits of the file's sha256.
+
+    Raises:
+        InputError: the file has another. Eight decimal digits may be a date, and are let pass.
+    """
+    claimed = re.search(r'-([0-9a-f]{8}|[0-9a-f]{64})\.\w+$', path.name)
+    if not claimed or claimed[1].isdecimal():
+        return
+    found = file_sha256(path)
+    if not found.startswith(claimed[1]):
+        raise InputError(
+            f'{path}: is damaged, or not what its name says: the name promises sha256 {claimed[1]}, the file has '
+            f'{found[: len(claimed[1])]}; download or copy it again, or rename it if you changed it'
+        )
+
+
+def check_zip(path: Path) -> None:
+    """Check the sums that a zip file keeps of its entries, which torch does not look at.
+
+    Raises:
+        InputError: an entry has another sum, two share a name, or the entries are far larger than the file.
+    """
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        names = [entry.filename for entry in entries]
+        if len(set(names)) < len(names):
+            raise InputError(f'{path}: two entries of the zip file have one name; it is damaged, or made to deceive')
+        size, unpacked = path.stat().st_size, sum(entry.file_size for entry in entries)
+        # Weights hardly compress.
+        if unpacked > max(_UNPACKED_FREELY, 20 * size):
+            raise InputError(f'{path}: says it unpacks to {unpacked} bytes from {size}; not loaded')
+        # torch can be told to leave the sums out; it then writes 0 for every entry.
+        if not any(entry.CRC for entry in entries):
+            return
+        for entry in entries:
+            with archive.open(entry) as record:
+                while record.read(_CHUNK):
+                    pass
+
+
+def check_tensors(tensors: Mapping[str, Tensor], metadata: Mapping, path: Path) -> None:
+    """Compare tensors with the digest that this package writes beside them.
+
+    Raises:
+        InputError: they are not those that were written.
+    """
+    recorded = metadata.get(TENSORS_DIGEST)
+    if recorded is not None and recorded != tensors_sha256(tensors):
+        raise InputError(
+            f'{path}: is damaged: its tensors are not those whose digest was recorded with them; download or copy it '
+            f'again. A file that was changed on purpose must not keep the {TENSORS_DIGEST} of the old one'
+        )

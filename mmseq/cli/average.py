@@ -1,0 +1,41 @@
+"""Average checkpoints of one model."""
+
+import argparse
+from pathlib import Path
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog='average_checkpoints.py',
+        description='Write the mean of the weights of several checkpoints of one model (a model soup). Names, shapes '
+        'and kinds of numbers must be the same in all.',
+        epilog='example: average_checkpoints.py work_dirs/x/epoch_1?.pth --out soup.pth',
+    )
+    parser.add_argument('sources', nargs='+', metavar='SRC', help='checkpoints: files or addresses')
+    parser.add_argument('--out', required=True, type=Path, metavar='DST', help='output: .safetensors or .pth')
+    parser.add_argument('--ema', action='store_true', help='average the moving averages of the weights')
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Returns the exit status; raises InputError for what the user can mend."""
+    args = parse(argv)
+    from mmseq.checkpoints.average import average
+    from mmseq.checkpoints.digest import file_sha256
+    from mmseq.checkpoints.fetch import locate
+    from mmseq.checkpoints.weights_file import check_target, origin, save_weights
+
+    check_target(args.out, tuple(args.sources))
+    mean, remarks = average(args.sources, args.ema)
+    paths = [locate(source) for source in args.sources]
+    digests = {path: file_sha256(path) for path in paths}
+    for path in paths:
+        print(f'source     {path}, sha256 {digests[path]}')
+    for remark in remarks:
+        print(f'note       {remark}')
+    facts = origin(
+        source='mean of ' + ', '.join(path.name for path in paths), source_sha256=', '.join(digests[p] for p in paths)
+    )
+    digest = save_weights(mean, args.out, facts)
+    print(f'written    {args.out}, mean of {len(paths)}, {len(mean)} tensors, sha256 {digest}')
+    return 0

@@ -1,0 +1,70 @@
+"""Check the data of a config."""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterable, Iterator
+
+from mmseq.cli import add_config_arguments
+
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog='check_data.py',
+        description='Read the annotations of a config and open a sample of its images and label maps, or all: missing, '
+        'empty and torn files, wrong sizes, labels and boxes out of range, ids that stand twice, categories that '
+        'differ from the head, classes that never occur. Prints counts, writes data_check.json into the work dir, '
+        'exits with 1 if something has to be mended.',
+        epilog='example: python tools/check_data.py configs/upernet_seq2d_s_ade20k.py --all',
+    )
+    add_config_arguments(parser)
+    number = parser.add_mutually_exclusive_group()
+    number.add_argument('--all', action='store_true', help='open every image and label map, with progress')
+    number.add_argument(
+        '--sample', type=int, default=64, metavar='N', help='open N of each data set, evenly spaced (default: 64)'
+    )
+    args = parser.parse_args(argv)
+    if args.sample < 1:
+        parser.error('--sample needs at least 1')
+    return args
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Returns 1 if something has to be mended; raises InputError for a config that cannot be read."""
+    args = parse(argv)
+    from mmseq.engine.launch import load_config
+    from mmseq.engine.preflight import check_class_counts, examine_datasets, save_reports
+
+    cfg = load_config(args.config, args.cfg_options, args.work_dir, args.seed, args.launcher)
+    check_class_counts(cfg)
+    reports = examine_datasets(cfg, LOADERS, None if args.all else args.sample, progress)
+    for report in reports:
+        print(f'{report.where}: {report.total} images, {report.checked} opened')
+        for finding in report.errors() + report.warnings():
+            print(f'  {finding.level} {finding.kind} {finding.count}: {finding.message}')
+        if not report.findings:
+            print('  sound')
+    if not reports:
+        print('no data set of a kind that can be checked: COCO annotations or label maps in local folders')
+    print(f'written: {save_reports(cfg, reports)}')
+    first = next((finding for report in reports for finding in report.errors()), None)
+    if first is None:
+        return 0
+    print(f'error: {first.message}', file=sys.stderr, flush=True)
+    return 1
+
+
+def progress(items: Iterable, total: int) -> Iterator:
+    """Go through the items; after a second, show on stderr how far it is and how long it takes yet."""
+    start = shown = time.monotonic()
+    for done, item in enumerate(items, 1):
+        yield item
+        now = time.monotonic()
+        if now - shown > 1 or (done == total and shown > start):
+            left = (now - start) / done * (total - done)
+            print(f'\r{done}/{total} images, {left:.0f} s left ', end='', file=sys.stderr, flush=True)
+            shown = now
+    if shown > start:
+        print(file=sys.stderr)

@@ -1,0 +1,56 @@
+"""The form in which a model computes: compiled, or with the channels innermost. What it computes stays the same."""
+
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import nn
+
+from mmseq.errors import InputError
+from mmseq.registry import HOOKS
+
+
+def plain_model(runner: Runner) -> nn.Module:
+    """The model without wrappers for distribution and test-time augmentation."""
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    return getattr(model, 'module', model)
+
+
+@HOOKS.register_module()
+class CompileHook(Hook):
+    """Compile the backbone in place, for training and inference; names in checkpoints stay as they are.
+
+    mmengine's own ``compile`` takes the whole training step, with heads and losses whose shapes follow the data. Each
+    shape of the images is compiled anew: it pays where they are few, as with crops and windows. The compiled code is
+    kept in ``TORCHINDUCTOR_CACHE_DIR`` and found there by later runs.
+
+    Args:
+        backend: torch's name of a compiler.
+        mode: torch's, for example ``max-autotune``.
+    """
+
+    def __init__(self, backend: str = 'inductor', mode: str | None = None) -> None:
+        self.options: dict[str, Any] = dict(backend=backend, mode=mode)
+
+    def before_run(self, runner: Runner) -> None:
+        """Compile; the work is done when the first images come."""
+        model = plain_model(runner)
+        if not hasattr(model, 'backbone'):
+            raise InputError(f'--compile: {type(model).__name__} has no backbone')
+        # With shapes left open torch 2.14's compiler fails on the norms of the families.
+        model.backbone.compile(dynamic=False, **self.options)
+        runner.logger.info('the backbone is compiled as images come; the first of each shape takes minutes on a CPU')
+
+
+@HOOKS.register_module()
+class ChannelsLastHook(Hook):
+    """Lay out 4-D weights, and with them the maps of convolutions, with the channels innermost.
+
+    The backbones compute so by themselves; necks and heads follow.
+    """
+
+    def before_run(self, runner: Runner) -> None:
+        """Convert the weights; values stay."""
+        plain_model(runner).to(memory_format=torch.channels_last)

@@ -1,0 +1,131 @@
+"""The processes of a run: how many, started on machines without GPUs, and which of them no longer answer."""
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed
+from torch.distributed import TCPStore
+
+# Long enough for every process to notice the failure that one of them noticed first.
+ROLL_CALL_SECONDS = 15
+
+
+def world_size() -> int:
+    """Processes of this run."""
+    return int(os.environ.get('WORLD_SIZE', os.environ.get('SLURM_NTASKS', '1')))
+
+
+def is_first_process() -> bool:
+    """Whether this process speaks for all."""
+    return os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) == '0'
+
+
+def start_without_gpu(launcher: str, timeout: float | None) -> None:
+    """Join the processes of a run over gloo; mmengine asks for a CUDA device whatever the backend.
+
+    Args:
+        launcher: ``pytorch``, or ``slurm`` with MASTER_ADDR and MASTER_PORT set as tools/slurm_train.sh sets them.
+        timeout: seconds that a process waits for another; None is torch's default.
+    """
+    if launcher == 'slurm':
+        names = {'RANK': 'SLURM_PROCID', 'LOCAL_RANK': 'SLURM_LOCALID', 'WORLD_SIZE': 'SLURM_NTASKS'}
+        for name, source in names.items():
+            os.environ.setdefault(name, os.environ[source])
+        os.environ.setdefault('MASTER_PORT', '29500')
+    options = {} if timeout is None else {'timeout': timedelta(seconds=timeout)}
+    torch.distributed.init_process_group('gloo', **options)
+
+
+@contextmanager
+def naming_missing_processes() -> Iterator[None]:
+    """Turn the failure to reach another process into an error that says which one, and on which node.
+
+    Covers what reaches Python as an exception: gloo, and NCCL's errors; after a time-out of NCCL torch's own watchdog
+    ends the process first, with a message that names the operation.
+
+    Raises:
+        ConnectionError: some processes no longer answer.
+    """
+    if not torch.distributed.is_initialized() or torch.distributed.get_world_size() == 1:
+        yield
+        return
+    store = _store()
+    store.set(_key('node', torch.distributed.get_rank()), _this_node())
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_communication_failure(error):
+            raise
+        raise ConnectionError(describe_missing(*roll_call())) from error
+
+
+def is_communication_failure(error: BaseException) -> bool:
+    """Whether torch or gloo could not reach another process."""
+    return isinstance(error, torch.distributed.DistError) or 'gloo' in str(error)
+
+
+def roll_call(seconds: float = ROLL_CALL_SECONDS) -> tuple[dict[int, str], str | None]:
+    """Every process that noticed a failure answers; those that do not within some seconds are missing.
+
+    Returns:
+        The nodes of the missing processes by rank, and the address of the store if that itself is out of reach.
+    """
+    size = torch.distributed.get_world_size()
+    try:
+        store = _store(seconds)
+        store.set(_key('alive', torch.distributed.get_rank()), '1')
+        end = time.monotonic() + seconds
+        missing = set(range(size))
+        while missing and time.monotonic() < end:
+            missing = {rank for rank in missing if not store.check([_key('alive', rank)])}
+            time.sleep(0.2)
+        return {rank: _noted_node(store, rank) for rank in sorted(missing)}, None
+    except RuntimeError:
+        # Every error of a store is one.
+        return {}, f'{os.environ.get("MASTER_ADDR")}:{os.environ.get("MASTER_PORT")}'
+
+
+def describe_missing(missing: dict[int, str], store: str | None) -> str:
+    """The error text: nodes with their ranks, and what to do."""
+    if store:
+        return f'the node at {store} (MASTER_ADDR) no longer answers; the run can go on from its last checkpoint'
+    if not missing:
+        return 'the connection between the processes was interrupted, but all of them still answer'
+    nodes: dict[str, list[int]] = {}
+    for rank, node in missing.items():
+        nodes.setdefault(node, []).append(rank)
+    listed = '; '.join(f'{node}, rank {", ".join(map(str, ranks))}' for node, ranks in nodes.items())
+    return f'no answer from: {listed}. Look there for the cause; the run can go on from its last checkpoint'
+
+
+def _store(seconds: float = 60) -> TCPStore:
+    host, port = os.environ['MASTER_ADDR'], int(os.environ['MASTER_PORT'])
+    return TCPStore(host, port, is_master=False, wait_for_workers=False, timeout=timedelta(seconds=seconds))
+
+
+def _key(purpose: str, rank: int) -> str:
+    # The store of torchrun lives on when the processes are started again.
+    return f'mmseq/{os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")}/{purpose}/{rank}'
+
+
+def _noted_node(store: Any, rank: int) -> str:
+    key = _key('node', rank)
+    return store.get(key).decode() if store.check([key]) else 'a node that never started'
+
+
+def _this_node() -> str:
+    """Host name and the address by which this node reaches the first one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            # No packet is sent: connecting only chooses the way.
+            probe.connect((os.environ['MASTER_ADDR'], 9))
+            address = probe.getsockname()[0]
+        except OSError:
+            address = 'address unknown'
+    return f'node {socket.gethostname()} ({address})'

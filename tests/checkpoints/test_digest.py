@@ -1,0 +1,118 @@
+"""Sums and digests that files carry are looked at."""
+
+import zipfile
+
+import pytest
+import torch
+from safetensors.torch import save_file as plain_save
+
+from mmseq.checkpoints.digest import file_sha256, tensors_sha256
+from mmseq.checkpoints.files import load_file, load_metadata
+from mmseq.checkpoints.weights_file import check_target, save_weights
+from mmseq.errors import InputError
+
+WEIGHTS = {'a': torch.arange(1000.0), 'b': torch.ones(2, 3, dtype=torch.float16)}
+
+
+def flip(path, find):
+    data = bytearray(path.read_bytes())
+    data[data.find(find) + 40] ^= 4
+    path.write_bytes(data)
+
+
+def test_a_flipped_bit_in_a_zip_file_is_found_though_torch_does_not(tmp_path):
+    path = tmp_path / 'a.pth'
+    torch.save(WEIGHTS, path)
+    flip(path, WEIGHTS['a'].numpy().tobytes()[:64])
+    assert not torch.equal(torch.load(path, weights_only=True)['a'], WEIGHTS['a'])
+    with pytest.raises(InputError, match=r"a\.pth: is damaged or no checkpoint \(Bad CRC-32 for file '.*data/0'\)"):
+        load_file(path)
+
+
+def test_files_that_were_saved_without_sums_are_read(tmp_path):
+    before = torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(False)
+    torch.save(WEIGHTS, tmp_path / 'a.pth')
+    torch.serialization.set_crc32_options(before)
+    assert torch.equal(load_file(tmp_path / 'a.pth')['a'], WEIGHTS['a'])
+
+
+def test_two_entries_of_one_name(tmp_path):
+    torch.save(WEIGHTS, tmp_path / 'a.pth')
+    with zipfile.ZipFile(tmp_path / 'a.pth', 'a') as archive, pytest.warns(UserWarning, match='Duplicate name'):
+        archive.writestr('a/data/0', b'x')
+    with pytest.raises(InputError, match='two entries of the zip file have one name'):
+        load_file(tmp_path / 'a.pth')
+
+
+def test_an_entry_of_another_length_is_refused(tmp_path):
+    torch.save(WEIGHTS, tmp_path / 'a.pth')
+    with zipfile.ZipFile(tmp_path / 'a.pth') as archive, zipfile.ZipFile(tmp_path / 'b.pth', 'w') as changed:
+        for entry in archive.infolist():
+            data = archive.read(entry)
+            changed.writestr(entry.filename, data[:100] if entry.filename.endswith('data/0') else data)
+    with pytest.raises(InputError, match='is damaged'):
+        load_file(tmp_path / 'b.pth')
+
+
+def test_a_zip_file_that_unpacks_to_far_more_than_it_is(tmp_path, monkeypatch):
+    torch.save({'a': torch.zeros(1 << 18)}, tmp_path / 'a.pth')
+    packed = zipfile.ZipFile(tmp_path / 'b.pth', 'w', zipfile.ZIP_DEFLATED)
+    with zipfile.ZipFile(tmp_path / 'a.pth') as archive, packed:
+        for entry in archive.infolist():
+            packed.writestr(entry.filename, archive.read(entry))
+    assert load_file(tmp_path / 'b.pth')['a'].shape == (1 << 18,)
+    # A gigabyte in truth.
+    monkeypatch.setattr('mmseq.checkpoints.digest._UNPACKED_FREELY', 1 << 20)
+    with pytest.raises(InputError, match='says it unpacks to 1048'):
+        load_file(tmp_path / 'b.pth')
+
+
+@pytest.mark.parametrize('suffix', ['.safetensors', '.pth'])
+def test_weights_carry_their_digest(tmp_path, suffix):
+    path = tmp_path / f'a{suffix}'
+    assert save_weights(WEIGHTS, path, {'arch': 's'}) == file_sha256(path)
+    loaded = load_file(path)
+    meta = load_metadata(path) if suffix == '.safetensors' else loaded['meta']
+    assert meta['arch'] == 's'
+    assert meta['tensors_sha256'] == tensors_sha256(WEIGHTS)
+
+
+def test_changed_weights_under_an_old_digest_are_refused(tmp_path):
+    meta = {'tensors_sha256': tensors_sha256(WEIGHTS)}
+    changed = {**WEIGHTS, 'a': WEIGHTS['a'] + 1}
+    plain_save(changed, tmp_path / 'a.safetensors', meta)
+    torch.save({'state_dict': changed, 'meta': meta}, tmp_path / 'a.pth')
+    for name in ('a.safetensors', 'a.pth'):
+        with pytest.raises(InputError, match=r'its tensors are not those whose digest was recorded'):
+            load_file(tmp_path / name)
+
+
+def test_the_digest_knows_names_types_and_shapes():
+    one = tensors_sha256({'a': torch.zeros(4)})
+    assert one == tensors_sha256({'a': torch.zeros(8)[::2]})
+    for other in ({'b': torch.zeros(4)}, {'a': torch.zeros(2, 2)}, {'a': torch.zeros(4, dtype=torch.int32)}, {}):
+        assert tensors_sha256(other) != one
+
+
+def test_a_name_that_promises_a_digest(tmp_path):
+    torch.save(WEIGHTS, tmp_path / 'a.pth')
+    digest = file_sha256(tmp_path / 'a.pth')
+    for name in (f'a-{digest[:8]}.pth', f'a-{digest}.pth', 'a-20240131.pth', 'a-notahash.pth'):
+        (tmp_path / 'a.pth').rename(tmp_path / name)
+        assert torch.equal(load_file(tmp_path / name)['a'], WEIGHTS['a'])
+        (tmp_path / name).rename(tmp_path / 'a.pth')
+    (tmp_path / 'a.pth').rename(tmp_path / 'a-0123abcd.pth')
+    with pytest.raises(InputError, match=f'the name promises sha256 0123abcd, the file has {digest[:8]}'):
+        load_file(tmp_path / 'a-0123abcd.pth')
+
+
+def test_outputs_that_would_do_harm(tmp_path):
+    (tmp_path / 'a.pth').write_bytes(b'x')
+    for path, why in {
+        tmp_path / 'a.txt': 'its suffix says no kind of weights',
+        tmp_path / 'a.pth': 'is the source itself',
+        tmp_path / 'b-0123abcd.pth': 'ends like a digest',
+    }.items():
+        with pytest.raises(InputError, match=why):
+            check_target(path, (tmp_path / 'a.pth',))

@@ -1,0 +1,25 @@
+"""Trainings in one group of processes, for test_recipe_runs.py: prints nothing, leaves work dirs.
+
+usage: torchrun ... recipe_runs.py CONFIG FOLDER OPTIONS, where OPTIONS is JSON: name -> arguments of launch.train
+"""
+
+import json
+import sys
+
+import torch.distributed
+
+from mmseq.engine import launch
+
+
+def main() -> None:
+    config, folder, plans = sys.argv[1:]
+    for name, arguments in json.loads(plans).items():
+        # mmengine keeps one logger and one visualiser of a name per process.
+        arguments['options'] |= {'experiment_name': name, 'visualizer.name': name}
+        launch.train(config, work_dir=f'{folder}/{name}', launcher='pytorch', check_data=False, **arguments)
+        torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,119 @@
+"""Real runs with the knobs turned: divided among two processes, averaged, accumulated, resumed."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmseq.datasets.shapes import generate
+from mmseq.engine import launch
+
+ROOT = Path(__file__).parents[2]
+SEG = str(ROOT / 'configs' / 'upernet_seq2d_nano_shapes.py')
+SMALL = {
+    'train_cfg.max_iters': 4,
+    'train_cfg.val_interval': 4,
+    'default_hooks.checkpoint.interval': 2,
+    'default_hooks.checkpoint.max_keep_ckpts': 9,
+    'default_hooks.logger.interval': 1,
+    'train_dataloader.batch_size': 2,
+    'model.backbone.drop_path_rate': 0.3,
+    'optim_wrapper.clip_grad.max_norm': 1.0,
+}
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp('data')
+    generate(root / 'shapes', train=8, val=2, seed=0)
+    return root
+
+
+def logged(work_dir, *keys):
+    """What the newest run of a work dir logged of every iteration."""
+    newest = max(work_dir.glob('*/vis_data/scalars.json'))
+    lines = [json.loads(line) for line in newest.read_text().splitlines()]
+    return {line['iter']: tuple(line[key] for key in keys) for line in lines if 'loss' in line}
+
+
+def tensors(path, key='state_dict'):
+    return torch.load(path, weights_only=True)[key]
+
+
+def state(path):
+    """The optimiser's tensors, by number and name."""
+    states = tensors(path, 'optimizer')['state']
+    return {(i, name): value for i, own in states.items() for name, value in own.items()}
+
+
+def test_sharded_runs_equal_the_plain_one(data, tmp_path):
+    """Two processes over gloo: DDP, ZeRO and FSDP from the same weights, and each resumed from its own checkpoint."""
+    start = tmp_path / 'start.pth'
+    from mmengine.registry import DefaultScope
+
+    from mmseq.registry import MODELS
+
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        model = MODELS.build(launch.load_config(SEG, {}, None, None, 'none').model)
+    model.init_weights()
+    torch.save(dict(state_dict=model.state_dict(), meta={}), start)
+    plans = {}
+    for kind in ('ddp', 'zero', 'fsdp'):
+        shard = {} if kind == 'ddp' else dict(shard=kind)
+        plans[kind] = dict(options=SMALL | {'load_from': str(start)}, **shard)
+        if shard:
+            plans[f'{kind}_resumed'] = dict(options=dict(SMALL), resume=str(tmp_path / kind / 'iter_2.pth'), **shard)
+    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2']
+    done = subprocess.run(
+        [*command, ROOT / 'tests/engine/recipe_runs.py', SEG, tmp_path, json.dumps(plans)],
+        cwd=ROOT,
+        env=dict(os.environ, MMSEQ_DATA=str(data), OMP_NUM_THREADS='1'),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, [line for line in done.stdout.splitlines() if 'Error' in line][:9]
+    plain = logged(tmp_path / 'ddp', 'loss', 'grad_norm')
+    assert sorted(plain) == [1, 2, 3, 4]
+    for kind in ('zero', 'fsdp'):
+        found = logged(tmp_path / kind, 'loss', 'grad_norm')
+        assert [found[i][0] for i in plain] == pytest.approx([plain[i][0] for i in plain], rel=1e-4)
+        # Adam turns rounding into steps where gradients are nearly zero.
+        assert [found[i][1] for i in plain] == pytest.approx([plain[i][1] for i in plain], rel=3e-2)
+        rest = logged(tmp_path / f'{kind}_resumed', 'loss')
+        assert sorted(rest) == [3, 4]
+        assert [rest[i][0] for i in rest] == pytest.approx([found[i][0] for i in rest], rel=1e-5)
+        # Checkpoints are whole and plain.
+        expected, got = (tensors(tmp_path / run / 'iter_2.pth') for run in ('ddp', kind))
+        assert {key: value.shape for key, value in got.items()} == {k: v.shape for k, v in expected.items()}
+        ours, theirs = (state(tmp_path / run / 'iter_2.pth') for run in (kind, 'ddp'))
+        assert {key: v.shape for key, v in ours.items()} == {key: v.shape for key, v in theirs.items()}
+        assert (tmp_path / kind / 'metrics.json').exists()
+
+
+def test_average_of_weights_is_saved_evaluated_and_resumed(data, tmp_path, monkeypatch):
+    monkeypatch.setenv('MMSEQ_DATA', str(data))
+    momentum, options = 0.3, SMALL | {'optim_wrapper.accumulative_counts': 2}
+    for name, resume in (('ema_whole', None), ('ema_rest', str(tmp_path / 'ema_whole' / 'iter_2.pth'))):
+        # mmengine keeps one logger and one visualiser of a name per process.
+        own = options | {'experiment_name': name, 'visualizer.name': name}
+        launch.train(SEG, options=own, work_dir=str(tmp_path / name), ema=momentum, resume=resume, check_data=False)
+    runs = [tmp_path / name for name in ('ema_whole', 'ema_rest')]
+    whole, rest = (logged(run, 'loss') for run in runs)
+    assert rest == {i: whole[i] for i in (3, 4)}
+    averages, trained = ([tensors(run / 'iter_4.pth', key) for run in runs] for key in ('state_dict', 'ema_state_dict'))
+    assert all(torch.equal(averages[0][key], averages[1][key]) for key in averages[0])
+    # What is saved as the model is the average; two iterations make one update.
+    before = tensors(runs[0] / 'iter_2.pth', 'state_dict'), tensors(runs[0] / 'iter_2.pth', 'ema_state_dict')
+    key = 'decode_head.conv_seg.weight'
+    third = torch.lerp(before[0][key], before[1][f'module.{key}'], momentum)
+    fourth = torch.lerp(third, trained[0][f'module.{key}'], momentum)
+    torch.testing.assert_close(averages[0][key], fourth)
+    assert not torch.equal(fourth, trained[0][f'module.{key}'])
+    # The evaluation at the end of training saw what the file holds.
+    tested = launch.evaluate(SEG, str(runs[0] / 'iter_4.pth'), work_dir=str(tmp_path / 'test'))
+    assert tested == pytest.approx(json.loads((runs[0] / 'metrics.json').read_text())['metrics'])

@@ -1,0 +1,123 @@
+"""Torn files, full disks, and what a killed save leaves."""
+
+import contextlib
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from nursery import Nursery
+from toys import recorded
+
+from mmseq.checkpoints.files import load_file, save_file
+from mmseq.engine.resume import newest_whole
+from mmseq.errors import InputError
+
+TOY = Path(__file__).parent / 'configs' / 'toy.py'
+
+
+def test_resume_skips_torn_files_and_says_so(nursery: Nursery, tmp_path: Path) -> None:
+    command = [TOY, '--no-data-check', '--cfg-options', 'default_hooks.checkpoint.max_keep_ckpts=9']
+    short = [*command, 'train_cfg.max_iters=16', '--work-dir', tmp_path / 'run']
+    nursery.train(*short, log=tmp_path / 'log')
+    whole = dict(recorded(tmp_path / 'run'))
+    # 16 is cut, 12 has a flipped bit, and a save was interrupted.
+    with (tmp_path / 'run' / 'iter_16.pth').open('r+b') as file:
+        file.truncate(file.seek(0, os.SEEK_END) // 2)
+    with (tmp_path / 'run' / 'iter_12.pth').open('r+b') as file:
+        file.seek(-5000, os.SEEK_END)
+        bit = file.read(1)[0] ^ 1
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([bit]))
+    leftover = tmp_path / 'run' / '.iter_20.pth.0123abcd.tmp'
+    leftover.write_bytes(b'half')
+    (tmp_path / 'run' / 'losses.0').unlink()
+    nursery.train(*short, '--resume', log=tmp_path / 'again')
+    output = (tmp_path / 'again').read_text()
+    assert 'iter_16.pth: is torn or damaged (its end is missing); skipped' in output
+    assert 'iter_12.pth: is torn or damaged (its SHA-256 differs from the one noted in it); skipped' in output
+    assert f'resuming from {tmp_path}/run/iter_8.pth, which is whole' in output
+    assert not leftover.exists()
+    assert dict(recorded(tmp_path / 'run')) == {iteration: whole[iteration] for iteration in range(8, 16)}
+
+
+def test_a_named_torn_checkpoint_is_refused(nursery: Nursery, tmp_path: Path) -> None:
+    (tmp_path / 'iter_4.pth').write_bytes(b'PK\x03\x04 torn')
+    pid = nursery.start(
+        TOY,
+        '--work-dir',
+        tmp_path / 'run',
+        '--resume',
+        tmp_path / 'iter_4.pth',
+        '--no-data-check',
+        log=tmp_path / 'log',
+    )
+    assert nursery.wait(pid) == 2
+    assert f'error: {tmp_path}/iter_4.pth: is torn or damaged' in (tmp_path / 'log').read_text()
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, size: str):
+    """A file system of its own in memory; skips where nobody may mount one."""
+    done = subprocess.run(['mount', '-t', 'tmpfs', '-o', f'size={size}', 'tmpfs', str(folder)], capture_output=True)
+    if done.returncode:
+        pytest.skip(f'no tmpfs can be mounted here: {done.stderr.decode().strip()}')
+    try:
+        yield
+    finally:
+        subprocess.run(['umount', '--lazy', str(folder)], check=True)
+
+
+def check_that_the_old_checkpoint_goes_on(nursery: Nursery, status: int, work_dir: Path, log: Path) -> int:
+    output = log.read_text()
+    assert status == 2, output[-2000:]
+    assert 'what was saved before is whole: make room and go on with --resume' in output
+    assert 'Traceback' not in output
+    found = newest_whole(work_dir)
+    assert load_file(found)['meta']['iter'] == int(found.stem.split('_')[1])
+    assert not list(work_dir.glob('.*.tmp'))
+    return int(found.stem.split('_')[1])
+
+
+def test_full_disk_ends_in_one_line_and_leaves_the_old_checkpoint(nursery: Nursery, tmp_path: Path) -> None:
+    (tmp_path / 'disk').mkdir()
+    with small_disk(tmp_path / 'disk', '200k'):
+        command = [TOY, '--no-data-check', '--work-dir', tmp_path / 'disk' / 'run']
+        # Neither the checkpoint that is replaced nor the next one fits beside the others.
+        pid = nursery.start(
+            *command, '--cfg-options', 'default_hooks.checkpoint.max_keep_ckpts=99', log=tmp_path / 'log'
+        )
+        step = check_that_the_old_checkpoint_goes_on(
+            nursery, nursery.wait(pid), tmp_path / 'disk' / 'run', tmp_path / 'log'
+        )
+        assert 'No space left on device' in (tmp_path / 'log').read_text()
+        subprocess.run(['mount', '-o', 'remount,size=9m', str(tmp_path / 'disk')], check=True)
+        nursery.train(*command, '--resume', log=tmp_path / 'again')
+        assert recorded(tmp_path / 'disk' / 'run')[-1][0] == 39
+        assert f'iter_{step}.pth, which is whole' in (tmp_path / 'again').read_text()
+
+
+def test_file_size_limit_while_replacing_the_only_checkpoint(nursery: Nursery, tmp_path: Path) -> None:
+    run = [TOY, '--no-data-check', '--work-dir', tmp_path / 'run', '--cfg-options']
+    nursery.train(*run, 'train_cfg.max_iters=4', log=tmp_path / 'log')
+    before = (tmp_path / 'run' / 'iter_4.pth').read_bytes()
+    pid = nursery.start(*run, 'model.seconds=0', '--resume', log=tmp_path / 'again', FILE_SIZE_LIMIT=12_000)
+    assert check_that_the_old_checkpoint_goes_on(nursery, nursery.wait(pid), tmp_path / 'run', tmp_path / 'again') == 4
+    assert (tmp_path / 'run' / 'iter_4.pth').read_bytes() == before
+    assert 'iter_8.pth: cannot be written (File too large)' in (tmp_path / 'again').read_text()
+
+
+def test_newest_is_by_time_of_writing_and_all_torn_is_an_error(tmp_path: Path) -> None:
+    assert newest_whole(tmp_path) is None
+    for time, name in enumerate(('iter_9.pth', 'iter_3.pth', 'best_mIoU_iter_5.pth', 'other.pth')):
+        save_file({'weight': torch.ones(2)}, tmp_path / name)
+        os.utime(tmp_path / name, ns=(time * 10**9, time * 10**9))
+    # A note that was torn names nothing; the best checkpoint has no optimizer, and others are no checkpoints of a run.
+    (tmp_path / 'last_checkpoint').write_bytes(b'\0\0/nowhere/it')
+    assert newest_whole(tmp_path).name == 'iter_3.pth'
+    assert newest_whole(tmp_path, since=2 * 10**9) is None
+    for name in ('iter_9.pth', 'iter_3.pth'):
+        (tmp_path / name).write_bytes(b'PK')
+    with pytest.raises(InputError, match=r'none of its checkpoints is whole \(iter_.*\)'):
+        newest_whole(tmp_path)

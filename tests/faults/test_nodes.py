@@ -1,0 +1,100 @@
+"""Two nodes: two torchrun agents in network namespaces of their own, joined by a virtual cable."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from launched import ROOT, TOY, start, wait_until
+from toys import recorded
+
+ADDRESSES = ('10.77.0.1', '10.77.0.2')
+
+
+def ip(*arguments: str) -> None:
+    subprocess.run(['ip', *arguments], check=True, capture_output=True, text=True)
+
+
+@pytest.fixture
+def namespaces() -> Iterator[tuple[str, str]]:
+    """Names of two connected namespaces; skips where they cannot be made."""
+    names = (f'mmseq{os.getpid()}a', f'mmseq{os.getpid()}b')
+    try:
+        for name in names:
+            ip('netns', 'add', name)
+        ip('link', 'add', 'eth0', 'netns', names[0], 'type', 'veth', 'peer', 'name', 'eth0', 'netns', names[1])
+        for name, address in zip(names, ADDRESSES):
+            ip('-n', name, 'addr', 'add', f'{address}/24', 'dev', 'eth0')
+            for device in ('eth0', 'lo'):
+                ip('-n', name, 'link', 'set', device, 'up')
+    except (OSError, subprocess.CalledProcessError) as error:
+        for name in names:
+            subprocess.run(['ip', 'netns', 'del', name], capture_output=True, check=False)
+        pytest.skip(f'network namespaces cannot be made here: {getattr(error, "stderr", error)}')
+    yield names
+    for name in names:
+        # A launcher that waits for a lost node hears nothing else.
+        inside = subprocess.run(['ip', 'netns', 'pids', name], check=True, capture_output=True, text=True)
+        for pid in inside.stdout.split():
+            os.kill(int(pid), signal.SIGKILL)
+        ip('netns', 'del', name)
+
+
+def start_nodes(namespaces: tuple[str, str], work_dir: Path, *options: str) -> list[tuple[subprocess.Popen, Path]]:
+    """Start both nodes with the environment that docs name; returns launchers and logs."""
+    nodes = []
+    for rank, (name, address) in enumerate(zip(namespaces, ADDRESSES)):
+        log = work_dir.with_suffix(f'.{rank}.log')
+        process = start(
+            ROOT / 'tools' / 'dist_train.sh',
+            TOY,
+            1,
+            '--work-dir',
+            work_dir,
+            '--no-data-check',
+            '--cfg-options',
+            'env_cfg.dist_cfg.timeout=10',
+            *options,
+            log=log,
+            prefix=('ip', 'netns', 'exec', name),
+            NNODES=2,
+            NODE_RANK=rank,
+            MASTER_ADDR=ADDRESSES[0],
+            LOCAL_ADDR=address,
+            PORT=29511,
+            GLOO_SOCKET_IFNAME='eth0',
+        )
+        nodes.append((process, log))
+    return nodes
+
+
+@pytest.mark.long
+def test_two_nodes_train_to_the_end(namespaces: tuple[str, str], tmp_path: Path) -> None:
+    nodes = start_nodes(namespaces, tmp_path / 'run')
+    for process, log in nodes:
+        assert process.wait(240) == 0, log.read_text()[-3000:]
+    assert [len(recorded(tmp_path / 'run', rank)) for rank in range(2)] == [40, 40]
+    assert recorded(tmp_path / 'run', 0) != recorded(tmp_path / 'run', 1)
+
+
+@pytest.mark.parametrize('lost', [1, pytest.param(0, marks=pytest.mark.long)])
+def test_a_node_that_disappears_is_named_within_the_time_out(
+    lost: int, namespaces: tuple[str, str], tmp_path: Path
+) -> None:
+    nodes = start_nodes(namespaces, tmp_path / 'run', 'train_cfg.max_iters=100000', 'model.seconds=0.05')
+    process, log = nodes[1 - lost]
+    for node, text in nodes:
+        wait_until(lambda: len(recorded(tmp_path / 'run', 0)) >= 5, node, text)
+    # Nothing comes through any more, and nobody says goodbye.
+    ip('-n', namespaces[lost], 'link', 'set', 'eth0', 'down')
+    named = f'({ADDRESSES[1]}), rank 1' if lost else f'ConnectionError: the node at {ADDRESSES[0]}:'
+    # Ten seconds of time-out, fifteen of the roll call, and a busy machine.
+    end = time.monotonic() + 90
+    while named not in log.read_text():
+        assert time.monotonic() < end, log.read_text()[-4000:]
+        time.sleep(0.2)
+    # Without its rendezvous, which is on the first node, torchrun takes minutes to give up.
+    assert process.wait(60 if lost else 600) != 0
