@@ -10,6 +10,10 @@ import torch
 from mmengine.config import Config
 from mmengine.config import utils as config_utils
 
+if not torch.cuda.is_available():
+    # Read when a kernel is decorated, which is at a triton backend's first use.
+    os.environ.setdefault('TRITON_INTERPRET', '1')
+
 ROOT = Path(__file__).parent.parent
 # Real COCO and ADE20K subsets lie beside a checkout, if anywhere.
 REAL_DATA = Path(os.environ.get('MMSEQ_TEST_DATA', ROOT.parent / 'shared' / 'data'))

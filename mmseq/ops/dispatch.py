@@ -1,10 +1,13 @@
 """Choice of an operator's backend: per call, from dtype, device and shape, logged once with the reason."""
 
+import importlib
+import importlib.util
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 from torch import Tensor
 
@@ -28,6 +31,17 @@ def use(backend: str) -> Iterator[None]:
         yield
     finally:
         _asked.reset(token)
+
+
+def imported(module: str, function: str) -> Callable[..., Tensor]:
+    """A Triton backend by name, imported at its first call: triton is slow to import and not everywhere."""
+
+    def call(*args: Any) -> Tensor:
+        if not importlib.util.find_spec('triton'):
+            raise InputError('triton is not installed: install it, or choose another backend (MMSEQ_BACKEND)')
+        return getattr(importlib.import_module(module), function)(*args)
+
+    return call
 
 
 def choose(operator: str, backends: Mapping[str, Callable], default: str, example: Tensor) -> Callable:
