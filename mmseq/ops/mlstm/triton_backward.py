@@ -11,13 +11,13 @@ import triton
 import triton.language as tl
 
 from mmseq.ops.mlstm.triton_forward import EPS, shares, square, tile
-from mmseq.ops.triton_common import multiply
+from mmseq.ops.triton_common import multiply, rounded
 
 
 @triton.jit(do_not_specialize=['length', 'chunks'])
 def rows_kernel(
     grad, h, floor, before, weight, inverse, to_norm, slope, outer, ones, length, chunks, heads,
-    D: tl.constexpr, L: tl.constexpr, BLOCK: tl.constexpr,
+    D: tl.constexpr, L: tl.constexpr, BLOCK: tl.constexpr, PRODUCT: tl.constexpr,
 ):  # fmt: skip
     """One program per head and chunk: 1 / n_t, to_norm, slope, and the rows' weights in the memories' gradients."""
     g = tl.program_id(0).to(tl.int64)
@@ -27,7 +27,8 @@ def rows_kernel(
     projected = tl.zeros((L,), tl.float32)
     for start in range(0, D, BLOCK):
         j = start + tl.arange(0, BLOCK)
-        grad_tile = tile(grad, base, step, length, heads * D, j, D)
+        # Rounded as where it meets the values: the two products cancel in the gates' gradients.
+        grad_tile = rounded(tile(grad, base, step, length, heads * D, j, D), PRODUCT).to(tl.float32)
         projected += tl.sum(grad_tile * tile(h, base, step, length, heads * D, j, D), axis=1)
     total = tl.load(weight + g * length + step, mask=step < length, other=0)
     least = tl.load(floor + at)
@@ -91,6 +92,10 @@ def keys_kernel(
     log_within = scores * within * to_scores
     log_within += tl.where(tl.load(best + at)[:, None] == t[None, :], tl.load(slope + at)[:, None], 0.0)
     to_products = to_scores * within
+    # Summed up at once: the next loop needs the registers.
+    passed = t[None, :] < t[:, None]
+    log_forget = tl.sum(tl.where(passed, tl.cumsum(log_within, 0, reverse=True), 0.0), axis=1)
+    log_igate = tl.sum(log_within, axis=0)
 
     log_before = tl.load(earlier + at)
     log_write = tl.zeros((L,), tl.float32)
@@ -122,20 +127,18 @@ def keys_kernel(
         asked += multiply(tl.trans(to_products), q_tile, PRODUCT, PRECISION)
         place = base + step[:, None] * (heads * D) + i[None, :]
         inside = (step[:, None] < length) & (i[None, :] < D)
-        tl.store(to_q + place, read.to(to_q.dtype.element_ty), mask=inside)
-        tl.store(to_k + place, asked.to(to_k.dtype.element_ty), mask=inside)
+        tl.store(to_q + place, rounded(read, to_q.dtype.element_ty), mask=inside)
+        tl.store(to_k + place, rounded(asked, to_k.dtype.element_ty), mask=inside)
 
-    passed = t[None, :] < t[:, None]
-    log_forget = tl.sum(tl.where(passed, tl.cumsum(log_within, 0, reverse=True), 0.0), axis=1)
     log_forget += tl.cumsum(log_before, 0, reverse=True)
     log_forget += tl.sum(tl.where(passed, log_write[None, :], 0.0), axis=1)
     log_forget += tl.sum(kept, axis=0) * tl.load(keep + g * chunks + chunk)
     place = g * length + step
     f = tl.load(fgate + place, mask=step < length, other=0).to(tl.float32)
-    to_i = tl.sum(log_within, axis=0) + log_write
-    tl.store(to_igate + place, to_i.to(to_igate.dtype.element_ty), mask=step < length)
+    log_igate += log_write
+    tl.store(to_igate + place, rounded(log_igate, to_igate.dtype.element_ty), mask=step < length)
     to_f = log_forget / (1.0 + tl.exp(f))
-    tl.store(to_fgate + place, to_f.to(to_fgate.dtype.element_ty), mask=step < length)
+    tl.store(to_fgate + place, rounded(to_f, to_fgate.dtype.element_ty), mask=step < length)
 
 
 @triton.jit(do_not_specialize=['length', 'chunks'])
@@ -168,4 +171,4 @@ def values_kernel(
         total = multiply(tl.trans(scores), grad_tile, PRODUCT, PRECISION) + written * asked
         inside = (step[:, None] < length) & (j[None, :] < D)
         place = base + step[:, None] * (heads * D) + j[None, :]
-        tl.store(to_v + place, total.to(to_v.dtype.element_ty), mask=inside)
+        tl.store(to_v + place, rounded(total, to_v.dtype.element_ty), mask=inside)

@@ -16,6 +16,8 @@ from mmseq.ops.mlstm import triton_forward as fwd
 from mmseq.ops.triton_common import need_machine, products
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+# Of the kernels with L by L tiles: with four, these spill from the registers.
+WARPS = 8
 
 
 class Plan(NamedTuple):
@@ -49,9 +51,10 @@ class Gates(NamedTuple):
 def plan(q: Tensor, chunk: int) -> Plan:
     """Lengths, tiles and grids for queries (B, heads, S, d)."""
     batch, heads, length, d = q.shape
-    # tl.dot multiplies 16 by 16 at least. Tiles of 32 fit 96 without padding, those of 64 fit 192 and 384.
+    # tl.dot multiplies 16 by 16 at least. Tiles of 32 fit 96 without padding, those of 64 fit 192 and 384, but for
+    # three TF32 products, whose split operands then spill from the registers.
     steps = max(16, min(chunk, triton.next_power_of_2(length)))
-    block = 64 if d % 64 == 0 else 32 if d > 16 else 16
+    block = 64 if d % 64 == 0 and q.dtype == torch.bfloat16 else 32 if d > 16 else 16
     constants = {'D': d, 'L': steps, 'BLOCK': block}
     return Plan(heads, length, triton.cdiv(length, steps), batch * heads, triton.cdiv(d, block), d**-0.5, constants)
 
@@ -92,9 +95,7 @@ def memories(
 
 
 @torch.library.custom_op('mmseq::mlstm', mutates_args=())
-def run_forward(
-    q: Tensor, k: Tensor, v: Tensor, igate: Tensor, fgate: Tensor, chunk: int
-) -> tuple[Tensor, Tensor]:
+def run_forward(q: Tensor, k: Tensor, v: Tensor, igate: Tensor, fgate: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
     """h (B, heads, S, d) in float32, and every step's sum of weights (B, heads, S), which the backward pass needs."""
     p, numbers = plan(q, chunk), products(q.dtype)
     q, k, v = as_laid(q), as_laid(k), as_laid(v)
@@ -103,7 +104,7 @@ def run_forward(
     h, weight = like_laid(q, torch.float32), q.new_empty(q.shape[:3], dtype=torch.float32)
     fwd.output_kernel[(p.groups, p.chunks)](
         q, k, v, gates.c, gates.m, gates.floor, gates.before, memory, norm, h, weight, *p.sizes, p.scale,
-        **p.constants, **numbers,
+        **p.constants, **numbers, num_warps=WARPS,
     )  # fmt: skip
     return h, weight
 
@@ -125,8 +126,9 @@ def run_backward(
     inverse, to_norm, slope, outer, ones, earlier = (torch.empty_like(gates.floor) for _ in range(6))
     grid = (p.groups, p.chunks)
     bwd.rows_kernel[grid](
-        grad, h, gates.floor, gates.before, weight, inverse, to_norm, slope, outer, ones, *p.sizes, **p.constants
-    )
+        grad, h, gates.floor, gates.before, weight, inverse, to_norm, slope, outer, ones, *p.sizes, **p.constants,
+        PRODUCT=numbers['PRODUCT'],
+    )  # fmt: skip
     bwd.chain_kernel[(p.groups,)](slope, gates.best, earlier, p.chunks, L=p.constants['L'])
     memory, norm = memories(k, v, gates.write, gates.write, gates.keep, p, numbers, reverse=False)
     to_memory, to_memory_norm = memories(q, grad, outer, ones, gates.keep, p, numbers, reverse=True)
@@ -135,11 +137,12 @@ def run_backward(
     bwd.keys_kernel[grid](
         q, k, v, grad, fgate, gates.c, gates.m, gates.best, gates.before, gates.write, gates.keep, inverse, to_norm,
         slope, earlier, memory, norm, to_memory, to_memory_norm, to_q, to_k, to_igate, to_fgate, *p.sizes, p.scale,
-        **p.constants, **numbers,
+        **p.constants, **numbers, num_warps=WARPS,
     )  # fmt: skip
     bwd.values_kernel[grid](
-        q, k, grad, gates.c, gates.m, gates.write, inverse, to_memory, to_v, *p.sizes, p.scale, **p.constants, **numbers
-    )
+        q, k, grad, gates.c, gates.m, gates.write, inverse, to_memory, to_v, *p.sizes, p.scale, **p.constants, **numbers,
+        num_warps=WARPS,
+    )  # fmt: skip
     return to_q, to_k, to_v, to_igate, to_fgate
 
 
