@@ -10,8 +10,8 @@ from torch import Tensor
 
 from mmseq.errors import InputError
 
-# Triton decides this when a kernel is decorated: TRITON_INTERPRET=1 has to be set before the backend's first use.
-INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
+# Triton decides this for its own functions when it is imported: TRITON_INTERPRET=1 has to be set before that.
+INTERPRETED = tl.constexpr(not isinstance(tl.sum, triton.JITFunction))
 
 
 def need_machine(operator: str, x: Tensor, dtypes: tuple[torch.dtype, ...]) -> None:
@@ -23,7 +23,7 @@ def need_machine(operator: str, x: Tensor, dtypes: tuple[torch.dtype, ...]) -> N
     if x.device.type != 'cuda' and not INTERPRETED.value:
         raise InputError(
             f'{operator} on backend triton needs a CUDA GPU, not {x.device.type}: choose another backend '
-            '(MMSEQ_BACKEND), or set TRITON_INTERPRET=1 before the first use to run the kernels slowly on the CPU'
+            '(MMSEQ_BACKEND), or set TRITON_INTERPRET=1 in the environment to run the kernels, slowly, on the CPU'
         )
     if x.dtype not in dtypes:
         names = ', '.join(str(dtype).removeprefix('torch.') for dtype in dtypes)
@@ -50,11 +50,10 @@ def products(dtype: torch.dtype) -> dict[str, object]:
 def rounded(x, DTYPE: tl.constexpr):
     """``x`` in another dtype, rounded to the nearest."""
     # The interpreter cuts float32 off where bfloat16 ends, and every product would come out too small.
-    if INTERPRETED:
-        if DTYPE == tl.bfloat16:
-            bits = x.to(tl.float32).to(tl.int32, bitcast=True)
-            bits += 0x7FFF + ((bits >> 16) & 1)
-            x = (bits & -0x10000).to(tl.float32, bitcast=True)
+    if INTERPRETED and tl.bfloat16 == DTYPE:
+        bits = x.to(tl.float32).to(tl.int32, bitcast=True)
+        bits += 0x7FFF + ((bits >> 16) & 1)
+        x = (bits & -0x10000).to(tl.float32, bitcast=True)
     return x.to(DTYPE)
 
 

@@ -140,8 +140,8 @@ def run_backward(
         **p.constants, **numbers, num_warps=WARPS,
     )  # fmt: skip
     bwd.values_kernel[grid](
-        q, k, grad, gates.c, gates.m, gates.write, inverse, to_memory, to_v, *p.sizes, p.scale, **p.constants, **numbers,
-        num_warps=WARPS,
+        q, k, grad, gates.c, gates.m, gates.write, inverse, to_memory, to_v, *p.sizes, p.scale, **p.constants,
+        **numbers, num_warps=WARPS,
     )  # fmt: skip
     return to_q, to_k, to_v, to_igate, to_fgate
 
