@@ -16,7 +16,7 @@ from mmseq.ops.mlstm import triton_forward as fwd
 from mmseq.ops.triton_common import need_machine, products
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
-# Of the kernels with L by L tiles: with four, these spill from the registers.
+# Of the kernels with L by L tiles: with four they spill from the registers, and keys_kernel with loads ahead of time.
 WARPS = 8
 
 
@@ -51,10 +51,10 @@ class Gates(NamedTuple):
 def plan(q: Tensor, chunk: int) -> Plan:
     """Lengths, tiles and grids for queries (B, heads, S, d)."""
     batch, heads, length, d = q.shape
-    # tl.dot multiplies 16 by 16 at least. Tiles of 32 fit 96 without padding, those of 64 fit 192 and 384, but for
-    # three TF32 products, whose split operands then spill from the registers.
+    # tl.dot multiplies 16 by 16 at least. Tiles of 32 fit 96, 192 and 384 without padding; wider ones spill from the
+    # registers in the backward pass.
     steps = max(16, min(chunk, triton.next_power_of_2(length)))
-    block = 64 if d % 64 == 0 and q.dtype == torch.bfloat16 else 32 if d > 16 else 16
+    block = 32 if d > 16 else 16
     constants = {'D': d, 'L': steps, 'BLOCK': block}
     return Plan(heads, length, triton.cdiv(length, steps), batch * heads, triton.cdiv(d, block), d**-0.5, constants)
 
@@ -137,7 +137,7 @@ def run_backward(
     bwd.keys_kernel[grid](
         q, k, v, grad, fgate, gates.c, gates.m, gates.best, gates.before, gates.write, gates.keep, inverse, to_norm,
         slope, earlier, memory, norm, to_memory, to_memory_norm, to_q, to_k, to_igate, to_fgate, *p.sizes, p.scale,
-        **p.constants, **numbers, num_warps=WARPS,
+        **p.constants, **numbers, num_warps=WARPS, num_stages=1,
     )  # fmt: skip
     bwd.values_kernel[grid](
         q, k, grad, gates.c, gates.m, gates.write, inverse, to_memory, to_v, *p.sizes, p.scale, **p.constants,
