@@ -137,7 +137,8 @@ def keys_kernel(
     f = tl.load(fgate + place, mask=step < length, other=0).to(tl.float32)
     log_igate += log_write
     tl.store(to_igate + place, rounded(log_igate, to_igate.dtype.element_ty), mask=step < length)
-    to_f = log_forget / (1.0 + tl.exp(f))
+    small = tl.exp(-tl.abs(f))
+    to_f = log_forget * tl.where(f > 0, small, 1.0) / (1.0 + small)
     tl.store(to_fgate + place, rounded(to_f, to_fgate.dtype.element_ty), mask=step < length)
 
 

@@ -94,18 +94,20 @@ def memories(
     return memory, norm
 
 
+# A launch goes to the current device, which need not be the tensors'.
 @torch.library.custom_op('mmseq::mlstm', mutates_args=())
 def run_forward(q: Tensor, k: Tensor, v: Tensor, igate: Tensor, fgate: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
     """h (B, heads, S, d) in float32, and every step's sum of weights (B, heads, S), which the backward pass needs."""
     p, numbers = plan(q, chunk), products(q.dtype)
     q, k, v = as_laid(q), as_laid(k), as_laid(v)
-    gates = weigh(igate.contiguous(), fgate.contiguous(), p)
-    memory, norm = memories(k, v, gates.write, gates.write, gates.keep, p, numbers, reverse=False)
-    h, weight = like_laid(q, torch.float32), q.new_empty(q.shape[:3], dtype=torch.float32)
-    fwd.output_kernel[(p.groups, p.chunks)](
-        q, k, v, gates.c, gates.m, gates.floor, gates.before, memory, norm, h, weight, *p.sizes, p.scale,
-        **p.constants, **numbers, num_warps=WARPS,
-    )  # fmt: skip
+    with torch.cuda.device_of(q):
+        gates = weigh(igate.contiguous(), fgate.contiguous(), p)
+        memory, norm = memories(k, v, gates.write, gates.write, gates.keep, p, numbers, reverse=False)
+        h, weight = like_laid(q, torch.float32), q.new_empty(q.shape[:3], dtype=torch.float32)
+        fwd.output_kernel[(p.groups, p.chunks)](
+            q, k, v, gates.c, gates.m, gates.floor, gates.before, memory, norm, h, weight, *p.sizes, p.scale,
+            **p.constants, **numbers, num_warps=WARPS,
+        )  # fmt: skip
     return h, weight
 
 
@@ -122,27 +124,28 @@ def run_backward(
     p, numbers = plan(q, chunk), products(q.dtype)
     grad, q, k, v, h = (as_laid(x) for x in (grad, q, k, v, h))
     igate, fgate = igate.contiguous(), fgate.contiguous()
-    gates = weigh(igate, fgate, p)
-    inverse, to_norm, slope, outer, ones, earlier = (torch.empty_like(gates.floor) for _ in range(6))
-    grid = (p.groups, p.chunks)
-    bwd.rows_kernel[grid](
-        grad, h, gates.floor, gates.before, weight, inverse, to_norm, slope, outer, ones, *p.sizes, **p.constants,
-        PRODUCT=numbers['PRODUCT'],
-    )  # fmt: skip
-    bwd.chain_kernel[(p.groups,)](slope, gates.best, earlier, p.chunks, L=p.constants['L'])
-    memory, norm = memories(k, v, gates.write, gates.write, gates.keep, p, numbers, reverse=False)
-    to_memory, to_memory_norm = memories(q, grad, outer, ones, gates.keep, p, numbers, reverse=True)
-    to_q, to_k, to_v = (like_laid(x, x.dtype) for x in (q, k, v))
-    to_igate, to_fgate = torch.empty_like(igate), torch.empty_like(fgate)
-    bwd.keys_kernel[grid](
-        q, k, v, grad, fgate, gates.c, gates.m, gates.best, gates.before, gates.write, gates.keep, inverse, to_norm,
-        slope, earlier, memory, norm, to_memory, to_memory_norm, to_q, to_k, to_igate, to_fgate, *p.sizes, p.scale,
-        **p.constants, **numbers, num_warps=WARPS, num_stages=1,
-    )  # fmt: skip
-    bwd.values_kernel[grid](
-        q, k, grad, gates.c, gates.m, gates.write, inverse, to_memory, to_v, *p.sizes, p.scale, **p.constants,
-        **numbers, num_warps=WARPS,
-    )  # fmt: skip
+    with torch.cuda.device_of(q):
+        gates = weigh(igate, fgate, p)
+        inverse, to_norm, slope, outer, ones, earlier = (torch.empty_like(gates.floor) for _ in range(6))
+        grid = (p.groups, p.chunks)
+        bwd.rows_kernel[grid](
+            grad, h, gates.floor, gates.before, weight, inverse, to_norm, slope, outer, ones, *p.sizes, **p.constants,
+            PRODUCT=numbers['PRODUCT'],
+        )  # fmt: skip
+        bwd.chain_kernel[(p.groups,)](slope, gates.best, earlier, p.chunks, L=p.constants['L'])
+        memory, norm = memories(k, v, gates.write, gates.write, gates.keep, p, numbers, reverse=False)
+        to_memory, to_memory_norm = memories(q, grad, outer, ones, gates.keep, p, numbers, reverse=True)
+        to_q, to_k, to_v = (like_laid(x, x.dtype) for x in (q, k, v))
+        to_igate, to_fgate = torch.empty_like(igate), torch.empty_like(fgate)
+        bwd.keys_kernel[grid](
+            q, k, v, grad, fgate, gates.c, gates.m, gates.best, gates.before, gates.write, gates.keep, inverse, to_norm,
+            slope, earlier, memory, norm, to_memory, to_memory_norm, to_q, to_k, to_igate, to_fgate, *p.sizes, p.scale,
+            **p.constants, **numbers, num_warps=WARPS, num_stages=1,
+        )  # fmt: skip
+        bwd.values_kernel[grid](
+            q, k, grad, gates.c, gates.m, gates.write, inverse, to_memory, to_v, *p.sizes, p.scale, **p.constants,
+            **numbers, num_warps=WARPS,
+        )  # fmt: skip
     return to_q, to_k, to_v, to_igate, to_fgate
 
 

@@ -41,7 +41,9 @@ def shift(x: Tensor, group: int, sign: int) -> Tensor:
     y = torch.empty_like(x, memory_format=torch.contiguous_format)
     if y.numel():
         grid = (batch * height, triton.cdiv(width * channels, BLOCK))
-        shift_kernel[grid](x, y, height, width, channels, group, sign, *x.stride(), BLOCK=BLOCK)
+        # A launch goes to the current device, which need not be the tensors'.
+        with torch.cuda.device_of(x):
+            shift_kernel[grid](x, y, height, width, channels, group, sign, *x.stride(), BLOCK=BLOCK)
     return y
 
 
