@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from mmseq import ops
 from mmseq.errors import InputError
 from mmseq.ops.shift2d import BACKENDS
 from mmseq.ops.shift2d.reference import shift2d_reference
+from mmseq.ops.shift2d.triton_impl import shift2d_triton
 
 FAST = [name for name in BACKENDS if name != 'reference']
 # Channels that n_div does not divide, and more divisions than channels, are among them.
@@ -26,7 +28,7 @@ def make(size, channels, layout, dtype=torch.float32):
 @pytest.mark.parametrize('backend', FAST)
 @pytest.mark.parametrize('layout', ['contiguous', 'from_channels_first', 'transposed'])
 @pytest.mark.parametrize('channels,n_div', GROUPS)
-@pytest.mark.parametrize('size', [(2, 1, 1), (1, 7, 5), (3, 1, 6), (1, 6, 1), (2, 4, 4)])
+@pytest.mark.parametrize('size', [(2, 1, 1), (1, 7, 5), (3, 1, 6), (1, 6, 1), (2, 4, 4), (1, 37, 73)])
 def test_equals_reference(backend, layout, channels, n_div, size):
     x = make(size, channels, layout)
     out_grad = torch.randn(*size, channels)
@@ -93,3 +95,33 @@ def test_four_groups_must_fit():
 def test_unknown_backend_never_falls_back():
     with ops.use('warp'), pytest.raises(InputError, match="shift2d has no backend 'warp'"):
         ops.shift2d(torch.zeros(1, 2, 2, 8), 4)
+
+
+@pytest.mark.parametrize('channels', [1030, 8])
+def test_triton_takes_rows_of_several_blocks(channels):
+    """A row of 9 x 1030 elements is ten blocks; channels need not end where blocks do."""
+    x = make((1, 3, 9), channels, 'transposed')
+    with ops.use('triton'):
+        assert torch.equal(ops.shift2d(x, 12), shift2d_reference(x, 12))
+
+
+def test_triton_operator_passes_torchs_own_check():
+    for layout in ('contiguous', 'transposed'):
+        torch.library.opcheck(torch.ops.mmseq.shift2d, (make((1, 3, 4), 9, layout), 2, 1))
+
+
+def test_triton_under_autocast_checkpointing_and_compiled():
+    x = make((1, 5, 4), 8, 'contiguous')
+    out_grad = torch.randn(x.shape)
+    expected = torch.autograd.grad(shift2d_reference(x, 4), x, out_grad)[0]
+    compiled = torch.compile(lambda x: torch.ops.mmseq.shift2d(x, 2, 1), backend='aot_eager', fullgraph=True)
+    for function in (lambda x: checkpoint(shift2d_triton, x, 4, use_reentrant=False), compiled):
+        with torch.autocast('cpu', torch.bfloat16):
+            y = function(x)
+        assert torch.equal(y, shift2d_reference(x, 4))
+        assert torch.equal(torch.autograd.grad(y, x, out_grad)[0], expected)
+
+
+def test_triton_takes_floating_point_only():
+    with ops.use('triton'), pytest.raises(InputError, match='shift2d on backend triton has no int64'):
+        ops.shift2d(torch.zeros(1, 2, 2, 8, dtype=torch.int64), 4)

@@ -4,11 +4,15 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
-from mmseq.ops.dispatch import choose
+from mmseq.ops.dispatch import choose, imported
 from mmseq.ops.mlstm.chunkwise import mlstm_chunkwise
 from mmseq.ops.mlstm.reference import mlstm_reference
 
-BACKENDS: Mapping[str, Callable[..., Tensor]] = {'reference': mlstm_reference, 'chunkwise': mlstm_chunkwise}
+BACKENDS: Mapping[str, Callable[..., Tensor]] = {
+    'reference': mlstm_reference,
+    'chunkwise': mlstm_chunkwise,
+    'triton': imported('mmseq.ops.mlstm.triton_impl', 'mlstm_triton'),
+}
 
 
 def mlstm(q: Tensor, k: Tensor, v: Tensor, igate: Tensor, fgate: Tensor) -> Tensor:

@@ -4,11 +4,15 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
-from mmseq.ops.dispatch import choose
+from mmseq.ops.dispatch import choose, imported
 from mmseq.ops.shift2d.native import shift2d_native
 from mmseq.ops.shift2d.reference import shift2d_reference
 
-BACKENDS: Mapping[str, Callable[[Tensor, int], Tensor]] = {'reference': shift2d_reference, 'native': shift2d_native}
+BACKENDS: Mapping[str, Callable[[Tensor, int], Tensor]] = {
+    'reference': shift2d_reference,
+    'native': shift2d_native,
+    'triton': imported('mmseq.ops.shift2d.triton_impl', 'shift2d_triton'),
+}
 
 
 def shift2d(x: Tensor, n_div: int) -> Tensor:
