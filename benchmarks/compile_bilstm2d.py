@@ -22,7 +22,7 @@ from mmseq.errors import InputError
 from mmseq.ops.bilstm2d.triton_impl import SHARED_BYTES, plan
 from mmseq.ops.bilstm2d.triton_resident import backward_resident, forward_resident
 from mmseq.ops.bilstm2d.triton_streamed import backward_streamed, forward_streamed
-from mmseq.ops.bilstm2d.triton_walk import INTERPRETED
+from mmseq.ops.triton_common import INTERPRETED
 
 DTYPES = {'bf16': torch.bfloat16, 'fp32': torch.float32}
 PTXAS = Path(triton.__file__).parent / 'backends/nvidia/bin/ptxas'

@@ -15,7 +15,7 @@ from torch import Tensor
 from mmseq.errors import InputError
 from mmseq.ops.bilstm2d.triton_resident import backward_resident, forward_resident
 from mmseq.ops.bilstm2d.triton_streamed import backward_streamed, forward_streamed
-from mmseq.ops.bilstm2d.triton_walk import INTERPRETED
+from mmseq.ops.triton_common import need_machine
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 # Shared memory that a program may use, bytes, where no GPU says otherwise: an H100's or H200's.
@@ -190,16 +190,10 @@ def scan_image(operator: str, x: Tensor, weights: Sequence[Tensor], vertical: in
     hidden = {weight.shape[1] for weight in weights[1::4]}
     if len(hidden) > 1:
         raise InputError(f'{operator}: backend triton wants one hidden size for all scans, not {sorted(hidden)}')
-    if not (x.is_cuda or INTERPRETED.value):
-        raise InputError(
-            f'{operator}: backend triton needs a CUDA tensor, not one on {x.device}: use native, or set '
-            'TRITON_INTERPRET=1 before the first use to run the kernels slowly on the CPU'
-        )
     # One product for all scans. Under autocast it casts x and the weights, and the recurrence follows its dtype.
     bias = torch.cat([a + b for a, b in zip(weights[2::4], weights[3::4])])
     projected = F.linear(x, torch.cat(weights[0::4]), bias)
-    if projected.dtype not in DTYPES:
-        raise InputError(f'{operator}: backend triton has no kernel for {projected.dtype}: use native')
+    need_machine(operator, projected, DTYPES)
     weight_hh = torch.stack(weights[1::4]).to(projected.dtype)
     keep = torch.is_grad_enabled() and (projected.requires_grad or weight_hh.requires_grad)
     return scan(projected, weight_hh, vertical, keep)[0]

@@ -7,7 +7,8 @@ Legend: P pixels (B H W), S scans, D hidden. ``projected, gates, grad_projected 
 import triton
 import triton.language as tl
 
-from mmseq.ops.bilstm2d.triton_walk import assignment, product, rounded, tanh
+from mmseq.ops.bilstm2d.triton_walk import assignment, product, tanh
+from mmseq.ops.triton_common import rounded
 
 
 @triton.jit(do_not_specialize=['batch', 'height', 'width'])

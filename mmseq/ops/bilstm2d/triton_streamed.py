@@ -8,7 +8,8 @@ from ``state (programs ROWS, D)`` in float32. Legend of shapes: triton_resident.
 import triton
 import triton.language as tl
 
-from mmseq.ops.bilstm2d.triton_walk import assignment, product, rounded, tanh
+from mmseq.ops.bilstm2d.triton_walk import assignment, product, tanh
+from mmseq.ops.triton_common import rounded
 
 
 @triton.jit(do_not_specialize=['batch', 'height', 'width'])

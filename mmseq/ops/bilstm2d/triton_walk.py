@@ -1,17 +1,15 @@
-"""What both pairs of Triton kernels share: which sequences a program walks, products, rounding, activations."""
+"""What both pairs of Triton kernels share: which sequences a program walks, products, activations."""
 
 import triton
 import triton.language as tl
+
+from mmseq.ops.triton_common import INTERPRETED
 
 
 @triton.jit
 def tanh(x):
     # tl has no tanh that its interpreter knows; exp overflows to inf and the quotient is then exactly 0.
     return 2 * tl.sigmoid(2 * x) - 1
-
-
-# Under TRITON_INTERPRET=1, read when a kernel is decorated, all kernels run on the CPU.
-INTERPRETED = tl.constexpr(not isinstance(tanh, triton.JITFunction))
 
 
 @triton.jit
@@ -22,16 +20,6 @@ def product(a, b, total, PRECISION: tl.constexpr):
         a = a.to(tl.float32)
         b = b.to(tl.float32)
     return tl.dot(a, b, total, input_precision=PRECISION)
-
-
-@triton.jit
-def rounded(x, dtype: tl.constexpr):
-    """x in ``dtype``, to the nearest as the compiler does it."""
-    # The interpreter cuts bfloat16's lower half off instead: round what will be cut.
-    if INTERPRETED and dtype == tl.bfloat16:
-        bits = x.to(tl.uint32, bitcast=True)
-        x = (bits + 0x7FFF + ((bits >> 16) & 1)).to(tl.float32, bitcast=True)
-    return x.to(dtype)
 
 
 @triton.jit
