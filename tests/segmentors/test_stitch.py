@@ -70,7 +70,6 @@ def test_many_classes_need_two_bytes():
 
 def test_what_no_later_window_overlaps_is_dropped():
     """Floats that are alive when a window is asked for: a row of overlaps, and not the windows of the picture."""
-    import gc
     import weakref
 
     alive: list[weakref.ref] = []
@@ -78,7 +77,6 @@ def test_what_no_later_window_overlaps_is_dropped():
 
     def logits(y, x, height, width):
         nonlocal most
-        gc.collect()
         storages = {t.untyped_storage().data_ptr(): t.numel() for ref in alive if (t := ref()) is not None}
         most = max(most, sum(storages.values()))
         made = logits_of_window(y, x, height, width)
