@@ -83,7 +83,8 @@ def prove(config: str, work_dir: Path, data: Path, extra: list[str]) -> dict:
     metrics = [json.loads((work_dir / part / 'metrics.json').read_text()) for part in ('whole', 'resumed')]
     if not all(metric in entry['metrics'] for entry in metrics):
         # mmdet's metric has no figure for a model that predicts nothing.
-        raise SystemExit(f'{config}: no {metric} in {work_dir}/*/metrics.json; model.test_cfg.rcnn.score_thr=0 predicts')
+        advice = 'model.test_cfg.rcnn.score_thr=0 makes it predict'
+        raise SystemExit(f'{config}: no {metric} in {work_dir}/*/metrics.json; {advice}')
     values = [entry['metrics'][metric] for entry in metrics]
     result = {
         'config': config,
