@@ -35,6 +35,9 @@ def apply(
     Raises:
         InputError: a knob that does not go with the config or with another knob.
     """
+    if cfg.get('compile'):
+        # torch 2.14 fails on the training step that mmengine hands it: InternalTorchDynamoError.
+        raise InputError(f"config {path}: compile= is mmengine's, which fails here; take it out and give --compile")
     notes = [scale_learning_rate(cfg, path, processes, auto_scale_lr)]
     notes += check_accumulation(cfg, path)
     hooks: list[dict[str, Any]] = []
