@@ -30,6 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     """Returns the exit status; raises InputError for what the user can mend."""
     args = parse(argv)
     from mmseq.engine.launch import evaluate
+    from mmseq.engine.processes import part
 
     evaluate(
         args.config,
@@ -43,4 +44,5 @@ def main(argv: list[str] | None = None) -> int:
         tta=args.tta,
         compile_backbone=args.compile,
     )
+    part()
     return 0

@@ -73,6 +73,7 @@ def main(argv: list[str] | None = None) -> int:
     """Returns the exit status; raises InputError for what the user can mend."""
     args = parse(argv)
     from mmseq.engine.launch import train
+    from mmseq.engine.processes import part
 
     train(
         args.config,
@@ -92,6 +93,7 @@ def main(argv: list[str] | None = None) -> int:
         check_data=not args.no_data_check,
         deterministic=args.deterministic,
     )
+    part()
     return 0
 
 

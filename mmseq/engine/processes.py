@@ -42,6 +42,17 @@ def start_without_gpu(launcher: str, timeout: float | None) -> None:
     torch.distributed.init_process_group('gloo', **options)
 
 
+def part() -> None:
+    """End the connection between the processes of a run that has succeeded in all of them.
+
+    The first one often has more to write than the others. Interpreters that end with open connections, at different
+    times, now and then abort in torch's threads, and a run that is complete would end with an error.
+    """
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+
+
 @contextmanager
 def naming_missing_processes() -> Iterator[None]:
     """Turn the failure to reach another process into an error that says which one, and on which node.
