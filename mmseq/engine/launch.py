@@ -297,6 +297,8 @@ def fit_to_machine(cfg: Config) -> None:
         if node.get('type') == 'SyncBN':
             node['type'] = 'BN'
             replaced += 1
+    if replaced and world_size() > 1:
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='mmseq.SharedStatisticsHook')]
     if replaced and is_first_process():
         print_log(f'SyncBN becomes BN in {replaced} places: it needs more than one process and GPUs', logger='current')
 
