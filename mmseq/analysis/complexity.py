@@ -1,7 +1,7 @@
 """Parameters and multiply-adds of a config's model, part by part, as it infers one image."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mmseq.analysis.flops import Tally, count
 from mmseq.errors import InputError
+from mmseq.nested import walk
 from mmseq.registry import MODELS
 
 ROI_HEADS = ('StandardRoIHead', 'CascadeRoIHead')
@@ -141,24 +142,14 @@ def usual_shape(cfg: Config) -> tuple[int, int]:
         InputError: the config's pipelines name neither.
     """
     if cfg.get('default_scope') == 'mmseg':
-        crops = [step['crop_size'] for step in steps(cfg.get('train_dataloader')) if step.get('type') == 'RandomCrop']
+        crops = [step['crop_size'] for step in walk(cfg.get('train_dataloader')) if step.get('type') == 'RandomCrop']
         if crops:
             return tuple(crops[-1])
-    scales = [step['scale'] for step in steps(cfg.get('test_dataloader')) if step.get('type') == 'Resize']
+    scales = [step['scale'] for step in walk(cfg.get('test_dataloader')) if step.get('type') == 'Resize']
     if not scales:
         raise InputError('the config has neither a RandomCrop to train with nor a Resize to test with; give --shape')
     short, long = sorted(scales[-1])
     return short, min(long, short * 16 // 10)
-
-
-def steps(node: Any) -> Iterator[dict]:
-    """Every dict within a data loader's config."""
-    if isinstance(node, dict):
-        yield node
-        node = list(node.values())
-    if isinstance(node, (list, tuple)):
-        for item in node:
-            yield from steps(item)
 
 
 def size_divisor(cfg: Config) -> int:

@@ -4,7 +4,7 @@ import errno
 import os
 import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from mmseq.engine.preflight import check_class_counts, check_datasets
 from mmseq.engine.processes import is_first_process, naming_missing_processes, start_without_gpu, world_size
 from mmseq.engine.resume import go_on_from_checkpoint, make_resumable
 from mmseq.errors import InputError
+from mmseq.nested import walk
 
 # What mmengine's Runner reads from the top level of a config, beside what the config itself defines.
 RUNNER_KEYS = frozenset(
@@ -301,16 +302,6 @@ def fit_to_machine(cfg: Config) -> None:
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='mmseq.SharedStatisticsHook')]
     if replaced and is_first_process():
         print_log(f'SyncBN becomes BN in {replaced} places: it needs more than one process and GPUs', logger='current')
-
-
-def walk(node: Any) -> Iterator[dict]:
-    """Every dict within nested dicts and lists."""
-    if isinstance(node, dict):
-        yield node
-        node = list(node.values())
-    if isinstance(node, (list, tuple)):
-        for item in node:
-            yield from walk(item)
 
 
 def use_amp(cfg: Config, dtype: str) -> None:

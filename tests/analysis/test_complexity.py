@@ -46,7 +46,7 @@ def test_a_detector_counts_its_regions(configs):
 
 
 def test_upstreams_own_models():
-    # mmdetection's documents give 260 G for it at this size.
+    # 260 G at this size is what papers commonly give for it; we have not traced the figure to its origin.
     found = measure(get_config('mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'))
     assert found.shape == (800, 1280)
     assert found.total_madds / 1e9 == pytest.approx(260, abs=1)
