@@ -7,18 +7,23 @@ BIN := .venv/bin
 help:  ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
 
-.venv/.ready: setup.py constraints.txt
+.venv/.run: setup.py constraints.txt
 	@echo "setting up .venv (some minutes, downloads torch)"
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))' \
 		|| { echo "error: Python 3.10 to 3.13 is needed, $(PYTHON) is another; make PYTHON=python3.12 ..."; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mm,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mm]'
 	@$(BIN)/python -m mmseq.doctor
+	@touch $@
+
+# What tests, pages and exports need beside it.
+.venv/.ready: .venv/.run
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mm,app,onnx,log,docs,dev]'
 	@touch $@
 
 setup: .venv/.ready  ## install everything into .venv
 
-demo: .venv/.ready  ## fine-tune and evaluate a small model in both tasks on the embedded data
+demo: .venv/.run  ## fine-tune and evaluate a small model in both tasks on the embedded data
 	@$(BIN)/python tools/demo.py
 
 test: .venv/.ready  ## run the tests

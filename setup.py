@@ -30,6 +30,8 @@ setup(
         # For hf:// and timm:// addresses; timm brings it, and it brings tqdm.
         'huggingface_hub>=0.23',
         'tqdm',
+        # completion of the mmseq command in shells
+        'shtab',
         'numpy',
         'pillow',
         'opencv-python',
@@ -51,6 +53,15 @@ setup(
         ],
         # TIFF images of more than three channels or 16 bits.
         'tiff': ['tifffile'],
-        'dev': ['pytest>=8', 'pytest-timeout', 'ruff', 'pre-commit'],
+        # tools/demo_app.py; gradio 6.31 refuses pillow 13.
+        'app': ['gradio>=6', 'pillow<13'],
+        # tools/export_onnx.py
+        'onnx': ['onnx', 'onnxruntime', 'onnxscript'],
+        # tools/train.py --log-to
+        'log': ['tensorboard', 'wandb'],
+        # The documentation site.
+        'docs': ['sphinx', 'furo', 'myst-parser'],
+        # playwright drives an installed Chromium; tests of pages skip where there is none.
+        'dev': ['pytest>=8', 'pytest-timeout', 'pytest-xdist', 'playwright', 'ruff', 'pre-commit'],
     },
 )
