@@ -1,8 +1,10 @@
 """How long calls take and what memory they need, side by side: calls take turns, so that a machine's moods hit all."""
 
 import multiprocessing
+import platform
 import resource
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -161,9 +163,6 @@ def resident(field: str) -> int:
 
 def machine(device: torch.device) -> dict[str, Any]:
     """What a figure was measured on."""
-    import platform
-    import subprocess
-
     cpu = platform.processor() or platform.machine()
     info = Path('/proc/cpuinfo')
     if info.exists():
