@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from mmseq.backbones.base import Backbone, Stage
-from mmseq.layers import Mlp, PatchConv, Recurrent2D, drop_path_ramp, init_sequencer
+from mmseq.layers import Mlp, PatchConv, Recurrent2D, add_branch, drop_path_ramp, init_sequencer
 from mmseq.registry import MODELS
 
 EPS = 1e-6
@@ -69,10 +69,13 @@ class Sequencer2DBlock(nn.Module):
         self.norm2 = nn.LayerNorm(dim, eps=EPS)
         self.mlp_channels = Mlp(dim, int(arch.mlp_ratio * dim))
         self.drop_path = StochasticDepth(drop_path, mode='row')
+        self.with_fc = arch.with_fc
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.drop_path(self.rnn_tokens(self.norm1(x)))
-        return x + self.drop_path(self.mlp_channels(self.norm2(x)))
+        mixed = self.drop_path(self.rnn_tokens(self.norm1(x)))
+        # The scans keep their own result for the backward pass; a linear map behind them does not.
+        x = add_branch(x, mixed) if self.with_fc else x + mixed
+        return add_branch(x, self.drop_path(self.mlp_channels(self.norm2(x))))
 
 
 @MODELS.register_module()

@@ -19,7 +19,8 @@ from torchvision.ops import StochasticDepth
 
 from mmseq import ops
 from mmseq.backbones.base import Backbone, Stage
-from mmseq.layers import GlobalNorm, Mlp, PatchConv, drop_path_ramp
+from mmseq.layers import GlobalNorm, Mlp, PatchConv, add_branch, drop_path_ramp
+from mmseq.ops.global_norm_mlp import fits
 from mmseq.registry import MODELS
 
 PATCHES = (4, 2, 2, 2)
@@ -90,7 +91,14 @@ class ShiftViTBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = ops.shift2d(x, self.n_div)
-        return x + self.drop_path(self.mlp(self.norm(x)))
+        return add_branch(x, self.drop_path(self.mix_channels(x)))
+
+    def mix_channels(self, x: Tensor) -> Tensor:
+        """Norm and MLP."""
+        if not fits(x):
+            return self.mlp(self.norm(x))
+        norm, fc1, fc2 = self.norm, self.mlp.fc1, self.mlp.fc2
+        return ops.global_norm_mlp(x, norm.weight, norm.bias, norm.eps, fc1.weight, fc1.bias, fc2.weight, fc2.bias)
 
 
 @MODELS.register_module()

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from mmseq.backbones.base import Backbone, Stage
-from mmseq.layers import Mlp, PatchConv, PositionEmbedding, Recurrent1D, drop_path_ramp, init_sequencer
+from mmseq.layers import Mlp, PatchConv, PositionEmbedding, Recurrent1D, add_branch, drop_path_ramp, init_sequencer
 from mmseq.registry import MODELS
 
 EPS = 1e-6
@@ -75,7 +75,7 @@ class VSequencerBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.drop_path(self.rnn_tokens(self.norm1(x)))
-        return x + self.drop_path(self.mlp_channels(self.norm2(x)))
+        return add_branch(x, self.drop_path(self.mlp_channels(self.norm2(x))))
 
 
 @MODELS.register_module()

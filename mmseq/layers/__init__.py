@@ -1,6 +1,6 @@
 """Modules over the operators."""
 
-from mmseq.layers.basic import Mlp, PatchConv, drop_path_ramp
+from mmseq.layers.basic import Mlp, PatchConv, add_branch, drop_path_ramp
 from mmseq.layers.global_norm import GlobalNorm
 from mmseq.layers.init import init_sequencer
 from mmseq.layers.mlstm_layer import MLSTMLayer
@@ -16,6 +16,7 @@ __all__ = [
     'PositionEmbedding',
     'Recurrent1D',
     'Recurrent2D',
+    'add_branch',
     'drop_path_ramp',
     'init_sequencer',
 ]

@@ -14,7 +14,20 @@ class Mlp(nn.Module):
         self.fc2 = nn.Linear(hidden_dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x)))
+        hidden = self.fc1(x)
+        # On a CPU the pages of a new tensor cost as much as the activation itself.
+        hidden = F.gelu(hidden) if torch.is_grad_enabled() else torch.ops.aten.gelu_(hidden)
+        return self.fc2(hidden)
+
+
+def add_branch(x: Tensor, branch: Tensor) -> Tensor:
+    """x + branch, in the memory of ``branch``, which the caller has just made, where that holds the sum.
+
+    No linear map or product needs its result in the backward pass, so this is also right with gradients.
+    """
+    if branch.dtype == torch.promote_types(x.dtype, branch.dtype):
+        return branch.add_(x)
+    return x + branch
 
 
 class PatchConv(nn.Conv2d):

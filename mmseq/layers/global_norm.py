@@ -1,5 +1,7 @@
 """Normalisation over a whole image, with channels last."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -24,10 +26,59 @@ class GlobalNorm(nn.GroupNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
-        # torch's kernel for channels-last maps takes the variance as E[x^2] - E[x]^2, which loses all digits where the
-        # mean is large: it gets the deviations from the mean. A constant taken off changes neither the norm nor its
-        # gradient, hence the detach.
-        centred = wide - wide.detach().mean(dim=(1, 2, 3), keepdim=True)
         weight, bias = self.weight.to(wide.dtype), self.bias.to(wide.dtype)
-        y = F.group_norm(centred.permute(0, 3, 1, 2), 1, weight, bias, self.eps).permute(0, 2, 3, 1)
+        if x.device.type == 'cpu' and not torch.compiler.is_compiling():
+            y = Normalise.apply(wide, weight, bias, self.eps)
+        else:
+            y = through_group_norm(wide, weight, bias, self.eps)
         return y.to(torch.promote_types(x.dtype, self.weight.dtype))
+
+
+def through_group_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """By torch's own kernel, which the GPU and compilers have."""
+    # The kernel for channels-last maps takes the variance as E[x^2] - E[x]^2, which loses all digits where the mean is
+    # large: it gets the deviations from the mean. A constant taken off changes neither the norm nor its gradient,
+    # hence the detach.
+    centred = x - x.detach().mean(dim=(1, 2, 3), keepdim=True)
+    return F.group_norm(centred.permute(0, 3, 1, 2), 1, weight, bias, eps).permute(0, 2, 3, 1)
+
+
+class Normalise(torch.autograd.Function):
+    """The same on the CPU, where torch's kernel for channels-last maps takes four times as long: image by image, every
+    pass over one image's memory in place."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+        y = torch.empty_like(x, memory_format=torch.contiguous_format)
+        moments = []
+        for image, out in zip(x, y):
+            mean = image.mean()
+            torch.sub(image, mean, out=out)
+            # What the first mean lost by rounding.
+            rest = out.mean()
+            flat = out.view(-1)
+            rstd = (torch.dot(flat, flat) / flat.numel() - rest.square() + eps).rsqrt()
+            scale = rstd * weight
+            torch.addcmul(bias - rest * scale, out, scale, out=out)
+            moments.append((mean, rest, rstd))
+        ctx.moments = moments
+        ctx.save_for_backward(x, weight)
+        return y
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        to_x = torch.empty_like(x, memory_format=torch.contiguous_format)
+        to_weight, to_bias = torch.zeros_like(weight), torch.zeros_like(weight)
+        for image, g, out, (mean, rest, rstd) in zip(x, grad, to_x, ctx.moments):
+            centred = (image - mean).sub_(rest)
+            # Sums over the cells, which give all others: the norm's two means are sums over channels of these.
+            weight_share = torch.mul(g, centred, out=out).sum((0, 1)).mul_(rstd)
+            bias_share = g.sum((0, 1))
+            to_weight += weight_share
+            to_bias += bias_share
+            slope = rstd.square() * (weight @ weight_share) / out.numel()
+            torch.addcmul(-rstd * (weight @ bias_share) / out.numel(), g, rstd * weight, out=out)
+            out.addcmul_(centred, -slope)
+        return to_x, to_weight, to_bias, None

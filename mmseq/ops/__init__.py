@@ -3,8 +3,9 @@
 from mmseq.ops.bilstm1d import bilstm1d
 from mmseq.ops.bilstm2d import bilstm2d
 from mmseq.ops.dispatch import use
+from mmseq.ops.global_norm_mlp import global_norm_mlp
 from mmseq.ops.mlstm import mlstm
 from mmseq.ops.resample2d import resample2d
 from mmseq.ops.shift2d import shift2d
 
-__all__ = ['bilstm1d', 'bilstm2d', 'mlstm', 'resample2d', 'shift2d', 'use']
+__all__ = ['bilstm1d', 'bilstm2d', 'global_norm_mlp', 'mlstm', 'resample2d', 'shift2d', 'use']

@@ -33,6 +33,11 @@ def use(backend: str) -> Iterator[None]:
         _asked.reset(token)
 
 
+def asked() -> str | None:
+    """The backend that was asked for by name."""
+    return _asked.get() or os.environ.get('MMSEQ_BACKEND')
+
+
 def imported(module: str, function: str) -> Callable[..., Tensor]:
     """A Triton backend by name, imported at its first call: triton is slow to import and not everywhere."""
 
@@ -56,13 +61,13 @@ def choose(operator: str, backends: Mapping[str, Callable], default: str, exampl
     Raises:
         InputError: a backend was asked for by name that this operator does not have; it never falls back.
     """
-    asked = _asked.get() or os.environ.get('MMSEQ_BACKEND')
-    if asked and asked not in backends:
-        raise InputError(f'{operator} has no backend {asked!r}: choose one of {", ".join(backends)} (MMSEQ_BACKEND)')
-    name = asked or default
+    named = asked()
+    if named and named not in backends:
+        raise InputError(f'{operator} has no backend {named!r}: choose one of {", ".join(backends)} (MMSEQ_BACKEND)')
+    name = named or default
     said = (operator, name, example.device.type)
     if said not in _said:
         _said.add(said)
-        reason = 'asked for by name' if asked else f'the default on {example.device.type}'
+        reason = 'asked for by name' if named else f'the default on {example.device.type}'
         logging.getLogger('mmseq').info('%s runs on backend %s: %s', operator, name, reason)
     return backends[name]

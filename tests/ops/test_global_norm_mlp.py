@@ -1,0 +1,69 @@
+"""Norm and MLP in one against the formula in float64, forward and gradient."""
+
+import pytest
+import torch
+
+from mmseq import ops
+from mmseq.ops.global_norm_mlp import BACKENDS, fits
+from mmseq.ops.global_norm_mlp.reference import global_norm_mlp_reference
+
+SIZES = [(1, 1, 1), (2, 7, 5), (1, 37, 73), (3, 16, 9)]
+EPS = 1e-5
+
+
+def make(size, channels=12, hidden=20, mean=2.0, dtype=torch.float32):
+    x = torch.randn(*size, channels, dtype=dtype) * 3 + mean
+    shapes = [(channels,), (channels,), (hidden, channels), (hidden,), (channels, hidden), (channels,)]
+    return [t.requires_grad_() for t in (x, *(torch.randn(shape, dtype=dtype) for shape in shapes))]
+
+
+def run(backend, x, scale, shift, *mlp):
+    return BACKENDS[backend](x, scale, shift, EPS, *mlp)
+
+
+@pytest.mark.parametrize('layout', ['contiguous', 'from_channels_first'])
+@pytest.mark.parametrize('size', SIZES, ids=str)
+def test_equals_the_formula(size, layout, poisoned):
+    inputs = make(size)
+    if layout == 'from_channels_first':
+        inputs[0] = inputs[0].detach().permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1).requires_grad_()
+    exact = [t.detach().double().requires_grad_() for t in inputs]
+    got, judge = run('native', *inputs), run('reference', *exact)
+    out_grad = torch.randn(got.shape)
+    torch.testing.assert_close(got.double(), judge, rtol=1e-5, atol=1e-5 * judge.abs().max().item())
+    found = torch.autograd.grad(got, inputs, out_grad)
+    for mine, right in zip(found, torch.autograd.grad(judge, exact, out_grad.double())):
+        assert (mine.double() - right).norm() <= 1e-5 * right.norm() + 1e-6
+    with torch.no_grad():
+        torch.testing.assert_close(run('native', *inputs), got, rtol=1e-5, atol=1e-4)
+
+
+def test_gradients_are_exact():
+    assert torch.autograd.gradcheck(lambda *t: run('native', *t), make((2, 3, 2), 5, 7, dtype=torch.float64))
+
+
+@pytest.mark.parametrize('mean', [1e2, 1e4])
+def test_a_large_mean_costs_no_digits(mean):
+    inputs = make((1, 32, 32), mean=mean)
+    judge = global_norm_mlp_reference(*(t.double() for t in inputs[:3]), EPS, *(t.double() for t in inputs[3:]))
+    assert (run('native', *inputs).double() - judge).norm() <= 1e-5 * judge.norm()
+
+
+def test_weights_that_need_no_gradient():
+    x, *rest = make((1, 4, 4))
+    run('native', x, *(t.detach() for t in rest)).sum().backward()
+    assert x.grad.isfinite().all()
+
+
+def test_where_it_serves():
+    x = torch.zeros(1, 8, 4, 4)
+    assert fits(x)
+    assert not fits(x[:, 1:])
+    assert not fits(x.half())
+    assert not fits(x.to('meta'))
+    with torch.autocast('cpu', torch.bfloat16):
+        assert not fits(x)
+    with ops.use('reference'):
+        assert not fits(x)
+    with ops.use('triton'):
+        assert not fits(x)
