@@ -9,9 +9,7 @@ CUDA GPU. With --interpret the correctness part runs at small sizes in Triton's 
 import argparse
 import json
 import os
-import platform
 import statistics
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,12 +21,15 @@ import torch
 from torch import Tensor, nn
 
 from mmseq import ops
+from mmseq.analysis.timing import alternate, machine, peak_on_gpu, ratio, spread
 from mmseq.cli import run as run_command
 from mmseq.errors import InputError
 from mmseq.layers.recurrent2d import flat_weights
 from mmseq.ops.bilstm2d.reference import bilstm2d_reference
 
-ROOT = Path(__file__).parents[1]
+CUDA = torch.device('cuda')
+# Seconds of a turn.
+SLOT = 0.05
 SIZES = [(2, 1, 1), (2, 7, 5), (2, 37, 73), (1, 73, 73), (1, 128, 96)]
 HIDDEN = [8, 48, 64, 96, 128, 192]
 MODES = ['float32', 'tf32', 'bfloat16', 'float16']
@@ -154,41 +155,12 @@ def correctness(device: str, small: bool) -> dict:
     return {'passed': all(case['passed'] for case in cases), 'cases': cases}
 
 
-def seconds(function: Callable[[], object], repeats: int) -> float:
-    """GPU time of one call, of ``repeats`` in a row."""
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    start.record()
-    for _ in range(repeats):
-        function()
-    end.record()
-    torch.cuda.synchronize()
-    return start.elapsed_time(end) / 1000 / repeats
-
-
-def alternate(functions: dict[str, Callable[[], object]], rounds: int = 11) -> dict[str, list[float]]:
-    """Seconds per call and round; the functions take turns, so that a machine's moods hit all of them."""
-    repeats = {}
-    for name, function in functions.items():
-        seconds(function, 3)
-        repeats[name] = max(1, min(200, round(0.05 / seconds(function, 3))))
-    times: dict[str, list[float]] = {name: [] for name in functions}
-    for _ in range(rounds):
-        for name, function in functions.items():
-            times[name].append(seconds(function, repeats[name]))
-    return times
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    low, middle, high = statistics.quantiles(values, n=4)
-    return {'median': middle, 'quartile_1': low, 'quartile_3': high}
-
-
 def rates() -> dict[str, float]:
     """What this GPU reaches in this run: bytes per second of a large copy, operations per second of a large product."""
     source = torch.empty(2**30, dtype=torch.uint8, device='cuda')
     target = torch.empty_like(source)
     a, b = (torch.randn(8192, 8192, dtype=torch.bfloat16, device='cuda') for _ in range(2))
-    times = alternate({'copy': lambda: target.copy_(source), 'product': lambda: a @ b}, rounds=5)
+    times = alternate({'copy': lambda: target.copy_(source), 'product': lambda: a @ b}, CUDA, rounds=5, slot=SLOT)
     return {
         'bytes_per_s': 2 * source.numel() / statistics.median(times['copy']),
         'operations_per_s': 2 * 8192**3 / statistics.median(times['product']),
@@ -214,39 +186,6 @@ def counted(batch: int, side: int, channels: int, hidden: int) -> dict[str, tupl
     }
 
 
-def lstm_peer(groups: Groups) -> tuple[Callable[[], Tensor], list[Tensor]]:
-    """The same work with two nn.LSTM modules, the way Sequencer2D's authors and timm wire them, and its parameters."""
-    x, *weights = groups
-    lstms = []
-    for group in weights:
-        lstm = nn.LSTM(x.shape[-1], group[1].shape[1], bidirectional=True, batch_first=True).to(x.device, x.dtype)
-        with torch.no_grad():
-            for mine, given in zip(flat_weights(lstm), group):
-                mine.copy_(given)
-        lstm.flatten_parameters()
-        lstms.append(lstm)
-
-    def scans() -> Tensor:
-        batch, height, width, channels = x.shape
-        columns = lstms[0](x.permute(0, 2, 1, 3).reshape(batch * width, height, channels))[0]
-        columns = columns.view(batch, width, height, -1).permute(0, 2, 1, 3)
-        rows = lstms[1](x.reshape(batch * height, width, channels))[0].view(batch, height, width, -1)
-        return torch.cat([columns, rows], dim=-1)
-
-    return scans, [x, *lstms[0].parameters(), *lstms[1].parameters()]
-
-
-def peak_bytes(function: Callable[[], object]) -> int:
-    """What one call takes at most beyond what was there; a first call, not counted, makes the libraries' workspaces."""
-    function()
-    torch.cuda.synchronize()
-    torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
-    function()
-    torch.cuda.synchronize()
-    return torch.cuda.max_memory_allocated() - before
-
-
 def scan_alone(groups: Groups) -> list[dict]:
     """The kernels without the products around them, for other cuts of the work too: what to try next."""
     from triton.runtime.errors import OutOfResources
@@ -269,7 +208,7 @@ def scan_alone(groups: Groups) -> list[dict]:
         row = {'rows': count, 'warps': warps, 'default': cut == chosen}
         with mock.patch.object(triton_impl, 'plan', lambda example, hidden, cut=cut: cut):
             try:
-                times = alternate(functions, rounds=5)
+                times = alternate(functions, CUDA, rounds=5, slot=SLOT)
             except OutOfResources as error:
                 rows.append(row | {'refused': str(error)})
                 continue
@@ -282,6 +221,9 @@ def scan_alone(groups: Groups) -> list[dict]:
 
 def time_layer(layer: tuple[int, int, int, int], reached: dict[str, float]) -> dict:
     """One layer in bfloat16: every candidate in turn, inference and training, with the share of the roofline."""
+    # Imported here: it brings modules that read whether kernels are interpreted before --interpret is seen.
+    from peers import lstm_peer
+
     batch, side, channels, hidden = layer
     groups = cast(make((batch, side, side), channels, hidden, 'cuda'), torch.bfloat16)
     inputs = [groups[0], *groups[1], *groups[2]]
@@ -303,16 +245,13 @@ def time_layer(layer: tuple[int, int, int, int], reached: dict[str, float]) -> d
                 name: lambda run=run, wanted=wanted: torch.autograd.grad(run(), wanted, out_grad)
                 for name, (run, wanted) in candidates.items()
             }
-        memory = {name: peak_bytes(function) for name, function in functions.items()}
-        times = alternate(functions)
+        memory = {name: peak_on_gpu(function) for name, function in functions.items()}
+        times = alternate(functions, CUDA, rounds=11, slot=SLOT)
         bound = max(moved / reached['bytes_per_s'], operations / reached['operations_per_s'])
         result[kind] = {
             'seconds': {name: spread(values) for name, values in times.items()},
             'peak_bytes': memory,
-            'times_as_fast_as': {
-                name: spread([theirs / mine for theirs, mine in zip(times[name], times['triton'])])
-                for name in ('native', 'nn.LSTM')
-            },
+            'times_as_fast_as': {name: ratio(times[name], times['triton']) for name in ('native', 'nn.LSTM')},
             'bytes': moved,
             'operations': operations,
             'roofline_s': bound,
@@ -321,13 +260,11 @@ def time_layer(layer: tuple[int, int, int, int], reached: dict[str, float]) -> d
     return result
 
 
-def machine() -> dict[str, str]:
+def described() -> dict:
     import triton
 
-    commit = subprocess.run(['git', 'rev-parse', 'HEAD'], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else 'none: interpreted'
-    versions = {'torch': torch.__version__, 'triton': triton.__version__, 'cuda': str(torch.version.cuda)}
-    return {'gpu': gpu, 'commit': commit or 'unknown', 'python': platform.python_version(), **versions}
+    device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    return {**machine(device), 'triton': triton.__version__, 'cuda': str(torch.version.cuda)}
 
 
 def main() -> int:
@@ -344,7 +281,7 @@ def main() -> int:
         raise InputError('no CUDA GPU here: run this where there is one, or with --interpret for correctness alone')
     args.out.mkdir(parents=True, exist_ok=True)
     checked = correctness('cpu' if args.interpret else 'cuda', args.interpret)
-    (args.out / 'correctness.json').write_text(json.dumps({'machine': machine(), **checked}, indent=2) + '\n')
+    (args.out / 'correctness.json').write_text(json.dumps({'machine': described(), **checked}, indent=2) + '\n')
     # Figures of an earlier run must not stand beside this run's verdict.
     (args.out / 'timing.json').unlink(missing_ok=True)
     if not checked['passed']:
@@ -359,7 +296,7 @@ def main() -> int:
         for kind in ('inference', 'training'):
             ratios = {k: f'{v["median"]:.2f}' for k, v in layers[name][kind]['times_as_fast_as'].items()}
             print(f'{name}, {kind}: times as fast as {ratios}, roofline {layers[name][kind]["share_of_roofline"]:.0%}')
-    timing = {'machine': machine(), 'reached': reached, 'layers': layers}
+    timing = {'machine': described(), 'reached': reached, 'layers': layers}
     (args.out / 'timing.json').write_text(json.dumps(timing, indent=2) + '\n')
     return 0
 

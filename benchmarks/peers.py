@@ -1,4 +1,4 @@
-"""The models that are compared: ours, timm's, and the authors' from a folder that the caller names."""
+"""What is compared: ours, timm's, and the authors' from a folder that the caller names."""
 
 import importlib.util
 import sys
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mmseq.backbones import Sequencer2D, ShiftViT, VisionLSTM
 from mmseq.checkpoints import load_backbone
 from mmseq.errors import InputError
+from mmseq.layers.recurrent2d import flat_weights
 
 
 @dataclass(frozen=True)
@@ -168,3 +169,25 @@ def difference(name: str, side: int, peers: Path | None, device: torch.device) -
         # timm's Sequencer2D leaves channels last.
         expected = expected.permute(0, 3, 1, 2)
     return float((got - expected).norm() / expected.norm())
+
+
+def lstm_peer(groups: tuple[Tensor, list[Tensor], list[Tensor]]) -> tuple[Callable[[], Tensor], list[Tensor]]:
+    """The same work with two nn.LSTM modules, the way Sequencer2D's authors and timm wire them, and its parameters."""
+    x, *weights = groups
+    lstms = []
+    for group in weights:
+        lstm = nn.LSTM(x.shape[-1], group[1].shape[1], bidirectional=True, batch_first=True).to(x.device, x.dtype)
+        with torch.no_grad():
+            for mine, given in zip(flat_weights(lstm), group):
+                mine.copy_(given)
+        lstm.flatten_parameters()
+        lstms.append(lstm)
+
+    def scans() -> Tensor:
+        batch, height, width, channels = x.shape
+        columns = lstms[0](x.permute(0, 2, 1, 3).reshape(batch * width, height, channels))[0]
+        columns = columns.view(batch, width, height, -1).permute(0, 2, 1, 3)
+        rows = lstms[1](x.reshape(batch * height, width, channels))[0].view(batch, height, width, -1)
+        return torch.cat([columns, rows], dim=-1)
+
+    return scans, [x, *lstms[0].parameters(), *lstms[1].parameters()]

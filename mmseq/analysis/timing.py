@@ -139,6 +139,9 @@ def peak_on_gpu(call: Call) -> int | None:
 
 def measured(make: Callable[..., Call], arguments: tuple[Any, ...], sender: Any) -> None:
     """Run in a process of its own: send the peak of resident memory beyond what stood before the call."""
+    # So that a call which asks for more than there is fails by itself, instead of the machine choosing what to end.
+    limit = int(0.8 * available())
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     call = make(*arguments)
     # Resets the peak that the kernel keeps (proc(5), clear_refs).
     Path('/proc/self/clear_refs').write_text('5')
@@ -153,12 +156,20 @@ def measured(make: Callable[..., Call], arguments: tuple[Any, ...], sender: Any)
     sender.send(max(0, resident('VmHWM') - before))
 
 
+def available() -> int:
+    """Bytes of memory that are free or could be (proc(5), meminfo)."""
+    for line in Path('/proc/meminfo').read_text().splitlines():
+        if line.startswith('MemAvailable:'):
+            return int(line.split()[1]) * 1024
+    raise OSError('/proc/meminfo has no MemAvailable')
+
+
 def resident(field: str) -> int:
-    """Bytes of a line of this process's status (proc(5)), or what rusage knows where there is none."""
+    """Bytes of a line of this process's status (proc(5))."""
     for line in Path('/proc/self/status').read_text().splitlines():
         if line.startswith(f'{field}:'):
             return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    raise OSError(f'/proc/self/status has no {field}')
 
 
 def machine(device: torch.device) -> dict[str, Any]:

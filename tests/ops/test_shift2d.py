@@ -12,7 +12,7 @@ from mmseq.ops.shift2d.triton_impl import shift2d_triton
 
 FAST = [name for name in BACKENDS if name != 'reference']
 # Channels that n_div does not divide, and more divisions than channels, are among them.
-GROUPS = [(12, 12), (13, 4), (11, 5), (24, 12), (3, 4)]
+GROUPS = [(12, 12), (13, 4), (11, 5), (24, 12), (3, 4), (48, 12), (20, 5)]
 
 
 def make(size, channels, layout, dtype=torch.float32):

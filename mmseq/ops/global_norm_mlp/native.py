@@ -110,7 +110,7 @@ def gradients(
     w1: Tensor,
     w2: Tensor,
 ) -> list[Tensor]:
-    """Of one image, from that of its answer (T, C): of scale, shift, W1, b1, W2 and b2, and ``to_x`` (T, C) is filled."""
+    """Of one image, from that of its answer (T, C): of scale, shift, W1, b1, W2 and b2; ``to_x`` (T, C) is filled."""
     to_weight, to_b1 = torch.zeros_like(w1), w1.new_zeros(1, len(w1))
     to_w2, to_b2 = torch.zeros_like(w2), w2.new_zeros(1, len(w2))
     for tile in tiles(len(g), len(w1)):
