@@ -2,10 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test faults lint fuzz clean
+.PHONY: help setup demo test faults lint fuzz bench bench-gpu clean
 
 help:  ## what can be made
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
 
 .venv/.run: setup.py constraints.txt
 	@echo "setting up .venv (some minutes, downloads torch)"
@@ -41,6 +41,16 @@ lint: .venv/.ready  ## ruff
 
 fuzz: .venv/.ready  ## convert 4000 damaged and hostile checkpoints
 	@$(BIN)/python benchmarks/fuzz_checkpoints.py
+
+bench: .venv/.ready  ## our backbones and operators beside their peers: tables, JSON and plots; about an hour on a CPU
+	@$(BIN)/python benchmarks/ops.py
+	@$(BIN)/python benchmarks/backbones.py $(if $(PEERS),--peers $(PEERS))
+	@for results in benchmarks/results/backbones_*.json; do $(BIN)/python benchmarks/plot.py $$results; done
+
+bench-gpu: .venv/.ready  ## the Triton kernels on a GPU: correctness first, then everything that is timed
+	@$(BIN)/python benchmarks/gpu_bilstm2d.py --out benchmarks/results/gpu_bilstm2d
+	@$(BIN)/python benchmarks/gpu_mlstm.py --out benchmarks/results/gpu_mlstm
+	@$(MAKE) bench
 
 clean:  ## remove what make set up; outputs in work_dirs stay
 	rm -rf .venv build *.egg-info

@@ -157,8 +157,12 @@ def growth(points: list[Point]) -> list[dict[str, Any]]:
 def main() -> int:
     args = parse()
     check(args)
-    names = args.models or [name for name, one in CONTENDERS.items() if args.peers or not one.folder]
     device = torch.device(args.device)
+    names = args.models or [
+        name
+        for name, one in CONTENDERS.items()
+        if (args.peers or not one.folder) and (device.type == 'cuda' or not one.gpu_only)
+    ]
     out = args.out or RESULTS / f'backbones_{"gpu" if device.type == "cuda" else "cpu"}.json'
     print(json.dumps(machine(device)))
     differences = gate(names, args.peers, device)
@@ -196,6 +200,8 @@ def check(args: argparse.Namespace) -> None:
     for name in args.models or ():
         if name not in CONTENDERS:
             raise InputError(f'--models {name}: unknown; choose of {", ".join(CONTENDERS)}')
+        if CONTENDERS[name].gpu_only and not args.device.startswith('cuda'):
+            raise InputError(f'--models {name} needs --device cuda')
         if CONTENDERS[name].folder and not args.peers:
             raise InputError(
                 f"--models {name} needs --peers DIR with the authors' repository in {CONTENDERS[name].folder}"

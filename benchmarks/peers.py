@@ -4,6 +4,7 @@ import importlib.util
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +12,7 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
+from mmseq import ops
 from mmseq.backbones import Sequencer2D, ShiftViT, VisionLSTM
 from mmseq.checkpoints import load_backbone
 from mmseq.errors import InputError
@@ -26,23 +28,26 @@ class Contender:
         multiple: of which the side must be one.
         mirrors: our model that does the same with the same weights; it is held to this before anything is reported.
         folder: below ``--peers``, for the authors' code.
+        gpu_only: needs a GPU.
     """
 
     build: Callable[[int, Path | None], nn.Module]
     multiple: int
     mirrors: str | None = None
     folder: str | None = None
+    gpu_only: bool = False
 
 
 class Last(nn.Module):
-    """The last level of one of our backbones: (B, C, H, W)."""
+    """The last level of one of our backbones: (B, C, H, W), on a backend of its operators by name, if any."""
 
-    def __init__(self, backbone: nn.Module) -> None:
+    def __init__(self, backbone: nn.Module, backend: str | None = None) -> None:
         super().__init__()
-        self.backbone = backbone
+        self.backbone, self.backend = backbone, backend
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.backbone(images)[-1]
+        with ops.use(self.backend) if self.backend else nullcontext():
+            return self.backbone(images)[-1]
 
 
 class Features(nn.Module):
@@ -122,6 +127,15 @@ CONTENDERS: dict[str, Contender] = {
     'seq2d_s': Contender(lambda side, _: Last(Sequencer2D('s', out_indices=(3,))), 14),
     'shiftvit_t': Contender(lambda side, _: Last(ShiftViT('t', out_indices=(3,))), 32),
     'vil_t': Contender(lambda side, _: Last(VisionLSTM(vil_arch(side), out_indices=(3,))), 16),
+    'seq2d_s_triton': Contender(
+        lambda side, _: Last(Sequencer2D('s', out_indices=(3,)), 'triton'), 14, 'seq2d_s', gpu_only=True
+    ),
+    'shiftvit_t_triton': Contender(
+        lambda side, _: Last(ShiftViT('t', out_indices=(3,)), 'triton'), 32, 'shiftvit_t', gpu_only=True
+    ),
+    'vil_t_triton': Contender(
+        lambda side, _: Last(VisionLSTM(vil_arch(side), out_indices=(3,)), 'triton'), 16, 'vil_t', gpu_only=True
+    ),
     'timm_sequencer2d_s': Contender(timm_model('sequencer2d_s'), 14, 'seq2d_s'),
     'timm_swin_t': Contender(timm_model('swin_tiny_patch4_window7_224', sized=True), 224),
     'timm_swin_s': Contender(timm_model('swin_small_patch4_window7_224', sized=True), 224),
@@ -159,7 +173,7 @@ def difference(name: str, side: int, peers: Path | None, device: torch.device) -
     mine = build(CONTENDERS[name].mirrors, side, None, device, torch.float32).eval()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'weights.pth'
-        weights = peer.model if hasattr(peer, 'model') else peer
+        weights = next((getattr(peer, name) for name in ('model', 'backbone') if hasattr(peer, name)), peer)
         torch.save(weights.state_dict(), path)
         load_backbone(mine.backbone, path)
     images = torch.randn(2, 3, side, side, device=device)
