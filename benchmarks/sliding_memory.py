@@ -25,7 +25,7 @@ def measure(config: str, segmentor: str, side: int) -> dict[str, float]:
     from mmengine.registry import DefaultScope
     from mmseg.structures import SegDataSample
 
-    from mmseq.engine.launch import fit_to_machine
+    from mmseq.config import fit_to_machine
     from mmseq.registry import MODELS
 
     torch.manual_seed(0)

@@ -21,7 +21,8 @@ from mmengine.runner import Runner
 
 from mmseq.analysis.timing import machine, spread
 from mmseq.cli import run
-from mmseq.engine.launch import build_runner, load_config, use_amp
+from mmseq.config import load_config
+from mmseq.engine.launch import build_runner, use_amp
 from mmseq.errors import InputError
 from mmseq.evaluation.artifacts import write_json
 from mmseq.registry import HOOKS

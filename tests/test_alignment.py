@@ -7,7 +7,7 @@ import torch
 from mmengine.registry import DefaultScope
 from torch import nn
 
-from mmseq.engine.launch import load_config
+from mmseq.config import load_config
 from mmseq.registry import MODELS
 
 CONFIG = str(Path(__file__).parents[1] / 'configs' / 'upernet_seq2d_s_ade20k.py')

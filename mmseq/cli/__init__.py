@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 from mmseq.errors import InputError
+from mmseq.ranks import is_first_process
 
 
 def run(main: Callable[[], int | None]) -> None:
@@ -18,7 +19,7 @@ def run(main: Callable[[], int | None]) -> None:
     except InputError as error:
         if os.environ.get('MMSEQ_DEBUG'):
             raise
-        if os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) == '0':
+        if is_first_process():
             print(f'error: {error}', file=sys.stderr, flush=True)
         sys.exit(2)
 

@@ -34,7 +34,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Returns 1 if something has to be mended; raises InputError for a config that cannot be read."""
     args = parse(argv)
-    from mmseq.engine.launch import load_config
+    from mmseq.config import load_config
     from mmseq.engine.preflight import check_class_counts, examine_datasets, save_reports
 
     cfg = load_config(args.config, args.cfg_options, args.work_dir, args.seed, args.launcher)

@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     """Returns 1 if an operator was not counted, else 0; raises InputError for what the user can mend."""
     args = parse(argv)
     from mmseq.analysis.complexity import measure
-    from mmseq.engine.launch import load_config
+    from mmseq.config import load_config
     from mmseq.errors import InputError
     from mmseq.evaluation.artifacts import write_json
 

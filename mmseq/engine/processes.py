@@ -1,4 +1,4 @@
-"""The processes of a run: how many, started on machines without GPUs, and which of them no longer answer."""
+"""The processes of a run: started on machines without GPUs, and which of them no longer answer."""
 
 import os
 import socket
@@ -14,16 +14,6 @@ from torch.distributed import TCPStore
 
 # Long enough for every process to notice the failure that one of them noticed first.
 ROLL_CALL_SECONDS = 15
-
-
-def world_size() -> int:
-    """Processes of this run."""
-    return int(os.environ.get('WORLD_SIZE', os.environ.get('SLURM_NTASKS', '1')))
-
-
-def is_first_process() -> bool:
-    """Whether this process speaks for all."""
-    return os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) == '0'
 
 
 def start_without_gpu(launcher: str, timeout: float | None) -> None:

@@ -11,8 +11,8 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from mmseq.checkpoints.seal import check_whole
-from mmseq.engine.processes import is_first_process
 from mmseq.errors import InputError
+from mmseq.ranks import is_first_process
 
 # What torchrun and Slurm set in a process that they start again.
 RESTART_COUNTS = ('TORCHELASTIC_RESTART_COUNT', 'SLURM_RESTART_COUNT')

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from mmseq.cli import check_data
+from mmseq.config import load_config
 from mmseq.datasets.shapes import generate
-from mmseq.engine.launch import load_config
 from mmseq.engine.preflight import check_datasets, examine_datasets
 from mmseq.errors import InputError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from mmengine.registry import DefaultScope
 
-from mmseq.engine import launch
+from mmseq.config import load_config
 from mmseq.registry import MODELS
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
@@ -24,7 +24,7 @@ NAME = re.compile(
 
 @functools.cache
 def _load(path):
-    return launch.load_config(str(path), {}, None, None, 'none')
+    return load_config(str(path), {}, None, None, 'none')
 
 
 def load(path):

@@ -16,10 +16,12 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
+from mmseq.config import load_config
 from mmseq.datasets.shapes import SEG_CLASSES, SHAPES_CLASSES, generate
 from mmseq.datasets.shapes_panoptic import write_panoptic
 from mmseq.engine import launch
 from mmseq.engine.preflight import check_class_counts, check_datasets
+from mmseq.nested import walk
 from mmseq.registry import MODELS
 
 # What a head may have of these, so that a step takes a second.
@@ -67,7 +69,7 @@ def small(node):
 
 def of_shapes(node, things, stuff):
     """Write the numbers of the embedded classes into the heads."""
-    for part in launch.walk(node):
+    for part in walk(node):
         if part.get('num_classes', 1) > 1:
             part['num_classes'] = things + stuff
         if 'num_things_classes' in part:
@@ -102,7 +104,7 @@ def shrunk(tmp_path, data):
         large, nano = (f'backbones/{name["backbone"]}_{size}.py' for size in (name['size'], 'nano'))
         assert text.count(large) == 1
         (tmp_path / path.name).write_text(text.replace(large, nano))
-        cfg = launch.load_config(str(tmp_path / path.name), {}, str(tmp_path), None, 'none')
+        cfg = load_config(str(tmp_path / path.name), {}, str(tmp_path), None, 'none')
         backbone = cfg.model.pop('backbone')
         cfg = Config(small(cfg._cfg_dict))
         cfg.model.backbone = backbone

@@ -12,10 +12,12 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmseq.cli import train as train_cli
+from mmseq.config import load_config
 from mmseq.datasets.shapes import generate
 from mmseq.engine import launch
 from mmseq.engine.preflight import check_class_counts, check_datasets, head_class_counts
 from mmseq.errors import InputError
+from mmseq.nested import walk
 
 ROOT = Path(__file__).parents[2]
 SEG = str(ROOT / 'configs' / 'upernet_seq2d_nano_shapes.py')
@@ -160,27 +162,27 @@ def test_one_line_and_status_2_from_the_shell():
 
 
 def test_pictures_are_for_one_process(monkeypatch):
-    cfg = launch.load_config(SEG, {}, None, None, 'none')
+    cfg = load_config(SEG, {}, None, None, 'none')
     monkeypatch.setenv('WORLD_SIZE', '2')
     with pytest.raises(InputError, match='use tools/test.py on one process'):
         launch.draw_pictures(cfg, 'nowhere')
 
 
 def test_syncbn_becomes_bn_on_one_process():
-    cfg = launch.load_config(SEG, {}, None, None, 'none')
-    types = [node.get('type') for node in launch.walk(cfg._cfg_dict)]
+    cfg = load_config(SEG, {}, None, None, 'none')
+    types = [node.get('type') for node in walk(cfg._cfg_dict)]
     assert 'SyncBN' not in types
     assert 'BN' in types
 
 
 def test_seed_and_work_dir_defaults():
-    cfg = launch.load_config(SEG, {'train_cfg.max_iters': 7}, None, 5, 'none')
+    cfg = load_config(SEG, {'train_cfg.max_iters': 7}, None, 5, 'none')
     assert (cfg.work_dir, cfg.randomness.seed, cfg.train_cfg.max_iters) == ('work_dirs/upernet_seq2d_nano_shapes', 5, 7)
 
 
 def test_options_may_add_arguments_of_classes_and_runner_keys():
     options = {'model.backbone.with_cp': True, 'find_unused_parameters': True}
-    cfg = launch.load_config(SEG, options, None, None, 'none')
+    cfg = load_config(SEG, options, None, None, 'none')
     assert cfg.model.backbone.with_cp
     assert cfg.find_unused_parameters
 
@@ -211,6 +213,6 @@ def test_panoptic_data_that_is_not_there(tmp_path):
     path = str(ROOT / 'configs' / 'mask2former_seq2d_s_coco_panoptic.py')
     (tmp_path / 'coco').mkdir()
     options = dict.fromkeys([f'{name}_dataloader.dataset.data_root' for name in ('train', 'val')], f'{tmp_path}/coco')
-    cfg = launch.load_config(path, options, str(tmp_path), None, 'none')
+    cfg = load_config(path, options, str(tmp_path), None, 'none')
     with pytest.raises(InputError, match='panoptic_train2017.json: not there; panoptic training needs it'):
         check_datasets(cfg, ('train_dataloader',))

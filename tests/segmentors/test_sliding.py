@@ -8,7 +8,8 @@ from mmengine.registry import DefaultScope
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from mmseq.engine.launch import load_config, use_tta
+from mmseq.config import load_config
+from mmseq.engine.launch import use_tta
 from mmseq.registry import MODELS
 
 SEG = str(Path(__file__).parents[2] / 'configs' / 'upernet_seq2d_nano_shapes.py')

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmseq.engine.trained import load_trained
+from mmseq.analysis.trained import load_trained
 from mmseq.errors import InputError
 
 SEGMENTOR = 'configs/upernet_seq2d_nano_shapes.py'

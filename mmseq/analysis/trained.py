@@ -12,7 +12,7 @@ from mmseq.analysis.complexity import build_here
 from mmseq.checkpoints.compare import compare
 from mmseq.checkpoints.files import load_file
 from mmseq.checkpoints.wrappers import state_dict
-from mmseq.engine.launch import existing_file, load_config
+from mmseq.config import existing_file, load_config
 from mmseq.errors import InputError
 
 

@@ -1,0 +1,181 @@
+"""How fast a config's model infers on this machine, over sizes, batches and number formats, and what loading costs."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from copy import deepcopy
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS, DefaultScope
+from torch import nn
+
+from mmseq.analysis.timing import peak_bytes
+from mmseq.analysis.trained import load_trained
+from mmseq.errors import InputError
+
+PERCENTILES = (50, 90, 99)
+# Calls that make caches and workspaces, and compile.
+WARM_UP = 2
+
+
+@dataclass(frozen=True)
+class Case:
+    """One point: (height, width) in pixels, images of a call, ``float32`` or ``bfloat16``, the backbone compiled."""
+
+    shape: tuple[int, int]
+    batch: int
+    dtype: str = 'float32'
+    compiled: bool = False
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured: arguments of :func:`mmseq.analysis.trained.load_trained`, which other processes can make anew."""
+
+    config: str
+    checkpoint: str | None
+    options: dict[str, Any]
+    device: str
+
+
+def cases(
+    shapes: Sequence[tuple[int, int]], batches: Sequence[int], dtypes: Sequence[str], compiled: Sequence[bool]
+) -> list[Case]:
+    """All combinations, small ones first."""
+    return [Case(*one) for one in product(sorted(shapes), sorted(batches), dtypes, compiled)]
+
+
+def load(subject: Subject) -> nn.Module:
+    """The model; without a checkpoint its backbone loads nothing, since times do not depend on values."""
+    options = dict(subject.options)
+    if subject.checkpoint is None:
+        options.setdefault('model.backbone.init_cfg', None)
+    return load_trained(subject.config, subject.checkpoint, options=options, device=subject.device)[1]
+
+
+def make_call(subject: Subject, case: Case, model: nn.Module | None = None) -> Callable[[], object]:
+    """One inference of random images as ``test_step`` gets them: normalisation, model and what follows it."""
+    model = model or load(subject)
+    if case.compiled:
+        model.backbone.compile(dynamic=False)
+    images = torch.randint(0, 256, (case.batch, model.backbone.in_channels, *case.shape), dtype=torch.uint8)
+    device = torch.device(subject.device)
+    low = torch.autocast(device.type, getattr(torch, case.dtype)) if case.dtype != 'float32' else nullcontext()
+
+    def infer() -> object:
+        data = dict(inputs=list(images), data_samples=samples(model.cfg, case))
+        with torch.no_grad(), low:
+            return model.test_step(data)
+
+    return infer
+
+
+def samples(cfg: Config, case: Case) -> list[Any]:
+    """What heads want to know of images that are as large as they were."""
+    meta = dict(ori_shape=case.shape, img_shape=case.shape, pad_shape=case.shape, scale_factor=(1.0, 1.0))
+    if cfg.get('default_scope') == 'mmseg':
+        from mmseg.structures import SegDataSample as Sample
+    else:
+        from mmdet.structures import DetDataSample as Sample
+    return [Sample(metainfo=dict(meta)) for _ in range(case.batch)]
+
+
+def measure(subject: Subject, case: Case, seconds: float, memory: bool = True) -> dict[str, Any]:
+    """Latencies of one case over so many seconds, at least five calls, and its peak memory.
+
+    Raises:
+        InputError: no C++ compiler for ``compiled``.
+    """
+    device = torch.device(subject.device)
+    row: dict[str, Any] = dict(
+        height=case.shape[0], width=case.shape[1], batch=case.batch, dtype=case.dtype, compiled=case.compiled
+    )
+    if memory:
+        row['peak_bytes'] = peak_bytes(make_call, (subject, case), device)
+        if row['peak_bytes'] is None:
+            return row | dict(left_out='the memory does not suffice')
+    # A model of its own: compiling changes it.
+    call = make_call(subject, case)
+    try:
+        for _ in range(WARM_UP):
+            call()
+    except RuntimeError as error:
+        if 'ompiler' not in str(error):
+            raise
+        raise InputError(f'--compile: {str(error).strip().splitlines()[0]}') from error
+    latencies = list(timed(call, device, seconds))
+    median = statistics.median(latencies)
+    return row | dict(
+        images_per_s=case.batch / median,
+        latency_s={f'p{p}': float(np.percentile(latencies, p)) for p in PERCENTILES},
+        calls=len(latencies),
+    )
+
+
+def timed(call: Callable[[], object], device: torch.device, seconds: float) -> Iterator[float]:
+    """The duration of each call, one waited for before the next begins, as a server would see it."""
+    begin, done = time.perf_counter(), 0
+    while done < 5 or time.perf_counter() - begin < seconds:
+        start = time.perf_counter()
+        call()
+        if device.type == 'cuda':
+            torch.cuda.synchronize()
+        yield time.perf_counter() - start
+        done += 1
+
+
+def data_seconds(cfg: Config, images: int = 20) -> dict[str, Any]:
+    """What reading and preparing an image of the test data takes in one process; a sentence where there are none."""
+    scope = cfg.get('default_scope', 'mmengine')
+    try:
+        with DefaultScope.overwrite_default_scope(scope):
+            dataset = DATASETS.build(deepcopy(cfg.test_dataloader.dataset))
+    except (FileNotFoundError, AttributeError, TypeError) as error:
+        return dict(left_out=f'no test data ({type(error).__name__}: {str(error).splitlines()[0]:.120})')
+    if not len(dataset):
+        return dict(left_out='the test data are empty')
+    durations = []
+    for index in range(min(images, len(dataset))):
+        start = time.perf_counter()
+        dataset[index]
+        durations.append(time.perf_counter() - start)
+    return dict(images=len(durations), latency_s={f'p{p}': float(np.percentile(durations, p)) for p in PERCENTILES})
+
+
+def plot(rows: Sequence[dict[str, Any]], title: str, out: Path) -> Path:
+    """Images per second and peak memory against pixels, a line for each batch, format and compiled or not."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 3.8), dpi=120, layout='constrained')
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, x=0.01, ha='left', fontsize=11)
+    panels = figure.subplots(1, 2)
+    done = [row for row in rows if 'images_per_s' in row]
+    keys = dict.fromkeys((row['batch'], row['dtype'], row['compiled']) for row in done)
+    for batch, dtype, compiled in keys:
+        chosen = [row for row in done if (row['batch'], row['dtype'], row['compiled']) == (batch, dtype, compiled)]
+        pixels = [row['height'] * row['width'] / 1e6 for row in chosen]
+        label = f'batch {batch}, {dtype}{", compiled" if compiled else ""}'
+        panels[0].plot(pixels, [row['images_per_s'] for row in chosen], marker='o', label=label)
+        if all(row.get('peak_bytes') is not None for row in chosen):
+            panels[1].plot(pixels, [row['peak_bytes'] / 2**20 for row in chosen], marker='o', label=label)
+    for axes, what in zip(panels, ('images per second', 'peak memory (MB)')):
+        axes.set_title(what, loc='left', fontsize=10)
+        axes.set_xlabel('megapixels of an image', fontsize=8)
+        axes.set_ylim(bottom=0)
+        axes.grid(color='#e4e4e4', linewidth=0.8)
+        axes.spines[['top', 'right']].set_visible(False)
+        axes.tick_params(labelsize=8)
+    panels[0].legend(fontsize=8, frameon=False)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f'.{out.name}.partial')
+    figure.savefig(partial, format='png')
+    return partial.replace(out)

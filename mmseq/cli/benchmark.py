@@ -1,0 +1,95 @@
+"""How fast a config's model infers on this machine."""
+
+import argparse
+from pathlib import Path
+
+from mmseq.cli import add_model_arguments
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog='benchmark.py',
+        description='Measure inference of the model of a config on random images: images per second, percentiles of '
+        'the latency and peak memory, over image sizes and batches, and what loading an image of its test data takes. '
+        'Writes benchmark.json, benchmark.csv and benchmark.png into the work dir.',
+        epilog='example: python tools/benchmark.py configs/upernet_seq2d_s_ade20k.py --sizes 512 1024 --batches 1 4',
+    )
+    add_model_arguments(parser)
+    parser.add_argument('--checkpoint', help='weights of a training run; times do not depend on them, detections do')
+    parser.add_argument(
+        '--sizes', nargs='+', metavar='PX', help='sides of square images, or HxW (default: as tools/get_flops.py)'
+    )
+    parser.add_argument('--batches', nargs='+', type=int, default=[1], metavar='N', help='images of a call')
+    parser.add_argument('--dtypes', nargs='+', choices=['float32', 'bfloat16'], default=['float32'])
+    parser.add_argument(
+        '--compile', choices=['no', 'yes', 'both'], default='no', help='compile the backbone, which takes minutes'
+    )
+    parser.add_argument('--seconds', type=float, default=5.0, help='for each point, five calls at least')
+    parser.add_argument('--device', help='cpu or cuda (default: cuda if there is one)')
+    parser.add_argument('--no-memory', action='store_true', help='leave the measurement of memory out')
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Returns 0; raises InputError for what the user can mend."""
+    args = build_parser().parse_args(argv)
+    import torch
+    from tqdm import tqdm
+
+    from mmseq.analysis.complexity import usual_shape
+    from mmseq.analysis.throughput import PERCENTILES, Subject, cases, data_seconds, measure, plot
+    from mmseq.analysis.timing import machine
+    from mmseq.config import load_config
+    from mmseq.errors import InputError
+    from mmseq.evaluation.artifacts import write_csv, write_json
+
+    if min(args.batches) < 1 or args.seconds < 0:
+        raise InputError('--batches begin at 1 and --seconds at 0')
+    device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    cfg = load_config(args.config, args.cfg_options, args.work_dir, None, 'none')
+    shapes = [shape_of(text) for text in args.sizes] if args.sizes else [usual_shape(cfg)]
+    subject = Subject(args.config, args.checkpoint, args.cfg_options, device)
+    compiled = {'no': [False], 'yes': [True], 'both': [False, True]}[args.compile]
+    rows = []
+    for case in tqdm(cases(shapes, args.batches, args.dtypes, compiled), unit='case', disable=None):
+        rows.append(measure(subject, case, args.seconds, memory=not args.no_memory))
+        tqdm.write(describe(rows[-1]))
+    data = data_seconds(cfg)
+    if 'left_out' in data:
+        print(f'data: {data["left_out"]}')
+    else:
+        print(f'data: {1000 * data["latency_s"]["p50"]:.1f} ms to read and prepare an image, in one process')
+    folder = Path(cfg.work_dir)
+    about = machine(torch.device(device))
+    write_json(folder / 'benchmark.json', dict(config=args.config, machine=about, data=data, rows=rows))
+    columns = ('height', 'width', 'batch', 'dtype', 'compiled', 'images_per_s', 'peak_bytes', 'left_out')
+    latencies = tuple(f'p{p}' for p in PERCENTILES)
+    table = [[row.get(key) for key in columns] + [row.get('latency_s', {}).get(p) for p in latencies] for row in rows]
+    write_csv(folder / 'benchmark.csv', (*columns, *(f'latency_{p}_s' for p in latencies)), table)
+    print(plot(rows, f'{Path(args.config).stem}, {about["device"]}', folder / 'benchmark.png').parent)
+    return 0
+
+
+def shape_of(text: str) -> tuple[int, int]:
+    """Height and width of ``512`` or ``512x2048``.
+
+    Raises:
+        InputError: it is neither, or too small for a backbone.
+    """
+    from mmseq.errors import InputError
+
+    sides = text.lower().split('x')
+    if len(sides) > 2 or not all(side.isdigit() and int(side) >= 32 for side in sides):
+        raise InputError(f'--sizes {text}: expected a side such as 512, or HxW such as 512x2048, 32 px at least')
+    return int(sides[0]), int(sides[-1])
+
+
+def describe(row: dict) -> str:
+    """One line of the table."""
+    what = f'{row["height"]}x{row["width"]} px, batch {row["batch"]}, {row["dtype"]}{", compiled" * row["compiled"]}'
+    if 'left_out' in row:
+        return f'{what}: {row["left_out"]}'
+    latency = ', '.join(f'{name} {1000 * value:.1f}' for name, value in row['latency_s'].items())
+    memory = f', {row["peak_bytes"] / 2**20:.0f} MB' if row.get('peak_bytes') is not None else ''
+    return f'{what}: {row["images_per_s"]:.2f} images/s, latency {latency} ms{memory}'

@@ -1,0 +1,68 @@
+"""tools/benchmark.py from the command line."""
+
+import csv
+import json
+
+import pytest
+from PIL import Image
+
+from mmseq.cli.benchmark import main
+from mmseq.errors import InputError
+
+SEGMENTOR = 'configs/upernet_seq2d_nano_shapes.py'
+DETECTOR = 'configs/mask_rcnn_seq2d_nano_shapes.py'
+
+
+def run(tmp_path, config, *options):
+    assert main([config, '--work-dir', str(tmp_path), '--seconds', '0', '--device', 'cpu', *options]) == 0
+    return json.loads((tmp_path / 'benchmark.json').read_text())
+
+
+def test_every_combination_is_measured(tmp_path, capsys):
+    found = run(tmp_path, SEGMENTOR, '--sizes', '64', '64x96', '--batches', '1', '2', '--dtypes', 'float32', 'bfloat16')
+    points = [(row['width'], row['batch'], row['dtype']) for row in found['rows']]
+    assert len(points) == len(set(points)) == 8
+    for row in found['rows']:
+        assert row['calls'] >= 5
+        assert row['latency_s']['p50'] <= row['latency_s']['p90'] <= row['latency_s']['p99']
+        assert row['images_per_s'] == pytest.approx(row['batch'] / row['latency_s']['p50'])
+        assert row['peak_bytes'] > 0
+    with (tmp_path / 'benchmark.csv').open() as file:
+        assert len(list(csv.DictReader(file))) == 8
+    assert Image.open(tmp_path / 'benchmark.png').size[0] > 600
+    assert '64x96 px, batch 2, bfloat16' in capsys.readouterr().out
+
+
+def test_a_detector_at_its_usual_size_without_memory(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv('MMSEQ_DATA', str(tmp_path / 'nothing'))
+    (row,) = run(tmp_path, DETECTOR, '--no-memory')['rows']
+    assert (row['height'], row['width']) == (160, 160)
+    assert 'peak_bytes' not in row
+    assert 'data: no test data' in capsys.readouterr().out
+
+
+def test_loading_is_timed_where_there_are_data(tmp_path, capsys, monkeypatch):
+    from mmseq.cli.make_shapes import main as make_shapes
+
+    make_shapes([str(tmp_path / 'data' / 'shapes'), '--train', '2', '--val', '3'])
+    monkeypatch.setenv('MMSEQ_DATA', str(tmp_path / 'data'))
+    found = run(tmp_path, SEGMENTOR, '--no-memory', '--sizes', '64')
+    assert found['data']['images'] == 3
+    assert 'ms to read and prepare an image' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('sizes', ['16', '64x', 'large', '64x64x3'])
+def test_sizes_that_are_none(tmp_path, sizes):
+    with pytest.raises(InputError, match='--sizes'):
+        main([SEGMENTOR, '--work-dir', str(tmp_path), '--sizes', sizes])
+
+
+def test_compiled(tmp_path, monkeypatch):
+    """Not with inductor, which takes minutes: that the backbone runs through a compiler is seen with another one."""
+    seen = []
+    from mmseq.backbones import Sequencer2D
+
+    monkeypatch.setattr(Sequencer2D, 'compile', lambda self, **options: seen.append(options))
+    rows = run(tmp_path, SEGMENTOR, '--sizes', '64', '--compile', 'both', '--no-memory')['rows']
+    assert [row['compiled'] for row in rows] == [False, True]
+    assert seen == [dict(dynamic=False)]
