@@ -37,7 +37,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is measured: arguments of :func:`mmseq.analysis.trained.load_trained`, which other processes can make anew."""
+    """What is measured: arguments of :func:`mmseq.analysis.trained.load_trained`, for other processes to make anew."""
 
     config: str
     checkpoint: str | None
