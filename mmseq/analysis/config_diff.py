@@ -1,6 +1,7 @@
 """What differs between two configs, entry by entry, and what a config's bases say without it."""
 
 import ast
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -9,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.runner import Runner
 
 from mmseq.config import existing_file, first_line
 from mmseq.errors import InputError
+from mmseq.nested import walk
 
 
 class Absent(Enum):
@@ -103,6 +106,19 @@ def plain(value: Any) -> Any:
     return value
 
 
+def read_by_runner(config: Config) -> dict[str, Any]:
+    """The entries that make the training: those that mmengine's Runner takes, without variables of config files.
+
+    A variable, such as a pipeline, stands in the entry that it was put into, too. Scopes, which upstream's files write
+    into every dict, are left out.
+    """
+    names = inspect.signature(Runner.__init__).parameters
+    found = {name: value for name, value in config.to_dict().items() if name in names}
+    for node in walk(found):
+        node.pop('_scope_', None)
+    return found
+
+
 def read_bases(path: str | Path) -> Config | None:
     """What the files that a config names in ``_base_`` say together, without the config; None if it names none.
 
@@ -128,3 +144,24 @@ def base_names(path: Path) -> list[str]:
             value = ast.literal_eval(node.value)
             return [value] if isinstance(value, str) else list(value)
     return []
+
+
+def among(configs: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Any]]]:
+    """The entries in which several configs differ: dotted key, and the value of each config or ``ABSENT``.
+
+    Types and lists as in :func:`difference`, but lists of dicts that differ in length are given as a whole.
+    """
+    return list(_walk_all('', list(configs)))
+
+
+def _walk_all(key: str, values: list[Any]) -> Iterator[tuple[str, list[Any]]]:
+    first, *others = values
+    if all(isinstance(value, Mapping) for value in values) and all(_comparable(first, other) for other in others):
+        for name in dict.fromkeys(name for value in values for name in value):
+            below = [value.get(name, ABSENT) for value in values]
+            yield from _walk_all(f'{key}.{name}' if key else str(name), below)
+    elif all(_nested(value) and len(value) == len(first) for value in values):
+        for i, items in enumerate(zip(*values)):
+            yield from _walk_all(f'{key}.{i}', list(items))
+    elif any(plain(first) != plain(other) for other in others):
+        yield key, values

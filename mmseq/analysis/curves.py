@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,10 +19,15 @@ _KEYS_OF_POSITION = frozenset({'step', 'iter', 'epoch'})
 _COLUMNS = 3
 _TIME, _MEMORY = 'time per iteration (s)', 'memory (MB)'
 # drawn as they are and from zero
-_STEADY = frozenset({_TIME, _MEMORY, 'learning rate'})
+STEADY = frozenset({_TIME, _MEMORY, 'learning rate', 'time', 'data_time', 'memory', 'lr', 'base_lr'})
+# share of a curve that its running mean reaches over
+SMOOTHING = 0.05
 _INK, _GRID = '#303030', '#e4e4e4'
 # distinguishable with a colour vision deficiency: Okabe and Ito 2008, without the yellow
 _COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#56b4e9', '#e69f00', '#7f7f7f')
+
+Panels = dict[str, dict[str, dict[int, float]]]
+"""Title with unit, then name, then iteration to value."""
 
 
 @dataclass
@@ -112,18 +117,35 @@ def plot_curves(work_dir: str | Path, out: str | Path | None = None) -> Path:
         InputError: the folder holds no training logs.
     """
     curves = read_curves(work_dir)
+    out = Path(out) if out is not None else Path(work_dir) / 'curves.png'
     panels = arrange(curves)
+    sparse = {title for title, series in panels.items() if not curves.val.keys().isdisjoint(series)}
+    return draw(panels, sparse, Path(work_dir).resolve().name, out)
+
+
+def draw(panels: Panels, sparse: Collection[str], title: str, out: Path, smoothing: float = SMOOTHING) -> Path:
+    """Draw panels of curves beside and below each other.
+
+    Args:
+        panels: at least one; see :func:`arrange`.
+        sparse: titles of those with few points, which are marked, and never smoothed.
+        title: of the picture.
+        out: the PNG to write.
+        smoothing: share of a curve that its running mean reaches over; 0 draws curves as they are.
+
+    Returns:
+        ``out``.
+    """
     rows = -(-len(panels) // _COLUMNS)
     columns = min(_COLUMNS, len(panels))
     # an own canvas: pyplot would keep the figure alive in its global state
     figure = Figure(figsize=(5 * columns, 3.4 * rows + 0.4), dpi=120, layout='constrained')
     FigureCanvasAgg(figure)
-    figure.suptitle(Path(work_dir).resolve().name, color=_INK, x=0.01, ha='left', fontsize=13)
+    figure.suptitle(title, color=_INK, x=0.01, ha='left', fontsize=13)
     last = max(max(points) for series in panels.values() for points in series.values())
-    for i, (title, series) in enumerate(panels.items()):
+    for i, (name, series) in enumerate(panels.items()):
         axes = figure.add_subplot(rows, columns, i + 1)
-        _draw_panel(axes, title, series, sparse=not curves.val.keys().isdisjoint(series), last=last)
-    out = Path(out) if out is not None else Path(work_dir) / 'curves.png'
+        _draw_panel(axes, name, series, sparse=name in sparse, last=last, smoothing=smoothing)
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f'.{out.name}.partial')
     figure.savefig(partial, format='png')
@@ -131,8 +153,8 @@ def plot_curves(work_dir: str | Path, out: str | Path | None = None) -> Path:
     return out
 
 
-def arrange(curves: Curves) -> dict[str, dict[str, dict[int, float]]]:
-    """Group the scalars to panels: title with unit, then name, then iteration to value.
+def arrange(curves: Curves) -> Panels:
+    """Group the scalars to panels.
 
     The loss comes first, then the metrics, then the other quantities of training, time and memory last.
     """
@@ -166,17 +188,19 @@ def _metric_panel(name: str) -> str:
     return name.split('/')[0] if '/' in name else 'validation'
 
 
-def _draw_panel(axes: Axes, title: str, series: dict[str, dict[int, float]], sparse: bool, last: int) -> None:
+def _draw_panel(
+    axes: Axes, title: str, series: dict[str, dict[int, float]], sparse: bool, last: int, smoothing: float
+) -> None:
     for i, (name, points) in enumerate(series.items()):
         x, y = np.array(list(points)), np.array(list(points.values()))
         colour = _COLOURS[i % len(_COLOURS)]
         style = dict(color=colour, linestyle='-' if i < len(_COLOURS) else '--')
         if sparse:
             axes.plot(x, y, label=name.removeprefix(f'{title}_'), marker='o', markersize=3, linewidth=1.4, **style)
-        elif title not in _STEADY and len(y) > 20:
+        elif smoothing and title not in STEADY and len(y) > 20:
             # the noise stays visible behind its running mean
             axes.plot(x, y, linewidth=0.6, alpha=0.25, **style)
-            axes.plot(x, _running_mean(y), label=name, linewidth=1.6, **style)
+            axes.plot(x, _running_mean(y, smoothing), label=name, linewidth=1.6, **style)
         else:
             axes.plot(x, y, label=name, linewidth=1.4, **style)
     axes.set_title(title, loc='left', fontsize=10, color=_INK)
@@ -194,13 +218,13 @@ def _draw_panel(axes: Axes, title: str, series: dict[str, dict[int, float]], spa
     else:
         axes.ticklabel_format(axis='y', scilimits=(-3, 6), useMathText=True)
         axes.yaxis.get_offset_text().set(size=8, color=_INK)
-    if title in _STEADY:
+    if title in STEADY:
         axes.set_ylim(bottom=0)
     if len(series) > 1 or sparse:
         axes.legend(fontsize=7, frameon=False, labelcolor=_INK, ncols=1 + len(series) // 7)
 
 
-def _running_mean(values: np.ndarray, share: float = 0.05) -> np.ndarray:
+def _running_mean(values: np.ndarray, share: float = SMOOTHING) -> np.ndarray:
     """Mean over a centred window of a share of the curve, cut off at its ends, NaN left out."""
     half = max(1, int(len(values) * share / 2))
     finite = np.isfinite(values)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmseq.analysis.config_diff import ABSENT, Change, difference, read_bases
+from mmseq.analysis.config_diff import ABSENT, Change, among, difference, read_bases
 from mmseq.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -73,3 +73,17 @@ def test_broken_bases(tmp_path: Path, text: str, complaint: str) -> None:
     (tmp_path / 'leaf.py').write_text(text)
     with pytest.raises(InputError, match=f'leaf.py: .*{complaint}'):
         read_bases(tmp_path / 'leaf.py')
+
+
+def test_among_several_configs() -> None:
+    a = dict(lr=0.1, model=dict(type='A', depth=2), hooks=[dict(type='H', n=1)], p=[dict(type='L')])
+    b = dict(a, lr=0.2, hooks=[dict(type='H', n=2)])
+    c = dict(a, model=dict(type='B'), p=[dict(type='L'), dict(type='M')], seed=0)
+    assert among([a, b, c]) == [
+        ('lr', [0.1, 0.2, 0.1]),
+        ('model', [a['model'], a['model'], c['model']]),
+        ('hooks.0.n', [1, 2, 1]),
+        ('p', [a['p'], a['p'], c['p']]),
+        ('seed', [ABSENT, ABSENT, 0]),
+    ]
+    assert among([a, dict(a)]) == among([a]) == []

@@ -1,0 +1,49 @@
+"""Several runs in one table."""
+
+import argparse
+from pathlib import Path
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog='compare.py',
+        description='Compare trainings: final and best metrics, iterations, time, memory, and the config entries in '
+        'which they differ. Runs that differ by their seed alone share a row with mean, standard deviation and range. '
+        'Writes compare.json and compare.csv with every figure, and compare.md, into the output folder.',
+        epilog='example: python tools/compare.py work_dirs/upernet_a work_dirs/upernet_b_seeds',
+    )
+    parser.add_argument(
+        'runs', nargs='+', metavar='RUN', help='work dirs; that of tools/seeds.py stands for those of its seeds'
+    )
+    parser.add_argument(
+        '--metrics',
+        nargs='+',
+        default=[],
+        metavar='NAME',
+        help="those to show, with * and ?, as 'coco/bbox_*' (default: mIoU, mAP or PQ)",
+    )
+    parser.add_argument('--format', choices=['text', 'markdown'], default='text', help='of what is printed')
+    parser.add_argument('--out', default='work_dirs/compare', help='output folder (default: work_dirs/compare)')
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Returns 0; raises InputError for what the user can mend."""
+    args = build_parser().parse_args(argv)
+    from mmseq.analysis import comparison
+    from mmseq.analysis.runs import read_runs
+    from mmseq.evaluation.artifacts import write_csv, write_json, write_text
+
+    groups = comparison.group_runs(read_runs(args.runs))
+    tables = [comparison.summary_rows(groups, comparison.choose_metrics(groups, args.metrics))]
+    if len(groups) > 1:
+        tables.append(comparison.difference_rows(groups))
+    markdown = '\n\n'.join(comparison.as_markdown(*table) for table in tables)
+    print(markdown if args.format == 'markdown' else '\n\n'.join(comparison.align(*table) for table in tables))
+    folder = Path(args.out)
+    write_json(folder / 'compare.json', comparison.as_dict(groups))
+    write_csv(folder / 'compare.csv', *comparison.full_rows(groups))
+    write_text(folder / 'compare.md', markdown + '\n')
+    print(f'\nwritten: {folder}/compare.json, compare.csv, compare.md')
+    return 0
