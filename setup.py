@@ -1,12 +1,26 @@
 """Packaging of mmseq. Exact versions that were tested together stand in constraints.txt."""
 
 import re
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 here = Path(__file__).parent
 version = re.search(r"__version__ = '(.+)'", (here / 'mmseq' / '__init__.py').read_text())[1]
+
+
+class BuildWithConfigs(build_py):
+    """Puts the configs into the package, where OpenMMLab's packages have theirs; an editable one reads them here."""
+
+    def run(self):
+        super().run()
+        if not self.editable_mode:
+            target = Path(self.build_lib, 'mmseq', '.mim', 'configs')
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(here / 'configs', target, ignore=shutil.ignore_patterns('__pycache__'))
+
 
 setup(
     name='mmseq',
@@ -17,6 +31,8 @@ setup(
     license='Apache-2.0',
     packages=find_packages(include=['mmseq', 'mmseq.*']),
     package_data={'mmseq.checkpoints': ['weights.json']},
+    cmdclass={'build_py': BuildWithConfigs},
+    entry_points={'console_scripts': ['mmseq = mmseq.cli.main:command']},
     # mmengine and mmcv call pkgutil.find_loader, which Python 3.14 dropped.
     python_requires='>=3.10,<3.14',
     install_requires=[

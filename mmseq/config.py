@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
-from mmseq.compat import versions
+from mmseq.compat import shipped_configs, versions
 from mmseq.errors import InputError
 from mmseq.nested import walk
 from mmseq.ranks import is_first_process, world_size
@@ -39,14 +39,18 @@ RUNNER_KEYS = frozenset(
 )
 
 
-def load_config(path: str, options: Mapping[str, Any], work_dir: str | None, seed: int | None, launcher: str) -> Config:
-    """Read a config, override it and fit it to this machine.
+def read_config(path: str, options: Mapping[str, Any]) -> Config:
+    """Read a config and override it.
+
+    Args:
+        path: of the config, or ``mmseq::NAME`` for one that comes with mmseq.
+        options: dotted keys and values that override it.
 
     Raises:
         InputError: packages that do not fit, no such file, a file that is no config, or an option for nothing in it.
     """
     versions.require()
-    existing_file(path, 'config')
+    path = config_file(path)
     try:
         cfg = Config.fromfile(path)
     except (SyntaxError, NameError, KeyError, TypeError, OSError, ImportError, ValueError, RuntimeError) as error:
@@ -54,9 +58,19 @@ def load_config(path: str, options: Mapping[str, Any], work_dir: str | None, see
     for key in options:
         check_option(cfg, key, path)
     cfg.merge_from_dict(dict(options))
+    return cfg
+
+
+def load_config(path: str, options: Mapping[str, Any], work_dir: str | None, seed: int | None, launcher: str) -> Config:
+    """Read the config of a model, override it and fit it to this machine.
+
+    Raises:
+        InputError: as :func:`read_config`, or it defines no model.
+    """
+    cfg = read_config(path, options)
     if 'model' not in cfg:
         raise InputError(f'config {path}: defines no model; name a config of configs/, not one of its parts')
-    cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(path).stem)
+    cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(cfg.filename).stem)
     if seed is not None:
         cfg.setdefault('randomness', ConfigDict())
         cfg.randomness.seed = seed
@@ -131,6 +145,23 @@ def nearest_types(message: str) -> str:
     short = {name.rpartition('.')[2]: name for name in sorted(names)}
     near = get_close_matches(match[1].rpartition('.')[2], short, 3, cutoff=0.5)
     return f'; nearest: {", ".join(short[name] for name in near)}' if near else ''
+
+
+def config_file(path: str) -> str:
+    """The file of a config: of its path, or of ``mmseq::NAME`` for one that comes with mmseq.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    if path.startswith(shipped_configs.PREFIX):
+        path, name = str(shipped_configs.locate(path)), path
+        if not os.path.isfile(path):
+            raise InputError(f'config {name}: no such file: {path}; mmseq configs lists them')
+    if os.path.isfile(path):
+        return path
+    shipped = shipped_configs.locate(Path(path).name)
+    advice = f'; the one that comes with mmseq is mmseq::{shipped.stem}' if shipped.is_file() else ''
+    raise InputError(f'config {path}: no such file{advice}')
 
 
 def existing_file(path: str, what: str) -> str:

@@ -207,8 +207,8 @@ def report(findings: list[Finding]) -> str:
     return '\n'.join(lines)
 
 
-def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    """Read the command line."""
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(
         prog='doctor',
         description='Check this installation of mmseq: versions, operators, checkpoints, GPU. Exits with 1 on a FAIL.',
@@ -217,12 +217,12 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument('--work-dir', default='work_dirs', help='where training will write (default: %(default)s)')
     parser.add_argument('--json', metavar='FILE', help='write the findings to this file too')
-    return parser.parse_args(arguments)
+    return parser
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Print the report and return the exit status: 1 if anything failed, 2 if the JSON file cannot be written."""
-    options = parse_arguments(arguments)
+    options = build_parser().parse_args(argv)
     findings = examine(options.work_dir)
     print(report(findings))
     failed = sum(finding.status == 'FAIL' for finding in findings)

@@ -25,7 +25,7 @@ MAY = {
     'segmentors': {'registry'},
     'datasets': {'registry'},
     'evaluation': {'registry'},
-    'analysis': {'backbones', 'registry', 'ops', 'checkpoints', 'config', 'evaluation'},
+    'analysis': {'backbones', 'registry', 'ops', 'checkpoints', 'config', 'datasets', 'evaluation'},
     'engine': {'registry', 'datasets', 'evaluation', 'analysis', 'checkpoints', 'compat', 'config'},
     'doctor': {'compat', 'checkpoints'},
     'cli': {
@@ -41,6 +41,7 @@ MAY = {
         'config',
     },
     '__init__': {'compat'},
+    '__main__': {'cli'},
 }
 # Top-level packages that a room's modules may not import when they are loaded.
 FORBIDDEN = {

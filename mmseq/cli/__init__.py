@@ -3,10 +3,16 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mmseq.errors import InputError
 from mmseq.ranks import is_first_process
+
+PROCESSES = """\
+Started by torchrun on a free port, each with OMP_NUM_THREADS=1 unless you set it. Environment: MAX_RESTARTS (0) starts
+all again after one died, and a training goes on from its newest checkpoint; on several nodes the same command on each,
+with NNODES, NODE_RANK (0 on the node of MASTER_ADDR), MASTER_ADDR, PORT (29500), and LOCAL_ADDR where the host name of
+a node does not lead to it."""
 
 
 def run(main: Callable[[], int | None]) -> None:
@@ -16,6 +22,10 @@ def run(main: Callable[[], int | None]) -> None:
     """
     try:
         sys.exit(main())
+    except KeyboardInterrupt:
+        # Python goes on to end as one who was interrupted: workers are ended, and a shell's loop stops.
+        sys.excepthook = lambda *_: print('interrupted', file=sys.stderr) if is_first_process() else None
+        raise
     except InputError as error:
         if os.environ.get('MMSEQ_DEBUG'):
             raise
@@ -29,22 +39,103 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
     parser.add_argument('--seed', type=int, help='seed of all random numbers (default: the config, 0)')
     parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm'], default='none', help='set by tools/dist_*.sh'
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm'],
+        default='none',
+        help='who started this process, if it is one of several: set by --gpus and by tools/slurm_*.sh',
     )
 
 
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments that every command with a config takes."""
-    # Imported here so that --help and commands without a config do not wait for it.
-    from mmengine.config import DictAction
+def add_process_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of a command that can run as several processes; :func:`add_config_arguments` gives the rest."""
+    group = parser.add_argument_group('several processes', PROCESSES)
+    group.add_argument(
+        '--gpus',
+        '--processes',
+        dest='processes',
+        type=positive,
+        metavar='N',
+        help='run on N GPUs of this machine, or in N processes over gloo where there is none',
+    )
 
-    parser.add_argument('config', help='config file')
+
+def launch_processes(command: str, args: argparse.Namespace, argv: list[str] | None) -> int | None:
+    """Start the command again as several processes, if ``--gpus`` asks for them and this is not one of them yet.
+
+    Returns:
+        Their exit status, or None if this process has to do the work.
+
+    Raises:
+        InputError: a launcher that did not start this process.
+    """
+    if args.launcher == 'pytorch' and 'RANK' not in os.environ:
+        raise InputError('--launcher pytorch is for processes that torchrun has started; give --gpus N instead')
+    if args.launcher == 'slurm' and 'SLURM_PROCID' not in os.environ:
+        raise InputError('--launcher slurm is for processes that srun has started; see tools/slurm_train.sh --help')
+    if args.processes is None or args.launcher != 'none':
+        return None
+    from mmseq.engine.torchrun import launch
+
+    ends = launch(command, sys.argv[1:] if argv is None else argv, args.processes)
+    # With 2 they have said what the user can mend.
+    if ends and 2 not in ends.values():
+        listed = ', '.join(
+            f'rank {rank} with {f"signal {-status}" if status < 0 else f"status {status}"}'
+            for rank, status in sorted(ends.items())
+        )
+        print(f'error: ended: {listed}; the cause stands above', file=sys.stderr, flush=True)
+    return 2 if 2 in ends.values() else int(bool(ends))
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that every command with the config of a model takes."""
+    add_config_file(parser)
     parser.add_argument('--work-dir', help='outputs (default: work_dirs/<config name>)')
+
+
+def add_config_file(parser: argparse.ArgumentParser) -> None:
+    """The arguments that every command with a config takes."""
+    parser.add_argument('config', help='config file, or mmseq::NAME for one that comes with mmseq')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         default={},
         metavar='KEY=VALUE',
         help='override config entries, for example train_dataloader.batch_size=4 model.backbone.with_cp=True',
     )
+
+
+class OptionsAction(argparse.Action):
+    """mmengine's DictAction, which is asked when there is something to parse: --help does not wait for it.
+
+    Raises:
+        InputError: a text without a key or with brackets that do not match; mmengine is absent.
+    """
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[str] | None,
+        option_string: str | None = None,
+    ) -> None:
+        for text in values or ():
+            if '=' not in text or text.startswith('='):
+                raise InputError(f'{option_string} {text}: expected KEY=VALUE, as train_dataloader.batch_size=4')
+        try:
+            from mmengine.config import DictAction
+        except ImportError as error:
+            raise InputError("mmengine is not installed: pip install 'mmseq[mm]'") from error
+        action = DictAction(self.option_strings, self.dest, self.nargs)
+        try:
+            action(parser, namespace, values, option_string)
+        except AssertionError as error:
+            raise InputError(f'{option_string}: brackets that do not match in {" ".join(values)}') from error
+
+
+def positive(text: str) -> int:
+    """A whole number above 0, for argparse."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f'{text}: expected a whole number above 0')
+    return int(text)

@@ -4,22 +4,23 @@ import argparse
 from pathlib import Path
 
 
-def parse(argv: list[str] | None) -> argparse.Namespace:
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(
         prog='average_checkpoints.py',
         description='Write the mean of the weights of several checkpoints of one model (a model soup). Names, shapes '
         'and kinds of numbers must be the same in all.',
-        epilog='example: average_checkpoints.py work_dirs/x/epoch_1?.pth --out soup.pth',
+        epilog='example: python tools/average_checkpoints.py work_dirs/x/epoch_1?.pth --out soup.pth',
     )
     parser.add_argument('sources', nargs='+', metavar='SRC', help='checkpoints: files or addresses')
     parser.add_argument('--out', required=True, type=Path, metavar='DST', help='output: .safetensors or .pth')
     parser.add_argument('--ema', action='store_true', help='average the moving averages of the weights')
-    return parser.parse_args(argv)
+    return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit status; raises InputError for what the user can mend."""
-    args = parse(argv)
+    args = build_parser().parse_args(argv)
     from mmseq.checkpoints.average import average
     from mmseq.checkpoints.digest import file_sha256
     from mmseq.checkpoints.fetch import locate

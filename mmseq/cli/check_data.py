@@ -5,12 +5,13 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 
-from mmseq.cli import add_config_arguments
+from mmseq.cli import add_config_arguments, positive
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
-def parse(argv: list[str] | None) -> argparse.Namespace:
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(
         prog='check_data.py',
         description='Read the annotations of a config and open a sample of its images and label maps, or all: missing, '
@@ -23,17 +24,14 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     number = parser.add_mutually_exclusive_group()
     number.add_argument('--all', action='store_true', help='open every image and label map, with progress')
     number.add_argument(
-        '--sample', type=int, default=64, metavar='N', help='open N of each data set, evenly spaced (default: 64)'
+        '--sample', type=positive, default=64, metavar='N', help='open N of each data set, evenly spaced (default: 64)'
     )
-    args = parser.parse_args(argv)
-    if args.sample < 1:
-        parser.error('--sample needs at least 1')
-    return args
+    return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Returns 1 if something has to be mended; raises InputError for a config that cannot be read."""
-    args = parse(argv)
+    args = build_parser().parse_args(argv)
     from mmseq.config import load_config
     from mmseq.engine.preflight import check_class_counts, examine_datasets, save_reports
 

@@ -3,15 +3,18 @@
 import argparse
 from pathlib import Path
 
+from mmseq.cli import positive
 
-def parse(argv: list[str] | None) -> argparse.Namespace:
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(
         prog='convert_checkpoint.py',
         description='Convert the weights of a backbone, from any known layout to any other. Family, arch, layout, '
         'wrappers and prefixes are found and said; of a whole detector or segmentor the backbone is taken. Every '
         'tensor is accounted for, or nothing is written.',
-        epilog='examples: convert_checkpoint.py sequencer2d_s.pth sequencer2d_s.safetensors --verify; '
-        'convert_checkpoint.py work_dirs/x/epoch_12.pth backbone.pth --to timm',
+        epilog='examples: python tools/convert_checkpoint.py sequencer2d_s.pth sequencer2d_s.safetensors --verify; '
+        'python tools/convert_checkpoint.py work_dirs/x/epoch_12.pth backbone.pth --to timm',
     )
     parser.add_argument('source', metavar='SRC', help='checkpoint: a file or an address')
     parser.add_argument('target', metavar='DST', type=Path, help='output: .safetensors, or .pth with meta beside it')
@@ -31,19 +34,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         action='store_true',
         help='convert DST back and compare bit for bit; Sequencer2D s, m and l also against the features of timm',
     )
-    return parser.parse_args(argv)
-
-
-def positive(text: str) -> int:
-    """A whole number above 0, for argparse."""
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f'{text}: expected a whole number above 0')
-    return int(text)
+    return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit status; raises InputError for what the user can mend."""
-    args = parse(argv)
+    args = build_parser().parse_args(argv)
     # Imported late, so that --help does not wait for them.
     from mmseq.analysis.arch_tables import arch_table
     from mmseq.analysis.weight_parity import verify

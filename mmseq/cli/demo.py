@@ -9,9 +9,9 @@ import sys
 import time
 from pathlib import Path
 
+from mmseq.engine.torchrun import package_path
 from mmseq.errors import InputError
 
-ROOT = Path(__file__).parents[2]
 # Config, what it must reach, and what is shown.
 RUNS = (
     ('upernet_seq2d_nano_shapes', {'mIoU': 60.0}, ('mIoU', 'aAcc')),
@@ -22,26 +22,25 @@ STEP = re.compile(
 )
 
 
-def parse(argv: list[str] | None) -> argparse.Namespace:
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(
         prog='demo.py',
         description='Generate the embedded shapes, train and evaluate Sequencer2D-nano in UperNet and in Mask R-CNN on '
         'this machine, and write metrics, curves and pictures. Some minutes on two CPU cores.',
-        epilog='example: make demo, or python tools/demo.py --work-dir work_dirs/demo',
+        epilog='example: python tools/demo.py --work-dir work_dirs/demo',
     )
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'), help='outputs')
-    return parser.parse_args(argv)
+    return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Returns 0 if both models have learned what they should, else 1."""
-    args = parse(argv)
-    if not (ROOT / 'configs').is_dir():
-        raise InputError('the demo runs from a checkout of mmseq, which holds the configs')
+    args = build_parser().parse_args(argv)
     start = time.monotonic()
     data = args.work_dir / 'data'
     environment = dict(os.environ, MMSEQ_DATA=str(data.resolve()))
-    command(['make_shapes.py', str(data / 'shapes')], environment, 'data: embedded shapes')
+    command(['make-shapes', str(data / 'shapes')], environment, 'data: embedded shapes')
     results: list[tuple[dict[str, float], Path]] = []
     weights: list[str] = []
     for config, _, _ in RUNS:
@@ -70,13 +69,13 @@ def demonstrate(
 ) -> tuple[dict[str, float], Path, str]:
     """Train and test one config with these options; returns its test metrics, its folder and its checkpoint."""
     folder = work_dir / config
-    path = str(ROOT / 'configs' / f'{config}.py')
+    path = f'mmseq::{config}'
     common = ['--work-dir', str(folder)]
     options = ['--cfg-options', *options] if options else []
-    command(['train.py', path, *common, *options], environment, f'{config}: training')
+    command(['train', path, *common, *options], environment, f'{config}: training')
     checkpoint = (folder / 'last_checkpoint').read_text().strip()
     pictures = folder / 'pictures'
-    command(['test.py', path, checkpoint, '--show-dir', str(pictures), *common], environment, f'{config}: testing')
+    command(['test', path, checkpoint, '--show-dir', str(pictures), *common], environment, f'{config}: testing')
     # Imported late: matplotlib and Pillow are not needed to say --help.
     from mmseq.analysis.overlays import contact_sheet
 
@@ -85,16 +84,20 @@ def demonstrate(
 
 
 def command(arguments: list[str], environment: dict[str, str], title: str) -> None:
-    """Run a tool and show its progress; its whole output is in the log of its work dir.
+    """Run a command of mmseq and show its progress; its whole output is in the log of its work dir.
 
     Raises:
-        InputError: the tool failed; its last lines are shown.
+        InputError: the command failed; its last lines are shown.
     """
-    print(f'\n== {title}\n   tools/{" ".join(arguments)}', flush=True)
-    tool = [sys.executable, str(ROOT / 'tools' / arguments[0]), *arguments[1:]]
+    print(f'\n== {title}\n   mmseq {" ".join(arguments)}', flush=True)
     lines: list[str] = []
     with subprocess.Popen(
-        tool, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace'
+        [sys.executable, '-m', 'mmseq', *arguments],
+        env=environment | package_path(environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors='replace',
     ) as process:
         for line in process.stdout:
             lines.append(line)
@@ -104,4 +107,4 @@ def command(arguments: list[str], environment: dict[str, str], title: str) -> No
                 print(f'   {step[2]} {step[3]}  left {step[4]}{loss}', flush=True)
     if process.returncode:
         print(''.join(lines[-15:]), file=sys.stderr)
-        raise InputError(f'tools/{arguments[0]} ended with status {process.returncode}; its last lines are above')
+        raise InputError(f'mmseq {arguments[0]} ended with status {process.returncode}; its last lines are above')

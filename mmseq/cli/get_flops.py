@@ -12,7 +12,8 @@ NOTE = (
 )
 
 
-def parse(argv: list[str] | None) -> argparse.Namespace:
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(
         prog='get_flops.py',
         description='Count parameters and multiply-adds of the model of a config, by part and by operator, recurrent '
@@ -28,12 +29,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         metavar=('H', 'W'),
         help='pixels (default: the training crop of a segmentor, 16 : 10 at the test scale of a detector)',
     )
-    return parser.parse_args(argv)
+    return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Returns 1 if an operator was not counted, else 0; raises InputError for what the user can mend."""
-    args = parse(argv)
+    args = build_parser().parse_args(argv)
     from mmseq.analysis.complexity import measure
     from mmseq.config import load_config
     from mmseq.errors import InputError

@@ -4,28 +4,9 @@ import argparse
 import sys
 import time
 
-from mmseq.datasets.shapes import generate
-from mmseq.datasets.shapes_panoptic import write_panoptic
 
-
-def main(argv: list[str] | None = None) -> int:
-    """Write the shapes data set; returns the exit status. Raises InputError for what the user can mend."""
-    args = _parser().parse_args(argv)
-    start = time.monotonic()
-    result = generate(
-        args.root, args.train, args.val, args.seed, tuple(args.size), overwrite=args.overwrite, progress=_show
-    )
-    if args.panoptic:
-        write_panoptic(args.root)
-    counts = f'{result.manifest["train"]} train and {result.manifest["val"]} val images'
-    if result.written:
-        print(f'{result.root}: wrote {counts} as coco/ and ade/ in {time.monotonic() - start:.1f} s')
-    else:
-        print(f'{result.root}: {counts} are there already, nothing written')
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(
         prog='make_shapes.py',
         description='Write the embedded "shapes" data set: generated scenes as COCO instances (coco/) and as ADE20K '
@@ -43,6 +24,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--panoptic', action='store_true', help='add panoptic annotations to coco/')
     parser.add_argument('--overwrite', action='store_true', help='replace a shapes data set made with other options')
     return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write the shapes data set; returns the exit status. Raises InputError for what the user can mend."""
+    args = build_parser().parse_args(argv)
+    # Imported late, so that --help does not wait for them.
+    from mmseq.datasets.shapes import generate
+    from mmseq.datasets.shapes_panoptic import write_panoptic
+
+    start = time.monotonic()
+    result = generate(
+        args.root, args.train, args.val, args.seed, tuple(args.size), overwrite=args.overwrite, progress=_show
+    )
+    if args.panoptic:
+        write_panoptic(args.root)
+    counts = f'{result.manifest["train"]} train and {result.manifest["val"]} val images'
+    if result.written:
+        print(f'{result.root}: wrote {counts} as coco/ and ade/ in {time.monotonic() - start:.1f} s')
+    else:
+        print(f'{result.root}: {counts} are there already, nothing written')
+    return 0
 
 
 def _show(done: int, total: int) -> None:

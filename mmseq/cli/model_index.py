@@ -7,21 +7,26 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def parse(argv: list[str] | None) -> argparse.Namespace:
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(
         prog='model_index.py',
         description='Refresh model-index.yml from the configs, and from it the tables of README.md and '
         'docs/models.md. Parameters and operations of models that have not changed are kept; what people wrote '
         '("Reported by authors", "Results") always is.',
-        epilog='example: python tools/model_index.py --all, after a change that counts operations differently',
+        epilog='example: python tools/model_index.py --all',
     )
-    parser.add_argument('--all', action='store_true', help='count unchanged models again: some minutes')
-    return parser.parse_args(argv)
+    parser.add_argument(
+        '--all',
+        action='store_true',
+        help='count unchanged models again, after a change that counts operations differently: some minutes',
+    )
+    return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit status; raises InputError for what the user can mend."""
-    args = parse(argv)
+    args = build_parser().parse_args(argv)
     from mmseq.analysis import model_index, model_tables
     from mmseq.evaluation.artifacts import write_text
 

@@ -4,23 +4,24 @@ import argparse
 from pathlib import Path
 
 
-def parse(argv: list[str] | None) -> argparse.Namespace:
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(
         prog='publish_checkpoint.py',
         description='Write the weights of a checkpoint, without optimizer and histories, as '
         'NAME-xxxxxxxx.safetensors with the first digits of its sha256. Whoever loads the file has it checked against '
         'its name.',
-        epilog='example: publish_checkpoint.py work_dirs/x/epoch_12.pth release/mask_rcnn_seq2d_s',
+        epilog='example: python tools/publish_checkpoint.py work_dirs/x/epoch_12.pth release/mask_rcnn_seq2d_s',
     )
     parser.add_argument('source', metavar='SRC', help='checkpoint: a file or an address')
     parser.add_argument('name', metavar='NAME', type=Path, help='path of the output without digest and suffix')
     parser.add_argument('--ema', action='store_true', help='take the moving average of the weights')
-    return parser.parse_args(argv)
+    return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit status; raises InputError for what the user can mend."""
-    args = parse(argv)
+    args = build_parser().parse_args(argv)
     from mmseq.checkpoints.digest import file_sha256
     from mmseq.checkpoints.publish import publish
 

@@ -2,13 +2,32 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from mmseq.cli import positive
 from mmseq.errors import InputError
 
+# What each training is given by this command.
+OWN_OPTIONS = frozenset(('--seed', '--work-dir', '--resume', '--launcher', '--gpus', '--processes'))
 
-def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+
+class Parser(argparse.ArgumentParser):
+    """Keeps what stands behind -- for the trainings; argparse would give it to the first positional argument."""
+
+    def parse_known_args(
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        args = list(sys.argv[1:] if args is None else args)
+        cut = args.index('--') if '--' in args else len(args)
+        found, unknown = super().parse_known_args(args[:cut], namespace)
+        found.options = args[cut + 1 :]
+        return found, unknown
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = Parser(
         prog='seeds.py',
         usage='%(prog)s [-h] CONFIG [--seeds N] [...] [-- options of tools/train.py]',
         description='Train a config with several seeds, one after another, and print mean, standard deviation and '
@@ -17,29 +36,31 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         epilog='example: python tools/seeds.py configs/upernet_seq2d_nano_shapes.py --seeds 3 -- --amp',
     )
     parser.add_argument('config', help='config file')
-    parser.add_argument('--seeds', type=int, default=3, metavar='N', help='how many (default: 3)')
+    parser.add_argument('--seeds', type=positive, default=3, metavar='N', help='how many (default: 3)')
     parser.add_argument('--first-seed', type=int, default=0, metavar='SEED', help='seeds are this and the next (0)')
-    parser.add_argument('--processes', type=int, default=1, metavar='N', help='processes of each training (1)')
+    parser.add_argument(
+        '--gpus',
+        '--processes',
+        dest='processes',
+        type=positive,
+        default=1,
+        metavar='N',
+        help='GPUs of each training, or processes where there is none (1)',
+    )
     parser.add_argument('--work-dir', help='outputs (default: work_dirs/<config name>_seeds)')
-    argv = list(sys.argv[1:] if argv is None else argv)
-    # argparse would give what stands after -- to the first positional argument that takes it.
-    cut = argv.index('--') if '--' in argv else len(argv)
-    args = parser.parse_args(argv[:cut])
-    args.options = argv[cut + 1 :]
-    if args.seeds < 1 or args.processes < 1:
-        parser.error('--seeds and --processes: expected 1 or more')
-    return args
+    return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit status; raises InputError for what the user can mend."""
-    args = parse(argv)
-    own = {'--seed', '--work-dir', '--resume', '--launcher'} & {option.split('=')[0] for option in args.options}
+    args = build_parser().parse_args(argv)
+    own = OWN_OPTIONS & {option.partition('=')[0] for option in args.options}
     if own:
-        raise InputError(f'{", ".join(sorted(own))}: seeds.py sets it for each run; leave it out after --')
+        raise InputError(f'{", ".join(sorted(own))} after --: is set for each run; leave it out there')
+    from mmseq.config import config_file
     from mmseq.engine.seeds import STATISTICS, run_seeds, table
 
-    folder = Path(args.work_dir or Path('work_dirs') / f'{Path(args.config).stem}_seeds')
+    folder = Path(args.work_dir or Path('work_dirs') / f'{Path(config_file(args.config)).stem}_seeds')
     seeds = range(args.first_seed, args.first_seed + args.seeds)
     report = run_seeds(args.config, seeds, folder, args.processes, args.options)
     rows = table(report)

@@ -2,10 +2,11 @@
 
 import argparse
 
-from mmseq.cli import add_config_arguments
+from mmseq.cli import add_config_arguments, add_process_arguments, launch_processes
 
 
-def parse(argv: list[str] | None) -> argparse.Namespace:
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(
         prog='test.py',
         description='Evaluate a checkpoint on the test data of a config: prints metrics, writes metrics.json and '
@@ -23,12 +24,15 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         help='test-time augmentation by scales and flips (boxes only for detectors: upstream merges no masks)',
     )
     parser.add_argument('--compile', action='store_true', help='compile the backbone, once per shape of the images')
-    return parser.parse_args(argv)
+    add_process_arguments(parser)
+    return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit status; raises InputError for what the user can mend."""
-    args = parse(argv)
+    args = build_parser().parse_args(argv)
+    if (status := launch_processes('test', args, argv)) is not None:
+        return status
     from mmseq.engine.launch import evaluate
     from mmseq.engine.processes import part
 

@@ -2,10 +2,11 @@
 
 import argparse
 
-from mmseq.cli import add_config_arguments, run
+from mmseq.cli import add_config_arguments, add_process_arguments, launch_processes, run
 
 
-def parse(argv: list[str] | None) -> argparse.Namespace:
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(
         prog='train.py',
         description='Train the model of a config and evaluate it; the config says whether it detects or segments.',
@@ -66,12 +67,15 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         help='the same weights, bit by bit, from the same seed, data and number of processes; slower; their SHA-256 is '
         'logged at the end',
     )
-    return parser.parse_args(argv)
+    add_process_arguments(parser)
+    return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit status; raises InputError for what the user can mend."""
-    args = parse(argv)
+    args = build_parser().parse_args(argv)
+    if (status := launch_processes('train', args, argv)) is not None:
+        return status
     from mmseq.engine.launch import train
     from mmseq.engine.processes import part
 

@@ -2,7 +2,7 @@
 
 import warnings
 
-from mmseq.compat import checkpoint_io, mmcv_ops, panoptic_api, roi_precision
+from mmseq.compat import checkpoint_io, mmcv_ops, panoptic_api, roi_precision, shipped_configs
 
 
 def install() -> None:
@@ -15,5 +15,6 @@ def install() -> None:
     mmcv_ops.install()
     checkpoint_io.install()
     roi_precision.install()
+    shipped_configs.install()
     # mmengine imports pkg_resources, which says at every import that it will go; we keep setuptools below 81 for it.
     warnings.filterwarnings('ignore', message='pkg_resources is deprecated', category=UserWarning)

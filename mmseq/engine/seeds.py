@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mmseq.config import config_file
+from mmseq.engine.torchrun import package_path
 from mmseq.errors import InputError
 from mmseq.evaluation.artifacts import write_csv, write_json
 
@@ -33,8 +35,7 @@ def run_seeds(
     Raises:
         InputError: no such config, the folder holds seeds of another command, or a training failed.
     """
-    if not os.path.isfile(config):
-        raise InputError(f'config {config}: no such file')
+    config_file(config)
     command = dict(config=config, options=list(options), processes=processes)
     file = folder / 'seeds.json'
     report = json.loads(file.read_text()) if file.is_file() else dict(command=command, seeds={}, statistics={})
@@ -56,18 +57,13 @@ def train_once(config: str, seed: int, folder: Path, processes: int, options: Se
     Raises:
         InputError: it failed, or ended without an evaluation.
     """
-    start = [sys.executable]
     arguments = [config, '--seed', str(seed), '--work-dir', str(folder), *options]
     if (folder / 'last_checkpoint').is_file():
         arguments.append('--resume')
     if processes > 1:
-        start += ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', str(processes)]
-        arguments += ['--launcher', 'pytorch']
-    environment = dict(os.environ)
-    if processes > 1:
-        # More threads than that would fight for the same cores.
-        environment.setdefault('OMP_NUM_THREADS', '1')
-    status = subprocess.run([*start, '-m', 'mmseq.cli.train', *arguments], env=environment).returncode
+        arguments += ['--gpus', str(processes)]
+    environment = os.environ | package_path(os.environ)
+    status = subprocess.run([sys.executable, '-m', 'mmseq', 'train', *arguments], env=environment).returncode
     if status:
         raise InputError(f'seed {seed}: training ended with status {status}; mend it and repeat the command to go on')
     metrics = folder / 'metrics.json'

@@ -58,7 +58,7 @@ def test_one_seed_has_no_deviation(trained, tmp_path, capsys):
 def test_what_is_refused(trained, tmp_path):
     with pytest.raises(InputError, match=r'none.py: no such file'):
         cli.main(['none.py'])
-    with pytest.raises(InputError, match='--seed: seeds.py sets it'):
+    with pytest.raises(InputError, match='--seed after --: is set for each run'):
         cli.main([SEG, '--work-dir', str(tmp_path), '--', '--seed', '3'])
     cli.main([SEG, '--seeds', '1', '--work-dir', str(tmp_path), '--', '--amp'])
     with pytest.raises(InputError, match='made by another command'):

@@ -1,0 +1,62 @@
+"""Completion of the command ``mmseq`` in shells."""
+
+import argparse
+from pathlib import Path
+
+SHELLS = ('bash', 'zsh', 'tcsh')
+EPILOG = """\
+example: mmseq completion bash
+
+to use it
+  bash   eval "$(mmseq completion bash)" in ~/.bashrc
+  zsh    mmseq completion zsh > DIR/_mmseq, where DIR is in $fpath
+  tcsh   mmseq completion tcsh > FILE, and source FILE in ~/.tcshrc"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog='mmseq completion',
+        description='Print what lets a shell complete commands, options, their choices and files.',
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('shell', choices=SHELLS)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Returns 0."""
+    args = build_parser().parse_args(argv)
+    import shtab
+
+    print(shtab.complete(whole_parser(), args.shell))
+    return 0
+
+
+def whole_parser() -> argparse.ArgumentParser:
+    """All commands in one parser, with what completes their arguments."""
+    # Here and not above: the table of commands names this module.
+    from mmseq.cli.commands import COMMANDS, parser_of
+
+    parser = argparse.ArgumentParser(prog='mmseq')
+    parser.add_argument('--version', action='store_true', help='print the version')
+    commands = parser.add_subparsers(dest='command')
+    for command in COMMANDS:
+        own = parser_of(command)
+        for action in own._actions:
+            complete_files(action)
+        commands.add_parser(command.name, parents=[own], add_help=False, help=command.summary)
+    return parser
+
+
+def complete_files(action: argparse.Action) -> None:
+    """Let an argument be completed with files or folders if it may be one."""
+    import shtab
+
+    if action.nargs == 0 or action.choices is not None or action.type not in (None, str, Path):
+        return
+    if action.metavar == 'DIR' or action.dest.endswith('_dir'):
+        action.complete = shtab.DIRECTORY
+    elif action.dest != 'cfg_options':
+        action.complete = shtab.FILE

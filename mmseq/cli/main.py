@@ -1,0 +1,48 @@
+"""The command ``mmseq``: one name for all that tools/ does, installed with the package."""
+
+import importlib
+import sys
+
+from mmseq import __version__
+from mmseq.cli import run
+from mmseq.cli.commands import GROUPS, check_arguments, find, parser_of
+
+USAGE = 'usage: mmseq COMMAND [...]     mmseq COMMAND --help explains one, with an example\n'
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command that the first argument names with the others.
+
+    Returns:
+        The exit status of the command.
+
+    Raises:
+        InputError: no such command, an option that it does not know, or what the command itself refuses.
+    """
+    name, *arguments = (sys.argv[1:] if argv is None else argv) or ['--help']
+    if name in ('-V', '--version'):
+        print(f'mmseq {__version__}')
+        return 0
+    if name == 'help' and arguments:
+        name, arguments = arguments[0], ['--help']
+    if name in ('-h', '--help', 'help'):
+        print(overview())
+        return 0
+    command = find(name)
+    # For --help and for mistakes, which then speak of `mmseq NAME`; the command reads them again.
+    check_arguments(parser_of(command), arguments)
+    return importlib.import_module(command.module).main(arguments)
+
+
+def overview() -> str:
+    """The list of all commands."""
+    width = max(len(command.name) for group in GROUPS.values() for command in group)
+    lines = [USAGE]
+    for title, group in GROUPS.items():
+        lines += [f'{title}:', *(f'  {command.name:{width}}  {command.summary}' for command in group), '']
+    return '\n'.join(lines) + 'The scripts of tools/ do the same; their names are understood too.'
+
+
+def command() -> None:
+    """What the console script calls."""
+    run(main)

@@ -1,0 +1,51 @@
+"""``_base_ = 'mmseq::upernet_seq2d_s_ade20k.py'``: the configs that come with mmseq, from any folder.
+
+Cause: mmengine looks up ``package::config`` for the packages of a list of its own, wants a slash in the name, and gives
+what it read the scope of the package, whereas our configs name theirs themselves (``mmdet`` or ``mmseg``).
+Could go once mmengine asks any installed package for its ``.mim/configs`` and leaves an own ``default_scope`` alone.
+"""
+
+import functools
+from pathlib import Path
+from types import ModuleType
+
+from mmseq.compat.import_hooks import when_imported
+from mmseq.errors import InputError
+
+PREFIX = 'mmseq::'
+_PACKAGE = Path(__file__).parents[1]
+
+
+def install() -> None:
+    """Patch mmengine's Config when it is imported; nothing is imported here."""
+    when_imported('mmengine.config.config', _patch)
+
+
+def folder() -> Path:
+    """The folder of the configs: inside an installed package, beside the package in a checkout.
+
+    Raises:
+        InputError: there is none.
+    """
+    for path in (_PACKAGE / '.mim' / 'configs', _PACKAGE.parent / 'configs'):
+        if (path / '_base_').is_dir():
+            return path
+    raise InputError(f'the configs of mmseq are not beside {_PACKAGE}; install it again, or work in a checkout')
+
+
+def locate(name: str) -> Path:
+    """The file of ``mmseq::NAME`` or ``mmseq::NAME.py``, whether or not it exists."""
+    relative = name.removeprefix(PREFIX)
+    return folder() / (relative if relative.endswith('.py') else f'{relative}.py')
+
+
+def _patch(module: ModuleType) -> None:
+    original = module.Config._get_cfg_path
+
+    @functools.wraps(original)
+    def get_cfg_path(cfg_path: str, filename: str) -> tuple[str, str | None]:
+        if cfg_path.startswith(PREFIX):
+            return str(locate(cfg_path)), None
+        return original(cfg_path, filename)
+
+    module.Config._get_cfg_path = staticmethod(get_cfg_path)

@@ -1,0 +1,205 @@
+"""The command mmseq: its commands, their help and examples, completion, and what an installed package brings."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mmseq import __version__
+from mmseq.cli import completion
+from mmseq.cli.commands import COMMANDS, find, parser_of
+from mmseq.cli.main import main
+from mmseq.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+HEAVY = {'torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'numpy', 'matplotlib', 'PIL', 'cv2', 'gradio'}
+EACH = pytest.mark.parametrize('command', COMMANDS, ids=lambda command: command.name)
+
+
+def examples(command):
+    """The arguments of every example in the help of a command."""
+    text = parser_of(command).epilog.partition('example')[2].partition('\n\n')[0]
+    found = re.findall(rf'\bmmseq {command.name}\b([^;\n]*)', text)
+    assert found, f'no example of mmseq {command.name} in: {text}'
+    return [shlex.split(arguments) for arguments in found]
+
+
+@EACH
+def test_help_speaks_of_the_command_and_has_an_example_that_parses(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([command.name, '--help'])
+    shown = capsys.readouterr().out
+    assert stop.value.code == 0
+    assert shown.startswith(f'usage: mmseq {command.name} ')
+    assert '.py' not in re.sub(r'configs/\S+\.py|\w+\.py\'', '', shown), 'a script is named where the command is meant'
+    for arguments in examples(command):
+        assert parser_of(command).parse_known_args(arguments)[1] == []
+
+
+@EACH
+def test_script_of_tools_does_the_same(command):
+    if command.tool:
+        script = (ROOT / 'tools' / f'{command.tool}.py').read_text()
+        assert f'from {command.module} import main\n' in script
+        for name in (command.tool, f'{command.tool}.py', command.tool.replace('_', '-')):
+            assert find(name) is command
+
+
+def test_every_script_is_a_command():
+    assert {path.stem for path in (ROOT / 'tools').glob('*.py')} == {c.tool for c in COMMANDS if c.tool}
+    names = [name for command in COMMANDS for name in command.names()]
+    assert len(names) == len(set(names))
+
+
+def test_help_and_completion_load_nothing_heavy():
+    code = (
+        'import sys; from mmseq.cli.main import overview; from mmseq.cli.completion import whole_parser; overview();'
+        f'whole_parser(); print(sorted({HEAVY} & set(sys.modules)))'
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert done.stdout == '[]\n'
+
+
+def test_overview_lists_all(capsys):
+    assert main([]) == 0
+    alone = capsys.readouterr().out
+    assert main(['--help']) == 0
+    assert capsys.readouterr().out == alone
+    for command in COMMANDS:
+        assert re.search(rf'^  {command.name} +{re.escape(command.summary)}$', alone, re.MULTILINE)
+    assert max(map(len, alone.splitlines())) <= 100
+    assert main(['--version']) == 0
+    assert capsys.readouterr().out == f'mmseq {__version__}\n'
+
+
+@pytest.mark.parametrize(
+    'arguments,message',
+    [
+        (['trian'], 'mmseq trian: no such command; nearest: train'),
+        (['get_flop'], 'mmseq get_flop: no such command; nearest: flops'),
+        (['zzz'], 'mmseq zzz: no such command; mmseq --help lists them'),
+        (['train', 'a.py', '--workdir', 'x'], 'mmseq train: no option --workdir; nearest: --work-dir'),
+        (['train', 'a.py', 'b.py'], 'mmseq train: one argument too many: b.py'),
+        (['train'], 'mmseq train: the following arguments are required: config'),
+        (['train', 'a.py', '--gpus', '0'], '0: expected a whole number above 0'),
+        (['train', 'a.py', '--cfg-options', 'x'], '--cfg-options x: expected KEY=VALUE'),
+        (['train', 'a.py', '--cfg-options', 'x=[1,(2]'], 'brackets that do not match in x=[1,(2]'),
+        (['seeds', 'a.py', '--first', '--', '--amp'], 'expected one argument'),
+    ],
+)
+def test_mistakes_are_one_line(arguments, message):
+    with pytest.raises(InputError) as error:
+        main(arguments)
+    assert message in str(error.value)
+    assert '\n' not in str(error.value)
+
+
+def test_from_a_shell(tmp_path):
+    def run(*arguments):
+        command = [sys.executable, '-m', 'mmseq', *arguments]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+
+    done = run('tarin')
+    assert (done.returncode, done.stdout) == (2, '')
+    assert done.stderr == 'error: mmseq tarin: no such command; nearest: train\n'
+    done = run('make_shapes', 'shapes', '--train', '1', '--val', '1')
+    assert done.returncode == 0
+    assert '1 train and 1 val images' in done.stdout
+    assert (tmp_path / 'shapes' / 'coco').is_dir()
+
+
+def test_options_after_two_dashes_belong_to_the_trainings():
+    args = parser_of(find('seeds')).parse_args(['c.py', '--seeds', '2', '--', '--amp', '--ema', '0.1'])
+    assert (args.seeds, args.options) == (2, ['--amp', '--ema', '0.1'])
+
+
+def test_configs(capsys):
+    assert main(['configs', 'upernet*nano', 'dino_vil']) == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert names[0] == 'mmseq::dino_vil_t_coco'
+    assert 'mmseq::upernet_seq2d_nano_shapes' in names
+    assert len(names) == 5
+    assert main(['configs', '--folder']) == 0
+    assert capsys.readouterr().out == f'{ROOT / "configs"}\n'
+    with pytest.raises(InputError, match='no config is called zzz'):
+        main(['configs', 'zzz'])
+
+
+def complete(tmp_path, *words):
+    """What bash offers for the last of these words."""
+    script = tmp_path / 'mmseq.bash'
+    if not script.exists():
+        import shtab
+
+        script.write_text(shtab.complete(completion.whole_parser(), 'bash'))
+    line = shlex.join(words)
+    code = (
+        f'source {shlex.quote(str(script))}; COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; COMP_LINE={line!r}; '
+        'COMP_POINT=${#COMP_LINE}; function=$(complete -p mmseq); function=${function##*-F }; ${function% mmseq}; '
+        'printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(['bash', '-c', code], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert done.stderr == ''
+    return set(done.stdout.split())
+
+
+@pytest.mark.skipif(not shutil.which('bash'), reason='no bash')
+def test_bash_completes(tmp_path):
+    (tmp_path / 'mine.py').write_text('')
+    (tmp_path / 'runs').mkdir()
+    assert complete(tmp_path, 'mmseq', 'tr') == {'train'}
+    assert {command.name for command in COMMANDS} <= complete(tmp_path, 'mmseq', '')
+    assert complete(tmp_path, 'mmseq', 'train', '--res') == {'--resume'}
+    assert complete(tmp_path, 'mmseq', 'train', 'mine.py', '--shard', '') >= {'zero', 'fsdp'}
+    assert 'mine.py' in complete(tmp_path, 'mmseq', 'train', 'mi')
+    assert complete(tmp_path, 'mmseq', 'train', 'mine.py', '--work-dir', 'r') == {'runs'}
+
+
+@pytest.mark.parametrize('shell', completion.SHELLS)
+def test_completion_scripts(shell, capsys):
+    assert main(['completion', shell]) == 0
+    script = capsys.readouterr().out
+    for command in COMMANDS:
+        assert command.name in script
+    assert '--allow-partial' in script or 'allow-partial' in script
+    if shutil.which(shell) and shell != 'tcsh':
+        subprocess.run([shell, '-n', '/dev/stdin'], input=script, text=True, check=True, capture_output=True)
+
+
+@pytest.fixture(scope='module')
+def installed(tmp_path_factory):
+    """What a built wheel holds, unpacked."""
+    source, wheels, target = (tmp_path_factory.mktemp(name) for name in ('source', 'wheels', 'target'))
+    for name in ('setup.py', 'pyproject.toml', 'README.md', 'LICENSE', 'MANIFEST.in'):
+        shutil.copy(ROOT / name, source)
+    for name in ('mmseq', 'configs'):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns('__pycache__'))
+    build = [sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation', '-w', wheels, source]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = wheels.glob('*.whl')
+    shutil.unpack_archive(wheel, target, 'zip')
+    return target
+
+
+def test_a_wheel_brings_the_configs_and_the_command(installed, tmp_path):
+    (tmp_path / 'mine.py').write_text(
+        "_base_ = 'mmseq::upernet_seq2d_nano_shapes.py'\nmodel = dict(backbone=dict(drop_path_rate=0.2))\n"
+    )
+    (script,) = installed.glob('*.dist-info/entry_points.txt')
+    assert 'mmseq = mmseq.cli.main:command' in script.read_text()
+    leaves = {path.name for path in (ROOT / 'configs').glob('*.py')}
+    assert {path.name for path in (installed / 'mmseq' / '.mim' / 'configs').glob('*.py')} == leaves
+    code = (
+        'import sys; sys.argv[0] = "mmseq"; from mmseq.cli.main import main; main(["configs", "--folder"]);'
+        'from mmseq.config import load_config; cfg = load_config("mine.py", {}, None, None, "none");'
+        'print(cfg.model.backbone.drop_path_rate, cfg.model.decode_head.type, cfg.work_dir)'
+    )
+    environment = {'PYTHONPATH': str(installed), 'PATH': '/usr/bin:/bin'}
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == str(installed / 'mmseq' / '.mim' / 'configs')
+    assert done.stdout.splitlines()[-1] == '0.2 UPerHead work_dirs/mine'
