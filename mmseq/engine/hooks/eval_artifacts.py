@@ -13,7 +13,8 @@ from mmengine.runner import Runner
 
 import mmseq
 from mmseq.evaluation.artifacts import append_json_line, write_csv, write_json
-from mmseq.evaluation.per_class import Recorder, attach
+from mmseq.evaluation.per_class import Table
+from mmseq.evaluation.recorders import Recorder, attach
 from mmseq.registry import HOOKS
 
 _DISTRIBUTIONS = {'mmengine': 'mmengine', 'mmdet': 'mmdet', 'mmseg': 'mmsegmentation'}
@@ -24,10 +25,12 @@ class EvalArtifactsHook(Hook):
     """Write the results of every validation and test to files.
 
     Into the output folder go ``metrics.json`` (the metrics, per-class values, iteration, epoch, checkpoint, config,
-    versions, time; NaN is null), ``per_class.csv`` and, for segmentation, ``confusion_matrix.csv`` (pixel counts,
-    rows are the truth). They describe the latest evaluation and are replaced in one step each. A validation during
-    training also adds a line to ``metrics_history.jsonl``. With several metrics that have per-class results the
-    second one's files are ``per_class_2.csv`` and so on.
+    versions, time; NaN is null), ``per_class.csv``, ``per_image.csv`` (rows in the order of the data set),
+    ``confusion_matrix.csv`` (rows are the truth; counts of pixels, or of objects with the background as last class)
+    and, for detection, ``error_analysis.json`` (kinds of errors after TIDE). docs/evaluation.md defines each figure.
+    They describe the latest evaluation and are replaced in one step each; what it did not find is removed. A
+    validation during training also adds a line to ``metrics_history.jsonl``. With several metrics that have per-class
+    results the second one's files are ``per_class_2.csv`` and so on.
 
     Args:
         out_dir: folder for the results of a test; None is the work dir, where those of a validation always go.
@@ -100,14 +103,23 @@ class EvalArtifactsHook(Hook):
 
     def _write(self, folder: Path, report: dict[str, Any]) -> None:
         write_json(folder / 'metrics.json', report)
-        recorders = [recorder for recorder in self._recorders if recorder.table is not None]
-        for i, recorder in enumerate(recorders):
+        # those with results first: they are numbered by what they found
+        for i, recorder in enumerate(sorted(self._recorders, key=lambda one: one.table is None)):
             suffix = f'_{i + 1}' if i else ''
-            write_csv(folder / f'per_class{suffix}.csv', recorder.table.columns, recorder.table.rows)
-            if recorder.confusion is not None:
-                classes = [row[0] for row in recorder.table.rows]
-                rows = [[name, *counts] for name, counts in zip(classes, recorder.confusion.tolist())]
-                write_csv(folder / f'confusion_matrix{suffix}.csv', ['truth \\ prediction', *classes], rows)
+            tables = {'per_class': recorder.table, 'per_image': recorder.images, 'confusion_matrix': recorder.confusion}
+            for name, table in tables.items():
+                _write_or_remove(folder / f'{name}{suffix}.csv', table)
+            _write_or_remove(folder / f'error_analysis{suffix}.json', recorder.errors)
+
+
+def _write_or_remove(path: Path, found: Table | dict | None) -> None:
+    if found is None:
+        # of an evaluation before this one
+        path.unlink(missing_ok=True)
+    elif isinstance(found, Table):
+        write_csv(path, found.columns, found.rows)
+    else:
+        write_json(path, found)
 
 
 def _is_training(runner: Runner) -> bool:

@@ -17,6 +17,8 @@ from torch.utils.data import Dataset
 
 import mmseq
 from mmseq.engine.hooks import CurvesHook, EvalArtifactsHook
+from mmseq.evaluation.per_class import Table
+from mmseq.evaluation.recorders import Recorder
 
 COUNTER = itertools.count()
 CLASSES = ('sky', 'road', 'ghost')
@@ -46,7 +48,11 @@ class AllSky(BaseModel):
         if mode == 'loss':
             return {'loss': (self.weight * torch.stack(inputs)).square().mean()}
         return [
-            {'pred_sem_seg': {'data': torch.zeros(1, 2, 2, dtype=torch.long)}, 'gt_sem_seg': {'data': one[None]}}
+            {
+                'pred_sem_seg': {'data': torch.zeros(1, 2, 2, dtype=torch.long)},
+                'gt_sem_seg': {'data': one[None]},
+                'img_path': f'{int(one.sum())}.png',
+            }
             for one in label
         ]
 
@@ -161,6 +167,36 @@ def test_tables_of_a_validation(trained: Path) -> None:
         ['road', '6', '0', '0'],
         ['ghost', '0', '0', '0'],
     ]
+
+
+def test_images_of_a_validation(trained: Path) -> None:
+    header, *rows = _cells(trained / 'per_image.csv')
+    assert header[:5] == ['image', 'score', 'pixel_accuracy', 'pixels', 'right_pixels']
+    assert [row[0] for row in rows] == [f'{int(label.sum())}.png' for label in LABELS]
+    # sky 2/3, road 0/1; 1/4 and 0/3; 2/4 and 0/2
+    assert [float(row[1]) for row in rows] == [pytest.approx(100 * iou / 2) for iou in (2 / 3, 1 / 4, 1 / 2)]
+    assert [row[3:5] for row in rows] == [['3', '2'], ['4', '1'], ['4', '2']]
+    assert not (trained / 'error_analysis.json').exists()
+
+
+class Errors(Recorder):
+    """Holds what a test gives it."""
+
+
+def test_files_of_an_evaluation_before_are_removed(tmp_path: Path) -> None:
+    hook = EvalArtifactsHook()
+    recorder = Errors(Undefined())
+    hook._recorders = [recorder]
+    recorder.table = recorder.images = recorder.confusion = Table(('class', 'AP'), (('cat', None),))
+    recorder.errors = {'bbox': {'AP50': float('nan')}}
+    hook._write(tmp_path, {})
+    names = {'per_class.csv', 'per_image.csv', 'confusion_matrix.csv', 'error_analysis.json', 'metrics.json'}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    assert _strict_json((tmp_path / 'error_analysis.json').read_text()) == {'bbox': {'AP50': None}}
+    # a detector that finds nothing
+    recorder._forget()
+    hook._write(tmp_path, {})
+    assert {path.name for path in tmp_path.iterdir()} == {'metrics.json'}
 
 
 def test_history_has_a_line_for_each_validation(trained: Path) -> None:

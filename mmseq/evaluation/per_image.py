@@ -1,0 +1,71 @@
+"""A row of figures for each image of an evaluation, so that the best and the worst are found at once."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mmseq.evaluation.matching import ImageMatches, f1_score
+from mmseq.evaluation.tide import FALSE_KINDS, judge
+
+SEGMENTATION_COLUMNS = (
+    'image',
+    'score',
+    'pixel_accuracy',
+    'pixels',
+    'right_pixels',
+    'true_classes',
+    'predicted_classes',
+    'most_confused',
+    'most_confused_share',
+)
+DETECTION_COLUMNS = ('image', 'score', 'image_id', 'matches', 'missed', 'false', *FALSE_KINDS)
+
+
+def segmentation_row(path: str | None, pairs: tuple[np.ndarray, np.ndarray], classes: Sequence[str]) -> tuple[Any, ...]:
+    """Figures of one segmented image, in percent.
+
+    Args:
+        path: the picture.
+        pairs: what :func:`mmseq.evaluation.per_class.count_pairs` counted in it.
+        classes: names of the K classes.
+
+    Returns:
+        A cell for each of ``SEGMENTATION_COLUMNS``. The score is the mean IoU over the classes that occur in truth or
+        prediction; None if every pixel is ignored. The most confused pair reads ``truth as prediction``; its share is
+        of all pixels.
+    """
+    number = len(classes)
+    (truth, prediction), counts = np.divmod(pairs[0], number), pairs[1]
+    pixels, right = counts.sum(), counts[truth == prediction].sum()
+    of_truth, of_prediction, of_both = (
+        np.bincount(index, weights, number)
+        for index, weights in ((truth, counts), (prediction, counts), (truth, counts * (truth == prediction)))
+    )
+    union = of_truth + of_prediction - of_both
+    present = union > 0
+    row = [path, None, None, int(pixels), int(right), int((of_truth > 0).sum()), int((of_prediction > 0).sum())]
+    if pixels:
+        row[1:3] = 100 * float((of_both[present] / union[present]).mean()), 100 * float(right / pixels)
+    wrong = np.where(truth == prediction, 0, counts)
+    if not wrong.any():
+        return (*row, None, None)
+    worst = wrong.argmax()
+    return (*row, f'{classes[truth[worst]]} as {classes[prediction[worst]]}', 100 * float(wrong[worst] / pixels))
+
+
+def detection_row(path: str | None, image: ImageMatches) -> tuple[Any, ...]:
+    """Figures of one image with detections.
+
+    Args:
+        path: the picture.
+        image: without detections of low scores.
+
+    Returns:
+        A cell for each of ``DETECTION_COLUMNS``. The score is F1 in percent; None where there was nothing to find and
+        nothing was found. The last columns count false detections by kind (:mod:`mmseq.evaluation.tide`).
+    """
+    matches = int((image.matched >= 0).sum())
+    missed, false = len(image.truth_classes) - matches, len(image.scores) - matches
+    kinds = np.bincount(judge(image).kinds[image.matched < 0], minlength=len(FALSE_KINDS))
+    return (path, f1_score(matches, missed, false), image.image_id, matches, missed, false, *kinds.tolist())

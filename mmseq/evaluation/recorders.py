@@ -1,0 +1,271 @@
+"""What upstream's metrics know about classes and images, taken from the live metric objects.
+
+Upstream computes a score for every class, prints a table and returns the means. :func:`attach` listens to a metric
+while it computes and keeps what the table was made of, so the numbers are upstream's own and nothing is evaluated
+twice; what is said of each image comes from the same counts and matches. Metrics are recognised by the name of a class
+among their bases: neither mmdet nor mmseg is imported here.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dist import collect_results, is_main_process
+from mmengine.evaluator import BaseMetric
+
+from mmseq.evaluation.matching import ImageMatches, best_score, object_confusion, read_matches
+from mmseq.evaluation.per_class import (
+    Table,
+    average_precisions,
+    confusion_table,
+    count_pairs,
+    segmentation_table,
+    sum_pairs,
+)
+from mmseq.evaluation.per_image import DETECTION_COLUMNS, SEGMENTATION_COLUMNS, detection_row, segmentation_row
+from mmseq.evaluation.tide import BACKGROUND, FOREGROUND, analyse
+
+_ATTRIBUTE = '_mmseq_recorder'
+# last row and column of a detector's confusions
+BACKGROUND_NAME = 'background'
+
+
+class Recorder:
+    """What an attached metric computed in its latest ``evaluate``; filled on the main process only.
+
+    Attributes:
+        table: per-class values, or None before the first evaluation and for a metric that computed none.
+        images: a row for each image, in the order of the data set, or None.
+        confusion: counts as a table, rows are the truth and columns after the first the prediction, or None.
+        errors: detection only: kinds of errors for boxes and masks (:func:`mmseq.evaluation.tide.analyse`), or None.
+    """
+
+    def __init__(self, metric: BaseMetric) -> None:
+        self.metric = metric
+        self._wrapped: list[str] = []
+        self._forget()
+
+    def detach(self) -> None:
+        """Give the metric its own methods back; what was recorded stays."""
+        for name in self._wrapped:
+            delattr(self.metric, name)
+        self._wrapped.clear()
+        vars(self.metric).pop(_ATTRIBUTE, None)
+
+    def _forget(self) -> None:
+        self.table: Table | None = None
+        self.images: Table | None = None
+        self.confusion: Table | None = None
+        self.errors: dict[str, dict[str, Any]] | None = None
+
+    def _collect(self, parts: list, size: int) -> list | None:
+        """What all ranks have for their images, in the order of the data set, on the main process.
+
+        Every rank takes part in this, in the same order as in the metric's own collection, which also leaves out what
+        a distributed sampler repeats to fill up the last batch.
+        """
+        folder = {'tmpdir': self.metric.collect_dir} if self.metric.collect_device == 'cpu' else {}
+        return collect_results(parts, size, self.metric.collect_device, **folder)
+
+    def _wrap(self, name: str, wrapper: Callable[..., Any]) -> None:
+        setattr(self.metric, name, partial(wrapper, getattr(self.metric, name)))
+        self._wrapped.append(name)
+
+
+class IoURecorder(Recorder):
+    """Listens to mmseg's ``IoUMetric``.
+
+    The table holds upstream's per-class values in percent (IoU and Acc; Dice, Fscore, Precision, Recall if the metric
+    was asked for them), then ``label_pixels``, ``prediction_pixels`` and ``intersection_pixels``, exact counts over
+    the pixels whose label is not ignored. Samples that a distributed sampler repeats to fill up the last batch are
+    left out, by the rule that upstream's own collection follows.
+    """
+
+    def __init__(self, metric: BaseMetric) -> None:
+        super().__init__(metric)
+        self._values: dict[str, np.ndarray] | None = None
+        self._pairs: list[tuple[np.ndarray, np.ndarray]] = []
+        self._paths: list[str | None] = []
+        self._wrap('process', self._process)
+        self._wrap('intersect_and_union', self._intersect_and_union)
+        self._wrap('total_area_to_metrics', self._total_area_to_metrics)
+        self._wrap('evaluate', self._evaluate)
+
+    def _process(self, original: Callable, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        original(data_batch, data_samples)
+        self._paths += [sample.get('img_path') for sample in data_samples]
+
+    def _intersect_and_union(
+        self, original: Callable, prediction: torch.Tensor, label: torch.Tensor, num_classes: int, ignore_index: int
+    ) -> tuple:
+        areas = original(prediction, label, num_classes, ignore_index)
+        self._pairs.append(count_pairs(prediction, label, num_classes, ignore_index))
+        return areas
+
+    def _total_area_to_metrics(self, original: Callable, *args: Any, **kwargs: Any) -> dict[str, np.ndarray]:
+        values = original(*args, **kwargs)
+        # a copy of the dict, since the caller removes keys from it
+        self._values = dict(values)
+        return values
+
+    def _evaluate(self, original: Callable, size: int) -> dict:
+        self._forget()
+        self._values = None
+        metrics = original(size)
+        # without truth there are paths and no pairs
+        found = self._collect(list(zip(self._paths, self._pairs)), size)
+        self._paths.clear()
+        self._pairs.clear()
+        if is_main_process() and self._values is not None:
+            classes = tuple(self.metric.dataset_meta['classes'])
+            counts = None
+            if found:
+                counts = sum_pairs([pairs for _, pairs in found], len(classes))
+                self.confusion = confusion_table(classes, counts)
+                rows = tuple(segmentation_row(path, pairs, classes) for path, pairs in found)
+                self.images = Table(SEGMENTATION_COLUMNS, rows)
+            self.table = segmentation_table(classes, self._values, counts)
+        return metrics
+
+
+class CocoRecorder(Recorder):
+    """Listens to mmdet's ``CocoMetric``.
+
+    For each of bbox and segm the table holds AP, AP50, AP75, AP_s, AP_m, AP_l as fractions, and before them
+    ``instances``, the number of true objects that are not crowds. The mean of a column over the classes that have a
+    value is the figure that pycocotools summarises, since the same detection limits are read: 100 for AP (where the
+    metric counts at 100), the third limit for the others.
+
+    Images and confusions are those of the masks where masks are evaluated, else of the boxes, at the score at which F1
+    over all images is highest, which stands in ``errors``.
+    """
+
+    def __init__(self, metric: BaseMetric) -> None:
+        super().__init__(metric)
+        self._evaluator: Any = None
+        self._columns: dict[str, dict[int, list]] = {}
+        self._matches: dict[str, list[ImageMatches]] = {}
+        self._paths: list[str | None] = []
+        self._ids: list[Any] = []
+        self._wrap('process', self._process)
+        self._wrap('compute_metrics', self._compute_metrics)
+        self._wrap('evaluate', self._evaluate)
+
+    def _process(self, original: Callable, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        original(data_batch, data_samples)
+        self._paths += [sample.get('img_path') for sample in data_samples]
+
+    def _evaluate(self, original: Callable, size: int) -> dict:
+        self._forget()
+        metrics = original(size)
+        paths = self._collect(self._paths, size)
+        self._paths.clear()
+        if is_main_process() and self._matches:
+            self._describe(dict(zip(self._ids, paths)))
+        self._matches, self._ids = {}, []
+        return metrics
+
+    def _describe(self, paths: dict[Any, str | None]) -> None:
+        """Images, confusions and kinds of errors from what was matched; ``paths`` by image id, in their order."""
+        classes = tuple(self._columns['class'].values())
+        limits = dict(iou=FOREGROUND, background_iou=BACKGROUND)
+        self.errors = {
+            kind: analyse(images, len(classes)) | limits | dict(score_threshold=best_score(images))
+            for kind, images in self._matches.items()
+        }
+        kind = 'segm' if 'segm' in self._matches else next(iter(self._matches))
+        least = self.errors[kind]['score_threshold']
+        images = {image.image_id: image.above(least) for image in self._matches[kind]}
+        rows = tuple(detection_row(path, images[i]) for i, path in paths.items() if i in images)
+        self.images = Table(DETECTION_COLUMNS, rows)
+        counts = object_confusion(list(images.values()), len(classes))
+        self.confusion = confusion_table((*classes, BACKGROUND_NAME), counts)
+
+    def _compute_metrics(self, original: Callable, results: list) -> dict:
+        self.table, self._columns, self._evaluator, self._matches = None, {}, None, {}
+        self._ids = [prediction['img_id'] for _, prediction in results]
+        base = _base_named(type(self.metric), 'CocoMetric')
+        # upstream keeps its COCOeval objects in local variables, so their constructors are watched for the moment
+        with _watched(base.compute_metrics.__globals__, ('COCOeval', 'COCOevalMP'), self._created):
+            metrics = original(results)
+        self._harvest()
+        if self._columns:
+            self.table = self._assemble()
+        return metrics
+
+    def _created(self, evaluator: Any) -> None:
+        # the previous evaluator is finished: take its numbers and let go of its per-image results
+        self._harvest()
+        self._evaluator = evaluator
+
+    def _harvest(self) -> None:
+        evaluator, self._evaluator = self._evaluator, None
+        # class-agnostic evaluation (proposals) has no classes to report
+        if evaluator is None or not evaluator.eval or not evaluator.params.useCats:
+            return
+        params, truth = evaluator.params, evaluator.cocoGt
+        # pycocotools sorts the category ids, so its own list is the one that belongs to the arrays
+        categories = [int(category) for category in params.catIds]
+        counts = dict.fromkeys(categories, 0)
+        images = set(params.imgIds)
+        for annotation in truth.dataset.get('annotations', ()):
+            if annotation['category_id'] in counts and annotation['image_id'] in images:
+                counts[annotation['category_id']] += not annotation.get('iscrowd', 0)
+        self._columns.setdefault('class', {c: truth.cats[c]['name'] for c in categories})
+        self._columns.setdefault('category_id', {c: c for c in categories})
+        self._columns.setdefault('instances', counts)
+        for name, values in average_precisions(evaluator.eval['precision'], params).items():
+            self._columns[f'{params.iouType}_{name}'] = dict(zip(categories, values))
+        if (matches := read_matches(evaluator, FOREGROUND)) is not None:
+            self._matches[params.iouType] = matches
+
+    def _assemble(self) -> Table:
+        rows = [tuple(column.get(c) for column in self._columns.values()) for c in self._columns['category_id']]
+        return Table(tuple(self._columns), tuple(rows))
+
+
+_RECORDERS: dict[str, type[Recorder]] = {'IoUMetric': IoURecorder, 'CocoMetric': CocoRecorder}
+
+
+def attach(metric: BaseMetric) -> Recorder | None:
+    """Listen to a metric from now on; attaching again returns the recorder that already listens.
+
+    Args:
+        metric: a metric object of an evaluator. In distributed evaluation every rank has to attach.
+
+    Returns:
+        The recorder, or None for a metric of which no per-class results are known.
+    """
+    if (recorder := vars(metric).get(_ATTRIBUTE)) is not None:
+        return recorder
+    for base in type(metric).__mro__:
+        if base.__name__ in _RECORDERS:
+            recorder = _RECORDERS[base.__name__](metric)
+            setattr(metric, _ATTRIBUTE, recorder)
+            return recorder
+    return None
+
+
+def _base_named(cls: type, name: str) -> type:
+    return next(base for base in cls.__mro__ if base.__name__ == name)
+
+
+@contextmanager
+def _watched(namespace: dict, names: tuple[str, ...], created: Callable[[Any], None]) -> Iterator[None]:
+    """Report every object that the named classes of a module build, for the length of the block."""
+    originals = {name: namespace[name] for name in names if name in namespace}
+
+    def build(cls: type, *args: Any, **kwargs: Any) -> Any:
+        # not a subclass: COCOevalMP pickles itself to its workers, which only an importable class survives
+        instance = cls(*args, **kwargs)
+        created(instance)
+        return instance
+
+    namespace.update({name: partial(build, cls) for name, cls in originals.items()})
+    try:
+        yield
+    finally:
+        namespace.update(originals)

@@ -1,0 +1,166 @@
+"""What keeps a detector's AP50 down, by kind of error: TIDE (Bolya et al., ECCV 2020, arXiv 2008.08115).
+
+Every false detection is of one kind, by its overlaps with true objects, used or not (foreground from 0.5, background to
+0.1):
+
+    Loc   right class, overlap between background and foreground
+    Cls   wrong class, foreground
+    Dupe  right class, foreground, but a detection of higher score has that object
+    Bkg   background
+    Both  wrong class, and overlap between background and foreground
+
+in this order where several hold. Miss are the objects that no detection found and that no Cls or Loc would. A kind's
+dAP is what AP50 would gain without it: a Cls or Loc becomes a match if it has the highest score of those that would
+find its object, and is removed if not; the other false detections are removed; missed objects are not asked for.
+Where the paper leaves a choice, this is what its authors' code does.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mmseq.evaluation.matching import ImageMatches
+
+FALSE_KINDS = ('Cls', 'Loc', 'Both', 'Dupe', 'Bkg')
+FOREGROUND, BACKGROUND = 0.5, 0.1
+_RECALLS = np.linspace(0, 1, 101)
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What was wrong in one image with D detections and G true objects.
+
+    Attributes:
+        kinds: (D,) index among ``FALSE_KINDS``, or -1 for a match.
+        fixed_classes: (D,) the class as which fixing makes a match of a Cls or Loc, or -1.
+        missed: (G,) whether nothing found the object, nor would with another class or place.
+    """
+
+    kinds: np.ndarray
+    fixed_classes: np.ndarray
+    missed: np.ndarray
+
+
+def judge(image: ImageMatches) -> Verdicts:
+    """Say of every false detection of an image what was wrong with it."""
+    count = len(image.scores)
+    bkg = FALSE_KINDS.index('Bkg')
+    if not len(image.truth_classes):
+        return Verdicts(np.full(count, bkg), np.full(count, -1), np.zeros(0, dtype=bool))
+    same = image.classes[:, None] == image.truth_classes
+    own, other = image.ious * same, image.ious * ~same
+    own_best, other_best = own.max(axis=1), other.max(axis=1)
+    kinds = np.select(
+        [
+            image.matched >= 0,
+            (own_best >= BACKGROUND) & (own_best <= FOREGROUND),
+            other_best >= FOREGROUND,
+            own_best >= FOREGROUND,
+            np.maximum(own_best, other_best) <= BACKGROUND,
+        ],
+        [-1, *(FALSE_KINDS.index(kind) for kind in ('Loc', 'Cls', 'Dupe')), bkg],
+        FALSE_KINDS.index('Both'),
+    )
+    target = np.full(count, -1)
+    for kind, overlaps in (('Cls', other), ('Loc', own)):
+        target = np.where(kinds == FALSE_KINDS.index(kind), overlaps.argmax(axis=1), target)
+    found = image.found()
+    target[found[target]] = -1
+    # detections are sorted, so the first of those with the same target has the highest score
+    targets, first = np.unique(target, return_index=True)
+    fixed = np.full(count, -1)
+    fixed[first[targets >= 0]] = image.truth_classes[targets[targets >= 0]]
+    return Verdicts(kinds, fixed, ~found & ~np.isin(np.arange(len(found)), targets))
+
+
+def average_precision(scores: np.ndarray, right: np.ndarray, objects: int) -> float:
+    """Interpolated precision at 101 recalls, as pycocotools has it.
+
+    Args:
+        scores: (D,) in falling order.
+        right: (D,) whether the detection is a match.
+        objects: number of true objects, more than 0.
+    """
+    matches = np.cumsum(right)
+    precision = matches / (np.arange(1, len(scores) + 1) + np.spacing(1))
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    at = np.searchsorted(matches / objects, _RECALLS, side='left')
+    return float(np.append(envelope, 0)[np.minimum(at, len(scores))].mean())
+
+
+class _Detections:
+    """All detections of an evaluation by falling score, and the numbers of objects of K classes."""
+
+    def __init__(self, images: Sequence[ImageMatches], verdicts: Sequence[Verdicts], classes: int) -> None:
+        scores = np.concatenate([image.scores for image in images])
+        order = np.argsort(-scores, kind='stable')
+        self.scores = scores[order]
+        self.classes = np.concatenate([image.classes for image in images])[order]
+        self.kinds = np.concatenate([verdict.kinds for verdict in verdicts])[order]
+        self.fixed = np.concatenate([verdict.fixed_classes for verdict in verdicts])[order]
+
+        def count(which: Sequence[np.ndarray]) -> np.ndarray:
+            chosen = [image.truth_classes[mask] for image, mask in zip(images, which)]
+            return np.bincount(np.concatenate(chosen), minlength=classes)
+
+        self.objects = count([np.ones(len(image.truth_classes), dtype=bool) for image in images])
+        self.missed = count([verdict.missed for verdict in verdicts])
+        self.unfound = count([~image.found() for image in images])
+
+    def mean_ap(self, without: str = '') -> float | None:
+        """AP50 over the classes that have objects, without a kind of error; None if no class has any."""
+        present = np.flatnonzero(self.objects)
+        if not present.size:
+            return None
+        classes, right, stays, objects = (
+            self.classes,
+            self.kinds < 0,
+            np.ones(len(self.kinds), dtype=bool),
+            self.objects,
+        )
+        if without in FALSE_KINDS:
+            wrong = self.kinds == FALSE_KINDS.index(without)
+            mended = wrong & (self.fixed >= 0)
+            classes, right, stays = np.where(mended, self.fixed, classes), right | mended, ~wrong | mended
+        elif without == 'FalsePos':
+            stays = right
+        elif without:
+            objects = objects - {'Miss': self.missed, 'FalseNeg': self.unfound}[without]
+        values = []
+        for k in present:
+            mine = stays & (classes == k)
+            if objects[k]:
+                values.append(average_precision(self.scores[mine], right[mine], int(objects[k])))
+            elif mine.any():
+                # nothing to find any more, and something is found nevertheless
+                values.append(0.0)
+        return float(np.mean(values)) if values else 0.0
+
+
+def analyse(images: Sequence[ImageMatches], classes: int) -> dict[str, Any]:
+    """Errors of an evaluation by kind.
+
+    Args:
+        images: what was matched at an overlap of 0.5.
+        classes: number of classes.
+
+    Returns:
+        ``AP50`` as a fraction, ``dAP`` with the gain of AP50 for each kind, FalsePos (no false detections) and FalseNeg
+        (no objects but those found), ``counts`` of the same, and the numbers of ``objects`` and ``detections``. AP50
+        and gains are None where no class has objects.
+    """
+    verdicts = [judge(image) for image in images]
+    every = _Detections(images, verdicts, classes)
+    counts = {kind: int((every.kinds == i).sum()) for i, kind in enumerate(FALSE_KINDS)}
+    counts |= {'Miss': every.missed.sum(), 'FalsePos': sum(counts.values()), 'FalseNeg': every.unfound.sum()}
+    ap = every.mean_ap()
+    gains = dict.fromkeys(counts) if ap is None else {kind: max(every.mean_ap(kind) - ap, 0.0) for kind in counts}
+    return {
+        'AP50': ap,
+        'dAP': gains,
+        'counts': {kind: int(count) for kind, count in counts.items()},
+        'objects': int(every.objects.sum()),
+        'detections': len(every.scores),
+    }

@@ -1,0 +1,143 @@
+"""What is read from pycocotools, and counted from it, against cases laid out by hand."""
+
+import contextlib
+import io
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from mmseq.evaluation.matching import ImageMatches, best_score, f1_score, object_confusion, read_matches
+from mmseq.evaluation.tide import analyse
+
+# category ids in no order, one image without anything, a crowd of cats at the left
+CATEGORIES = [{'id': 7, 'name': 'cat'}, {'id': 3, 'name': 'dog'}]
+DOG, CAT = 0, 1
+TRUTH = [(7, [0, 0, 10, 10], 0), (3, [20, 0, 10, 10], 0), (7, [0, 20, 40, 20], 1), (7, [60, 0, 10, 10], 0)]
+DETECTIONS = [
+    # below the cat's own detection in score, above it in the file
+    (7, [0, 0, 10, 9], 0.6),
+    (7, [0, 0, 10, 10], 0.9),
+    # a dog taken for a cat
+    (7, [20, 0, 10, 10], 0.8),
+    # in the crowd
+    (7, [5, 25, 5, 5], 0.7),
+    # nowhere
+    (3, [80, 80, 5, 5], 0.5),
+]
+
+
+def evaluated(kind: str = 'bbox', **params: object) -> SimpleNamespace:
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO()
+        images = [{'id': i, 'width': 100, 'height': 100, 'file_name': f'{i}.jpg'} for i in (4, 5)]
+        annotations = [
+            dict(id=i + 1, image_id=4, category_id=k, bbox=box, area=box[2] * box[3], iscrowd=crowd)
+            | dict(segmentation=polygon(box))
+            for i, (k, box, crowd) in enumerate(TRUTH)
+        ]
+        coco.dataset = dict(images=images, annotations=annotations, categories=CATEGORIES)
+        coco.createIndex()
+        found = [dict(image_id=4, category_id=k, bbox=box, score=score) for k, box, score in DETECTIONS]
+        if kind == 'segm':
+            found = [
+                dict(one, segmentation=coco.annToRLE(dict(one, segmentation=polygon(one['bbox'])))) for one in found
+            ]
+            for one in found:
+                del one['bbox']
+        evaluator = COCOeval(coco, coco.loadRes(found), kind)
+        for name, value in params.items():
+            setattr(evaluator.params, name, value)
+        evaluator.evaluate()
+        evaluator.accumulate()
+        if not params:
+            evaluator.summarize()
+    return evaluator
+
+
+def polygon(box: list[float]) -> list[list[float]]:
+    x, y, w, h = box
+    return [[x, y, x + w, y, x + w, y + h, x, y + h]]
+
+
+@pytest.mark.parametrize('kind', ['bbox', 'segm'])
+def test_matches_are_those_of_pycocotools(kind: str) -> None:
+    evaluator = evaluated(kind)
+    first, empty = read_matches(evaluator)
+    assert (first.image_id, type(first.image_id)) == (4, int)
+    assert first.scores.tolist() == [0.9, 0.8, 0.6, 0.5]
+    assert first.classes.tolist() == [CAT, CAT, CAT, DOG]
+    # the dogs' objects come first, the crowd is left out
+    assert first.truth_classes.tolist() == [DOG, CAT, CAT]
+    assert first.matched.tolist() == [1, -1, -1, -1]
+    assert first.found().tolist() == [False, True, False]
+    expected = [[0, 1, 0], [1, 0, 0], [0, 0.9, 0], [0, 0, 0]]
+    assert first.ious == pytest.approx(np.array(expected), abs=0.02)
+    assert len(empty.scores) == len(empty.truth_classes) == 0
+
+    result = analyse([first, empty], 2)
+    assert result['AP50'] == pytest.approx(evaluator.stats[1])
+    assert result['counts'] == dict(Cls=1, Loc=0, Both=0, Dupe=1, Bkg=1, Miss=1, FalsePos=3, FalseNeg=2)
+
+
+def test_a_limit_of_detections_is_pycocotools_own() -> None:
+    (first, _) = read_matches(evaluated(maxDets=[1]))
+    assert first.scores.tolist() == [0.9, 0.5]
+
+
+def test_an_overlap_that_was_not_evaluated() -> None:
+    assert read_matches(evaluated(iouThrs=np.array([0.75]))) is None
+
+
+def test_confusions_by_hand() -> None:
+    images = read_matches(evaluated())
+    assert object_confusion(images, 2).tolist() == [
+        # a dog taken for a cat
+        [0, 1, 0],
+        # a cat found, a cat lost
+        [0, 1, 1],
+        # a cat found twice, a dog where nothing is
+        [1, 1, 0],
+    ]
+    # the second detection of the cat and the dog in the background are gone
+    above = [image.above(0.7) for image in images]
+    assert object_confusion(above, 2).tolist() == [[0, 1, 0], [0, 1, 1], [0, 0, 0]]
+
+
+def test_an_object_is_confused_once_and_by_its_best_score() -> None:
+    two = ImageMatches(
+        image_id=0,
+        scores=np.array([0.9, 0.8]),
+        classes=np.array([1, 2]),
+        matched=np.array([-1, -1]),
+        truth_classes=np.array([0]),
+        ious=np.array([[0.6], [0.9]]),
+    )
+    assert object_confusion([two], 3).tolist() == [[0, 1, 0, 0], [0] * 4, [0] * 4, [0, 0, 1, 0]]
+
+
+def scored(scores: list[float], matched: list[int], objects: int) -> ImageMatches:
+    count = len(scores)
+    return ImageMatches(
+        0, np.array(scores), np.zeros(count, int), np.array(matched, int), np.zeros(objects, int), np.zeros((count, 2))
+    )
+
+
+def test_the_best_score_over_all_images() -> None:
+    # F1 of the best 1, 2, 3, 4 detections of both: 2/4, 2/5, 4/6, 4/7
+    images = [scored([0.9, 0.5], [0, -1], 1), scored([0.8, 0.7], [-1, 0], 2)]
+    assert best_score(images) == 0.7
+    # equal scores stay together: 2/4 for the first, 2/6 for all three
+    assert best_score([scored([0.9, 0.8, 0.8], [0, -1, -1], 3)]) == 0.9
+    assert best_score([scored([0.8, 0.8, 0.8], [0, -1, -1], 3)]) == 0.8
+    assert best_score([scored([0.9], [-1], 1)]) == 0.3
+    assert best_score([scored([], [], 1)]) == 0.3
+
+
+def test_f1() -> None:
+    assert f1_score(2, 1, 3) == pytest.approx(100 * 2 * 2 / (4 + 1 + 3))
+    assert f1_score(0, 0, 1) == 0
+    assert f1_score(0, 0, 0) is None
