@@ -122,7 +122,7 @@ def common_name(runs: Sequence[Run]) -> str:
 
 
 def differences(groups: Sequence[Group]) -> list[tuple[str, list[Any]]]:
-    """The entries in which the configs of the groups differ, with the value of each; see :func:`among`."""
+    """The entries in which the configs of the groups differ, with the values (``config_diff.among``)."""
     return among([settings(group.runs[0]) if group.runs[0].config is not None else {} for group in groups])
 
 

@@ -57,7 +57,7 @@ class Backbone(BaseModule):
     position: str | None = None
     """The position embedding; loading fits it to the model's grid."""
     native_patch: int | None = None
-    """The patch size of the arch where the caller asked for another one: only then does loading resize the kernel."""
+    """The patch size of the arch if the caller asked for another one; only then does loading resize the kernel."""
 
     def __init__(
         self,

@@ -109,7 +109,7 @@ def convert(
     """Convert a checkpoint.
 
     Args:
-        source: what :func:`open_source` gave.
+        source: what :func:`~mmseq.checkpoints.opened.open_source` gave.
         table: the archs of its family.
         to: ``mmseq``, or the first word of a layout's name: ``timm``, ``authors``, ``hub``.
         arch: one of the table; needed only where several fit. ``custom`` compares nothing and takes our layout only.
@@ -171,7 +171,7 @@ def convert_file(
         target: the output, of a suffix for weights.
         table_of: gives the archs of a family by its name.
         verify: is given the conversion, the file before it takes its name, and the archs; raises if they do not agree.
-        to, arch, ema, keep_head, geometry: as in :func:`open_source` and :func:`convert`.
+        to, arch, ema, keep_head, geometry: as in :func:`~mmseq.checkpoints.opened.open_source` and :func:`convert`.
 
     Returns:
         The account, in lines.

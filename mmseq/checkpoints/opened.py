@@ -29,7 +29,7 @@ class Source:
 
     @property
     def title(self) -> str:
-        """An address in full, and of a file only its name: folders are nobody else's business."""
+        """An address in full, and of a file only its name (folders are nobody else's business)."""
         return self.name if '://' in self.name else self.path.name
 
 

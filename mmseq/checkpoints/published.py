@@ -15,7 +15,7 @@ class Published:
 
     Args:
         name: short and unique, for tables.
-        family: the key of the family's table in :data:`mmseq.checkpoints.FAMILIES`.
+        family: the key of the family's table in ``mmseq.checkpoints.FAMILIES``.
         arch: the backbone's ``arch``.
         address: where it is, as ``init_cfg`` takes it.
         layout: how its tensors are named, a layout of the family.

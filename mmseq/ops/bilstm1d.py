@@ -10,12 +10,12 @@ from mmseq.ops.dispatch import choose, imported
 
 
 def bilstm1d_reference(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
-    """See :func:`bilstm1d`."""
+    """See :func:`mmseq.ops.bilstm1d`."""
     return bidirectional_scan(x.transpose(0, 1), weights).transpose(0, 1)
 
 
 def bilstm1d_native(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
-    """See :func:`bilstm1d`."""
+    """See :func:`mmseq.ops.bilstm1d`."""
     return scan(x, weights, batch_first=True)
 
 

@@ -34,7 +34,7 @@ def need_machine(operator: str, x: Tensor, dtypes: tuple[torch.dtype, ...]) -> N
 
 
 def products(dtype: torch.dtype) -> dict[str, object]:
-    """The compile-time arguments of :func:`multiply` for inputs of a dtype.
+    """The compile-time arguments of ``multiply`` for inputs of a dtype.
 
     float16 is widened to TF32, which has its ten bits of mantissa and float32's range: sums over thousands of steps
     and gradients divided by a small normaliser leave float16's. float32 takes three TF32 products unless torch itself

@@ -134,7 +134,7 @@ class Chunkwise(torch.autograd.Function):
 
 
 def split(x: Tensor, chunk: int, fill: float = 0.0) -> Tensor:
-    """(B, heads, S, *) to (G, K, L, *): K chunks of one length, the last filled up."""
+    """``(B, heads, S, *)`` to ``(G, K, L, *)``: K chunks of one length, the last filled up."""
     length = x.shape[2]
     chunks = -(-length // chunk)
     steps = -(-length // chunks)
