@@ -1,0 +1,77 @@
+"""tools/print_config.py from the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from mmseq.cli.print_config import main
+from mmseq.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+CONFIG = 'configs/upernet_seq2d_nano_shapes.py'
+
+
+def output(capsys, *arguments):
+    assert main(list(arguments)) == 0
+    return capsys.readouterr().out
+
+
+def test_what_is_printed_is_the_config_again(capsys, monkeypatch):
+    monkeypatch.delenv('MMSEQ_DATA', raising=False)
+    text = output(capsys, CONFIG, '--cfg-options', 'train_cfg.max_iters=7', 'model.backbone.arch=s')
+    assert text.startswith(f"# {CONFIG}, with all that it inherits and train_cfg.max_iters=7 model.backbone.arch='s'\n")
+    again, cfg = Config.fromstring(text, '.py'), Config.fromfile(CONFIG)
+    assert again.model.backbone.arch == 's'
+    cfg.merge_from_dict({'train_cfg.max_iters': 7, 'model.backbone.arch': 's'})
+    assert again.to_dict() == cfg.to_dict()
+    # As it is for every machine: not without the norm that this one lacks.
+    assert again.model.decode_head.norm_cfg.type == 'SyncBN'
+
+
+def test_json_and_files(capsys, tmp_path):
+    found = json.loads(output(capsys, CONFIG, '--json'))
+    assert found['model']['decode_head']['num_classes'] == 9
+    path = tmp_path / 'deep' / 'config.py'
+    assert output(capsys, CONFIG, '--out', str(path)) == f'{path}\n'
+    assert Config.fromfile(path).to_dict() == Config.fromfile(CONFIG).to_dict()
+    with pytest.raises(InputError, match=r'--out .*README.md/x: cannot be written'):
+        main([CONFIG, '--json', '--out', str(ROOT / 'README.md' / 'x')])
+
+
+def test_what_a_config_changes(capsys):
+    text = output(capsys, CONFIG, '--diff', '--cfg-options', 'train_dataloader.batch_size=2')
+    assert '~ model.decode_head.num_classes: 150 -> 9\n' in text
+    assert '~ train_dataloader.batch_size: 8 -> 2\n' in text
+    assert 'optim_wrapper' not in text
+    assert all(line.startswith(('+ ', '- ', '~ ', '    ')) for line in text.splitlines())
+
+
+def test_two_configs(capsys):
+    other = 'configs/mask_rcnn_seq2d_nano_shapes.py'
+    found = json.loads(output(capsys, other, '--diff', 'configs/mask_rcnn_shiftvit_nano_shapes.py', '--json'))
+    kinds = {row['key']: row for row in found}
+    assert kinds['model.backbone']['old']['type'] == 'mmseq.ShiftViT'
+    assert kinds['model.backbone']['new']['type'] == 'mmseq.Sequencer2D'
+    assert output(capsys, other, '--diff', other) == 'no difference\n'
+
+
+def test_parts_of_configs(capsys):
+    assert 'max_iters=160000' in output(capsys, 'configs/_base_/schedules/upernet_160k.py').replace(' ', '')
+    with pytest.raises(InputError, match=r'inherits nothing \(no _base_\); name a config after --diff'):
+        main(['configs/_base_/backbones/seq2d_nano.py', '--diff'])
+
+
+def test_values_that_are_no_python_text(tmp_path):
+    path = tmp_path / 'config.py'
+    path.write_text("clip = float('inf')\n")
+    with pytest.raises(InputError, match='cannot be written as Python .*; use --json'):
+        main([str(path)])
+
+
+@pytest.mark.parametrize(
+    'name', ['mask2former_seq2d_s_coco_panoptic', 'dino_vil_t_coco', 'upernet_vil_t_ade20k_authors']
+)
+def test_large_configs_come_back(name, configs):
+    assert Config.fromstring(configs[name].pretty_text, '.py').to_dict() == configs[name].to_dict()
