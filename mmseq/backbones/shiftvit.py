@@ -91,14 +91,12 @@ class ShiftViTBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = ops.shift2d(x, self.n_div)
-        return add_branch(x, self.drop_path(self.mix_channels(x)))
-
-    def mix_channels(self, x: Tensor) -> Tensor:
-        """Norm and MLP."""
         if not fits(x):
-            return self.mlp(self.norm(x))
+            return add_branch(x, self.drop_path(self.mlp(self.norm(x))))
+        keep = self.drop_path(x.new_ones(len(x))) if self.training and self.drop_path.p else None
         norm, fc1, fc2 = self.norm, self.mlp.fc1, self.mlp.fc2
-        return ops.global_norm_mlp(x, norm.weight, norm.bias, norm.eps, fc1.weight, fc1.bias, fc2.weight, fc2.bias)
+        mlp = (fc1.weight, fc1.bias, fc2.weight, fc2.bias)
+        return ops.global_norm_mlp(x, norm.weight, norm.bias, norm.eps, *mlp, keep=keep)
 
 
 @MODELS.register_module()

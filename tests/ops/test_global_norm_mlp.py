@@ -1,5 +1,7 @@
 """Norm and MLP in one against the formula in float64, forward and gradient."""
 
+import sys
+
 import pytest
 import torch
 
@@ -17,8 +19,8 @@ def make(size, channels=12, hidden=20, mean=2.0, dtype=torch.float32):
     return [t.requires_grad_() for t in (x, *(torch.randn(shape, dtype=dtype) for shape in shapes))]
 
 
-def run(backend, x, scale, shift, *mlp):
-    return BACKENDS[backend](x, scale, shift, EPS, *mlp)
+def run(backend, x, scale, shift, *mlp, keep=None):
+    return BACKENDS[backend](x, scale, shift, EPS, *mlp, keep)
 
 
 @pytest.mark.parametrize('layout', ['contiguous', 'from_channels_first'])
@@ -47,6 +49,21 @@ def test_a_large_mean_costs_no_digits(mean):
     inputs = make((1, 32, 32), mean=mean)
     judge = global_norm_mlp_reference(*(t.double() for t in inputs[:3]), EPS, *(t.double() for t in inputs[3:]))
     assert (run('native', *inputs).double() - judge).norm() <= 1e-5 * judge.norm()
+
+
+@pytest.mark.parametrize('tile', [1, 3, 64])
+def test_tiles_and_dropped_images(tile, monkeypatch, poisoned):
+    # Not by its path, where mmseq.ops has the function of that name.
+    monkeypatch.setattr(sys.modules['mmseq.ops.global_norm_mlp.native'], 'TILE', tile * 20)
+    inputs = make((4, 5, 7), dtype=torch.float64)
+    keep = torch.tensor([1.25, 0.0, 1.0, 0.0], dtype=torch.float64)
+    got, judge = (run(backend, *inputs, keep=keep) for backend in ('native', 'reference'))
+    torch.testing.assert_close(got, judge)
+    torch.testing.assert_close(got[1], inputs[0][1])
+    out_grad = torch.randn(got.shape, dtype=torch.float64)
+    found = (torch.autograd.grad(y, inputs, out_grad) for y in (got, judge))
+    for mine, right in zip(*found):
+        torch.testing.assert_close(mine, right)
 
 
 def test_weights_that_need_no_gradient():

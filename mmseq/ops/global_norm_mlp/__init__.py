@@ -1,4 +1,4 @@
-"""The channel mixer of ShiftViT (arXiv 2201.10801): a norm over the whole image and a perceptron of two layers."""
+"""ShiftViT's channel mixer (arXiv 2201.10801): a norm over the image, a perceptron of two layers, and the residual."""
 
 from collections.abc import Callable, Mapping
 
@@ -16,9 +16,17 @@ BACKENDS: Mapping[str, Callable[..., Tensor]] = {
 
 
 def global_norm_mlp(
-    x: Tensor, scale: Tensor, shift: Tensor, eps: float, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor
+    x: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    eps: float,
+    w1: Tensor,
+    b1: Tensor,
+    w2: Tensor,
+    b2: Tensor,
+    keep: Tensor | None = None,
 ) -> Tensor:
-    """W2 gelu(W1 norm(x) + b1) + b2, where the norm takes mean and variance over H, W and C of each image.
+    """x + keep (W2 gelu(W1 norm(x) + b1) + b2), where the norm takes mean and variance over H, W and C of each image.
 
     Args:
         x: (B, H, W, C) in float32 or float64, any strides.
@@ -29,12 +37,13 @@ def global_norm_mlp(
         b1: (D,).
         w2: (C, D).
         b2: (C,).
+        keep: (B,), factors of the branch, image by image; None is 1.
 
     Returns:
         (B, H, W, C).
     """
     run = choose('global_norm_mlp', BACKENDS, 'native' if x.device.type == 'cpu' else 'reference', x)
-    return run(x, scale, shift, eps, w1, b1, w2, b2)
+    return run(x, scale, shift, eps, w1, b1, w2, b2, keep)
 
 
 def fits(x: Tensor) -> bool:
@@ -48,5 +57,6 @@ def fits(x: Tensor) -> bool:
         and x.dtype in (torch.float32, torch.float64)
         and not torch.is_autocast_enabled('cpu')
         and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()
         and asked() in (None, 'native')
     )
