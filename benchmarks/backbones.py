@@ -31,6 +31,7 @@ SIZES = (224, 448, 672, 896, 1120, 1344, 1568, 1792, 2048)
 TOLERANCE = 1e-5
 # Pixels per side between which the growth with the number of pixels is judged.
 GROWTH = (448, 1792)
+PEERS = ('timm_', 'authors_')
 Point = dict[str, Any]
 
 
@@ -47,8 +48,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument('--dtype', choices=['float32', 'bfloat16'], help='default: float32 on a CPU, else bfloat16')
     parser.add_argument('--rounds', type=int, default=7, help='turns of every model at a point; at least 3')
     parser.add_argument('--budget', type=float, default=60, help='seconds for a point, after three rounds')
-    parser.add_argument('--limit', type=float, default=15, help='a model that takes longer gets no larger images (s)')
+    parser.add_argument('--limit', type=float, default=15, help='a peer that takes longer gets no larger images (s)')
     parser.add_argument('--no-memory', action='store_true', help='leave the measurement of memory out')
+    parser.add_argument(
+        '--add', action='store_true', help='to what --out holds of the same machine, whose points are kept or replaced'
+    )
     parser.add_argument('--out', type=Path, help='default: benchmarks/results/backbones_cpu.json or ..._gpu.json')
     return parser.parse_args()
 
@@ -154,6 +158,29 @@ def growth(points: list[Point]) -> list[dict[str, Any]]:
     return found
 
 
+def spot(point: Point) -> tuple[Any, ...]:
+    """What a point is about."""
+    return tuple(point[key] for key in ('model', 'mode', 'batch', 'nominal_side'))
+
+
+def earlier(out: Path, result: dict[str, Any]) -> list[Point]:
+    """The points of a file of results, whose differences join the new ones.
+
+    Raises:
+        InputError: they were measured on another machine, with other versions, or in another format.
+    """
+    if not out.is_file():
+        return []
+    found = json.loads(out.read_text())
+    keys = ('device', 'threads', 'torch', 'python')
+    if [found['machine'][key] for key in keys] != [result['machine'][key] for key in keys]:
+        raise InputError(f'--add: {out} was measured on another machine or with other versions; give another --out')
+    if found['dtype'] != result['dtype']:
+        raise InputError(f'--add: {out} holds {found["dtype"]}; give another --out')
+    result['differences'] = {**found['differences'], **result['differences']}
+    return found['points']
+
+
 def main() -> int:
     args = parse()
     check(args)
@@ -169,11 +196,9 @@ def main() -> int:
     if any(not value <= TOLERANCE for value in differences.values()):
         print('nothing was timed: models that should do the same do not')
         return 1
-    points: list[Point] = []
+    result = dict(machine=machine(device), dtype=args.dtype, tolerance=TOLERANCE, differences=differences)
+    points = result['points'] = earlier(out, result) if args.add else []
     slow: set[tuple[str, str, int]] = set()
-    result = dict(
-        machine=machine(device), dtype=args.dtype, tolerance=TOLERANCE, differences=differences, points=points
-    )
     for mode in args.modes:
         for batch in args.batches:
             for side in sorted(args.sizes):
@@ -181,9 +206,11 @@ def main() -> int:
                 new = measure_point(chosen, side, batch, mode, args)
                 for point in new:
                     show(point)
-                    if point.get('seconds', dict(median=math.inf))['median'] > args.limit:
+                    ours = not point['model'].startswith(PEERS)
+                    if not ours and point.get('seconds', dict(median=math.inf))['median'] > args.limit:
                         slow.add((point['model'], mode, batch))
-                points += new
+                done = {spot(point) for point in new}
+                points[:] = [point for point in points if spot(point) not in done] + new
                 write_json(out, result)
     result['growth'] = growth(points)
     print(write_json(out, result))
