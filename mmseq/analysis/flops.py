@@ -1,4 +1,4 @@
-"""Multiply-adds of a model at an image size, by module and by operator, from shapes alone: nothing is computed.
+"""Multiply-adds of a model at an image size, by module and by operator, from shapes alone where they suffice.
 
 What counts is what papers call FLOPs: one multiply-add of a matrix product or convolution is 1, and so is one of an
 interpolation. Biases, norms, activations, pooling, sums along an axis and copies count 0, and so does a shift.
@@ -14,7 +14,7 @@ An operator of none of these kinds is an error to be named, not a zero.
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from math import prod
@@ -55,10 +55,14 @@ NAMED_FREE = """
     tril tril_ triu triu_ split split_with_sizes unsafe_split pixel_shuffle im2col
     gather index index_select index_put_ scatter scatter_ scatter_add scatter_add_ embedding
     arange linspace zeros ones full empty eye scalar_tensor zeros_like ones_like full_like empty_like lift_fresh
-    new_zeros new_ones new_full new_empty fill_ zero_ promote_types native_dropout
+    new_zeros new_ones new_full new_empty fill_ zero_ promote_types native_dropout masked_fill_ _local_scalar_dense
 """
 FREE = frozenset(NAMED_FREE.split())
 TAGGED_FREE = {torch.Tag.pointwise, torch.Tag.reduction}
+
+
+class NeedsValuesError(InputError):
+    """Shapes alone do not say what a model runs."""
 
 
 @dataclass
@@ -68,10 +72,12 @@ class Tally:
     Args:
         madds: multiply-adds by the innermost module's name and the operator's.
         uncounted: operators without a formula, and the modules that ran them.
+        ran: names of the modules that ran.
     """
 
     madds: Counter[tuple[str, str]] = field(default_factory=Counter)
     uncounted: dict[str, set[str]] = field(default_factory=dict)
+    ran: set[str] = field(default_factory=set)
 
     @property
     def total(self) -> int:
@@ -128,16 +134,20 @@ class Recurrences(TorchFunctionMode):
         states = state if isinstance(state, (list, tuple)) else (state,)
         steps = prod(x.shape[:-1])
         self.tally.madds[self.where[-1], name] += steps * sum(w.numel() for w in weights if w.dim() == 2)
-        out = x.new_empty(*x.shape[:-1], states[0].shape[-1] * (2 if bidirectional else 1))
-        return (out, *(torch.empty_like(s) for s in states))
+        out = x.new_zeros(*x.shape[:-1], states[0].shape[-1] * (2 if bidirectional else 1))
+        return (out, *(torch.zeros_like(s) for s in states))
 
 
 @contextmanager
-def watched(model: nn.Module, where: list[str]) -> Iterator[None]:
-    """Keep the name of the module that runs on top of ``where``, whether it is called or its ``forward`` is."""
+def watched(model: nn.Module, where: list[str], ran: set[str]) -> Iterator[None]:
+    """Keep the name of the module that runs on top of ``where``, whether it is called or its ``forward`` is.
+
+    All names are gathered in ``ran``.
+    """
 
     def run(name: str, forward: Callable, *args: Any, **options: Any) -> Any:
         where.append(name)
+        ran.add(name)
         result = forward(*args, **options)
         # Not after an error: its place is what is asked for then.
         where.pop()
@@ -154,7 +164,10 @@ def watched(model: nn.Module, where: list[str]) -> Iterator[None]:
 
 
 def count(
-    model: nn.Module, images: tuple[int, ...], run: Callable[[nn.Module, Tensor, Tally], Any] | None = None
+    model: nn.Module,
+    images: tuple[int, ...],
+    run: Callable[[nn.Module, Tensor, Tally], Any] | None = None,
+    values: bool = False,
 ) -> Tally:
     """Count one inference.
 
@@ -162,30 +175,31 @@ def count(
         model: on any device, best on ``meta``; it is moved to shapes without values and is of no use afterwards.
         images: the shape of the batch, such as (1, 3, 512, 512).
         run: what is to be run; ``model(images)`` by default.
+        values: run the model, which is to be on the CPU, on a random image, but for its recurrent layers, which give
+            zeros. For models whose operations depend on values.
 
     Raises:
-        InputError: the model cannot be run without values.
+        NeedsValuesError: the model cannot be run without values.
+        InputError: it cannot be run.
     """
     tally, where = Tally(), ['']
     run = run or (lambda model, x, tally: model(x))
     # Tensors of the mode must not outlive it in the cache of resampling weights.
     axis_weights.cache_clear()
     try:
-        with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
-            model = model.to_empty(device='cpu').eval()
-            x = torch.empty(images)
-            with watched(model, where), Recurrences(tally, where), Counting(tally, where):
+        with torch.no_grad(), nullcontext() if values else FakeTensorMode(allow_non_fake_inputs=True):
+            model = (model if values else model.to_empty(device='cpu')).eval()
+            x = (torch.rand if values else torch.empty)(images)
+            with watched(model, where, tally.ran), Recurrences(tally, where), Counting(tally, where):
                 run(model, x, tally)
     except (DataDependentOutputException, DynamicOutputShapeException) as error:
-        raise InputError(
-            f'{place(model, where)}: its operations depend on values ({error.func}), not on shapes'
-        ) from error
+        reason = f'its operations depend on values ({error.func}), not on shapes'
+        raise NeedsValuesError(f'{place(model, where)}: {reason}') from error
     except (RuntimeError, TypeError) as error:
         # A kernel that wants memory, or a head that wants more than images.
-        reason = str(error).partition('\n')[0]
-        raise InputError(
-            f'{place(model, where)} does not run on shapes alone: {type(error).__name__}: {reason}'
-        ) from error
+        kind = NeedsValuesError if isinstance(error, RuntimeError) and not values else InputError
+        reason = f'{type(error).__name__}: {str(error).partition(chr(10))[0]}'
+        raise kind(f'{place(model, where)} does not run{"" if values else " on shapes alone"}: {reason}') from error
     finally:
         axis_weights.cache_clear()
     return tally
