@@ -6,7 +6,7 @@ channels always sum to the same. In the mean over directions, of which each imag
 as the root of the summed squares of all channels' gradients.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 Cell = tuple[int, int]
+SHARES = (0.5, 0.9)
+"""Those of the gradient whose areas are told."""
 
 
 def effective_receptive_field(
@@ -51,6 +53,7 @@ def effective_receptive_fields(
     *,
     after_neck: bool = False,
     seed: int = 0,
+    progress: Callable[[Sequence[Tensor]], Iterable[Tensor]] = iter,
 ) -> dict[int, Tensor]:
     """The same of several levels, from one forward pass per image: images go one by one, for the memory's sake.
 
@@ -60,6 +63,7 @@ def effective_receptive_fields(
         cells: for each level that is asked for the position of its cell, or None.
         after_neck: see there.
         seed: of the random directions, so that a second call gives the same.
+        progress: wraps the images as they are taken.
 
     Returns:
         (H, W) for each level, in float32.
@@ -71,7 +75,7 @@ def effective_receptive_fields(
     generators = {level: torch.Generator().manual_seed(seed + level) for level in cells}
     fields = {level: images.new_zeros(images.shape[2:], dtype=torch.float32) for level in cells}
     with differentiable(model_or_backbone), torch.inference_mode(False), torch.enable_grad():
-        for image in images.split(1):
+        for image in progress(images.split(1)):
             # A clone, since one made in inference mode takes no gradient.
             image = image.clone().requires_grad_()
             maps = features(image)
@@ -135,6 +139,68 @@ def unit(maps: Sequence[Tensor], level: int, position: Cell | None, generator: t
 def cell_at(pixel: tuple[float, float], stride: float, size: tuple[int, int]) -> Cell:
     """Row and column of the cell of a map of ``size`` (rows, columns) that speaks for a pixel (y, x)."""
     row, column = (min(max(int(at // stride), 0), cells - 1) for at, cells in zip(pixel, size))
+    return row, column
+
+
+@dataclass(frozen=True)
+class Level:
+    """The field of a cell of one level.
+
+    Args:
+        place: ``backbone`` or ``neck``.
+        level: which of its maps, from 0.
+        stride: pixels per cell.
+        cell: row and column.
+        pixel: row and column of the pixel in the cell's middle.
+        field: (H, W), see :func:`effective_receptive_field`.
+    """
+
+    place: str
+    level: int
+    stride: float
+    cell: Cell
+    pixel: Cell
+    field: Tensor
+
+
+def fields_at(
+    model: nn.Module,
+    images: Tensor,
+    pixel: tuple[float, float],
+    *,
+    after_neck: bool = False,
+    progress: Callable[[Sequence[Tensor]], Iterable[Tensor]] = iter,
+) -> list[Level]:
+    """The fields of the cells of all levels that speak for a pixel.
+
+    Args:
+        model: see :func:`effective_receptive_field`, also for what is raised.
+        images: see there.
+        pixel: row and column in the images.
+        after_neck: see there.
+        progress: see :func:`effective_receptive_fields`.
+    """
+    place, size = ('neck' if after_neck else 'backbone'), images.shape[2:]
+    with torch.no_grad():
+        shapes = [tuple(found.shape[2:]) for found in extractor(model, after_neck)(images[:1])]
+    known = None if after_neck else getattr(getattr(model, 'backbone', model), 'out_strides', None)
+    strides = known or [stride_of(size, shape) for shape in shapes]
+    cells = {level: cell_at(pixel, *both) for level, both in enumerate(zip(strides, shapes))}
+    fields = effective_receptive_fields(model, images, cells, after_neck=after_neck, progress=progress)
+    return [Level(place, i, strides[i], cells[i], middle(cells[i], strides[i], size), fields[i].cpu()) for i in cells]
+
+
+def stride_of(image: Sequence[int], size: Sequence[int]) -> float:
+    """Pixels per cell of a map, from its size: the power of two that gives it, or the quotient of the heights."""
+    for stride in (2**k for k in range(12)):
+        if all(-(-pixels // stride) == cells for pixels, cells in zip(image, size)):
+            return stride
+    return image[0] / size[0]
+
+
+def middle(cell: Cell, stride: float, image: Sequence[int]) -> Cell:
+    """The pixel in the middle of a cell, within the image."""
+    row, column = (min(int((at + 0.5) * stride), pixels - 1) for at, pixels in zip(cell, image))
     return row, column
 
 
