@@ -28,7 +28,7 @@ def make(size, channels, layout, dtype=torch.float32):
 @pytest.mark.parametrize('backend', FAST)
 @pytest.mark.parametrize('layout', ['contiguous', 'from_channels_first', 'transposed'])
 @pytest.mark.parametrize('channels,n_div', GROUPS)
-@pytest.mark.parametrize('size', [(2, 1, 1), (1, 7, 5), (3, 1, 6), (1, 6, 1), (2, 4, 4), (1, 37, 73)])
+@pytest.mark.parametrize('size', [(2, 1, 1), (1, 7, 5), (3, 1, 6), (1, 6, 1), (2, 4, 4), (1, 37, 73), (1, 128, 96)])
 def test_equals_reference(backend, layout, channels, n_div, size):
     x = make(size, channels, layout)
     out_grad = torch.randn(*size, channels)
