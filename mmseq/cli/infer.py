@@ -1,0 +1,133 @@
+"""Predictions for pictures, folders, videos and cameras."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from mmseq.cli import add_model_arguments, positive
+
+# More pictures than these are not described one by one.
+FEW = 8
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog='infer.py',
+        description='Detect or segment what is on pictures and videos: writes overlays, label maps of segmentors, '
+        'detections.json (COCO annotations, masks as run lengths) of detectors, both and panoptic maps of panoptic '
+        'models, and summary.json. What cannot be read is named, the rest goes on; the exit status is then 1.',
+        epilog='example: python tools/infer.py configs/upernet_seq2d_s_ade20k.py iter_160000.pth photos/ clip.mp4',
+    )
+    add_model_arguments(parser)
+    parser.add_argument('checkpoint', help='checkpoint file of a training run with this config')
+    parser.add_argument(
+        'inputs',
+        nargs='+',
+        metavar='input',
+        help="pictures, videos, folders with all below them, patterns such as 'photos/*.jpg', or a camera's number",
+    )
+    parser.add_argument('--out', metavar='DIR', help='where to write (default: predictions in the work dir)')
+    parser.add_argument('--score-thr', type=share, default=0.3, metavar='S', help='leave instances below out (0.3)')
+    parser.add_argument('--batch', type=positive, default=1, metavar='N', help='pictures at a time (1)')
+    parser.add_argument('--device', help='cpu or cuda (default: cuda if there is one)')
+    parser.add_argument('--full-size', action='store_true', help='do not resize pictures as the config does for tests')
+    add_output_arguments(parser)
+    group = parser.add_argument_group('sliding window', 'Segmentors alone; for pictures that are large in the model.')
+    group.add_argument('--sliding', action='store_true', help='window by window, in memory that hardly grows')
+    group.add_argument('--crop', type=positive, metavar='PX', help='side of a window (default: the training crop)')
+    group.add_argument('--stride', type=positive, metavar='PX', help='from one to the next (default: 2/3 of it)')
+    return parser
+
+
+def add_output_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is written, and how much of a video is read."""
+    group = parser.add_argument_group('outputs')
+    group.add_argument('--no-overlays', action='store_true', help='write no pictures and videos to look at')
+    group.add_argument('--no-maps', action='store_true', help='write no label maps and panoptic maps')
+    group.add_argument('--opacity', type=share, default=0.5, metavar='O', help='of the areas in overlays (0.5)')
+    group = parser.add_argument_group('videos and cameras')
+    group.add_argument('--every', type=positive, default=1, metavar='N', help='take each N-th frame (1)')
+    group.add_argument('--max-frames', type=positive, metavar='N', help='end after so many (a camera: or at Ctrl-C)')
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f'{text}: expected a number from 0 to 1')
+    return value
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Returns 1 if something could not be read, else 0; raises InputError for what the user can mend."""
+    args = build_parser().parse_args(argv)
+    from mmseq.errors import InputError
+
+    if not args.sliding and (args.crop or args.stride):
+        raise InputError('--crop and --stride are for --sliding; add it')
+    # Before anything heavy: what is wrong with a path should not take long to say.
+    from mmseq.datasets.sources import find
+
+    sources = find(args.inputs)
+    from tqdm import tqdm
+
+    from mmseq.analysis.inference import Predictor
+    from mmseq.analysis.inference_run import expected, infer, sliding_options
+    from mmseq.analysis.prediction_files import PredictionFolder
+    from mmseq.analysis.trained import load_trained
+
+    options = dict(args.cfg_options)
+    if args.sliding:
+        options |= sliding_options(args.config, args.cfg_options, args.crop, args.stride)
+    cfg, model = load_trained(args.config, args.checkpoint, options=options, work_dir=args.work_dir, device=args.device)
+    predictor = Predictor(model, full_size=args.full_size)
+    out = Path(args.out or Path(cfg.work_dir) / 'predictions')
+    written = dict(overlays=not args.no_overlays, maps=not args.no_maps, opacity=args.opacity)
+    folder = PredictionFolder(out, predictor.classes, predictor.palette, **written)
+    total = expected(sources, args.every, args.max_frames)
+    about = dict(config=args.config, checkpoint=args.checkpoint, cfg_options=options, score_thr=args.score_thr)
+    few = total is not None and total <= FEW
+    try:
+        with tqdm(total=total, unit='picture', disable=None) as bar:
+
+            def seen(row: dict[str, Any] | None) -> None:
+                bar.update()
+                if row and few:
+                    tqdm.write(describe(row))
+
+            frames = dict(every=args.every, limit=args.max_frames)
+            infer(predictor, sources, folder, batch=args.batch, score=args.score_thr, **frames, seen=seen)
+    finally:
+        summary = folder.close(about)
+    report(summary, out)
+    return int(bool(summary['failed']))
+
+
+def describe(row: dict[str, Any]) -> str:
+    """One line on a picture: what there is of each class, the most first."""
+    found = [
+        f'{one["count"]} {one["name"]} (up to {one["score"]:.2f})'
+        if 'count' in one
+        else f'{one["name"]} {100 * one["share"]:.1f} %'
+        for one in row['classes']
+    ]
+    listed = ', '.join(found[:FEW]) + (' ...' if len(found) > FEW else '')
+    frame = f' frame {row["frame"]}' if 'frame' in row else ''
+    return f'{row["file_name"]}{frame}: {listed or "nothing"}'
+
+
+def report(summary: dict[str, Any], out: Path) -> None:
+    """What could not be read, what was, and where the results are."""
+    for failure in summary['failures']:
+        print(f'cannot be read: {failure["reason"]}', file=sys.stderr)
+    number, seconds = summary['pictures'], summary['seconds']
+    failed = f', {summary["failed"]} could not be read' if summary['failed'] else ''
+    print(f'{number} pictures in {seconds:.1f} s ({number / seconds:.2f} per second){failed}')
+    for path in sorted(out.iterdir()):
+        if not path.name.startswith('.'):
+            print(f'    {path}{"/" * path.is_dir()}')

@@ -1,0 +1,226 @@
+"""tools/infer.py from the command line."""
+
+import json
+import warnings
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pycocotools.coco import COCO
+
+from mmseq.analysis.trained import load_trained
+from mmseq.cli.infer import main
+from mmseq.datasets import sources
+from mmseq.datasets.shapes import generate
+from mmseq.errors import InputError
+
+SEGMENTOR = 'configs/upernet_seq2d_nano_shapes.py'
+DETECTOR = 'configs/mask_rcnn_seq2d_nano_shapes.py'
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """Pictures, and checkpoints of both tasks with weights that were not trained."""
+    root = tmp_path_factory.mktemp('infer')
+    generate(root / 'shapes', train=1, val=4, seed=0)
+    (root / 'pictures').mkdir()
+    for path in (root / 'shapes' / 'coco' / 'val2017').iterdir():
+        path.rename(root / 'pictures' / path.name)
+    for name, config in (('seg', SEGMENTOR), ('det', DETECTOR)):
+        torch.manual_seed(0)
+        torch.save(dict(state_dict=load_trained(config, None, device='cpu')[1].state_dict()), root / f'{name}.pth')
+    return root
+
+
+def run(folder, task, inputs, out, *options, status=0):
+    config, checkpoint = {'seg': SEGMENTOR, 'det': DETECTOR}[task], str(folder / f'{task}.pth')
+    arguments = [config, checkpoint, *map(str, inputs), '--out', str(out), '--device', 'cpu', *options]
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        assert main(arguments) == status
+    return json.loads((out / 'summary.json').read_text())
+
+
+def video(path, frames=6, content=None):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'MJPG'), 10, (96, 64))
+    for seed in range(frames):
+        writer.write(np.random.default_rng(seed).integers(0, 256, (64, 96, 3), dtype=np.uint8))
+    writer.release()
+    if content is not None:
+        path.write_bytes(path.read_bytes()[: int(path.stat().st_size * content)])
+    return path
+
+
+def test_a_folder_through_a_segmentor(folder, tmp_path, capsys):
+    summary = run(folder, 'seg', [folder / 'pictures'], tmp_path / 'out', '--batch', '3')
+    assert (summary['pictures'], summary['failed']) == (4, 0)
+    for row in summary['predictions']:
+        picture = Image.open(row['file_name'])
+        labels = Image.open(tmp_path / 'out' / row['labels'])
+        assert picture.size == labels.size == Image.open(tmp_path / 'out' / row['overlay']).size
+        counts = np.bincount(np.asarray(labels).ravel(), minlength=9) / (labels.width * labels.height)
+        for one in row['classes']:
+            assert one['share'] == pytest.approx(counts[one['index']])
+    out = capsys.readouterr().out
+    assert '4 pictures in' in out
+    assert f'{row["file_name"]}: {row["classes"][0]["name"]} ' in out
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['labels', 'overlays', 'summary.json']
+
+
+def test_pictures_through_a_detector(folder, tmp_path):
+    pictures = sorted((folder / 'pictures').iterdir())[:2]
+    all_of_them = run(folder, 'det', pictures, tmp_path / 'all', '--score-thr', '0')
+    coco = COCO(tmp_path / 'all' / 'detections.json')
+    assert [image['file_name'] for image in coco.imgs.values()] == list(map(str, pictures))
+    scores = [annotation['score'] for annotation in coco.anns.values()]
+    assert len(scores) > 4
+    for annotation in coco.anns.values():
+        size = coco.imgs[annotation['image_id']]
+        assert coco.annToMask(annotation).shape == (size['height'], size['width'])
+    assert sum(one['count'] for row in all_of_them['predictions'] for one in row['classes']) == len(scores)
+    limit = float(np.median(scores))
+    run(folder, 'det', pictures, tmp_path / 'some', '--score-thr', str(limit), '--no-overlays')
+    kept = json.loads((tmp_path / 'some' / 'detections.json').read_text())['annotations']
+    assert len(kept) == sum(score >= limit for score in scores) < len(scores)
+    assert not (tmp_path / 'some' / 'overlays').exists()
+
+
+def test_what_is_damaged_is_named_and_the_rest_goes_on(folder, tmp_path, capsys):
+    inputs = tmp_path / 'in'
+    inputs.mkdir()
+    good = sorted((folder / 'pictures').iterdir())[0]
+    (inputs / 'b.png').write_bytes(good.read_bytes())
+    (inputs / 'a.png').write_bytes(good.read_bytes()[:600])
+    (inputs / 'c.jpg').write_text('text')
+    (inputs / 'd.mp4').write_text('text')
+    summary = run(folder, 'seg', [inputs], tmp_path / 'out', '--batch', '2', status=1)
+    assert (summary['pictures'], summary['failed']) == (1, 3)
+    assert summary['predictions'][0]['file_name'] == str(inputs / 'b.png')
+    out, err = capsys.readouterr()
+    assert '3 could not be read' in out
+    lines = [line for line in err.splitlines() if line.startswith('cannot be read: ')]
+    assert sorted(line.split(': ')[1].rpartition('/')[2] for line in lines) == ['a.png', 'c.jpg', 'd.mp4']
+
+
+def test_a_video_frame_by_frame(folder, tmp_path):
+    path = video(tmp_path / 'clip.avi')
+    summary = run(folder, 'seg', [path], tmp_path / 'out', '--batch', '2', '--every', '2')
+    assert [row['frame'] for row in summary['predictions']] == [0, 2, 4]
+    assert sorted(p.name for p in (tmp_path / 'out' / 'labels' / 'clip').iterdir()) == [
+        '000000.png',
+        '000002.png',
+        '000004.png',
+    ]
+    capture = cv2.VideoCapture(str(tmp_path / 'out' / 'overlays' / 'clip.mp4'))
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 3
+    # As fast to look at as it was.
+    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(5)
+    capture.release()
+    summary = run(folder, 'seg', [path], tmp_path / 'few', '--max-frames', '2', '--no-overlays', '--no-maps')
+    assert summary['pictures'] == 2
+    assert [p.name for p in (tmp_path / 'few').iterdir()] == ['summary.json']
+
+
+def test_a_video_that_ends_early(folder, tmp_path, capsys):
+    path = video(tmp_path / 'cut.avi', 20, content=0.5)
+    picture = sorted((folder / 'pictures').iterdir())[0]
+    summary = run(folder, 'seg', [path, picture], tmp_path / 'out', '--no-maps', status=1)
+    assert 'of 20 frames' in summary['failures'][0]['reason']
+    assert summary['predictions'][-1]['file_name'] == str(picture)
+    assert 5 < summary['pictures'] - 1 < 15
+
+
+class Camera:
+    """Stands for OpenCV's reader: frames without end, until somebody presses Ctrl-C."""
+
+    def __init__(self, *_):
+        self.left = 5
+
+    def isOpened(self):
+        return True
+
+    def grab(self):
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+        return True
+
+    def retrieve(self):
+        return True, np.zeros((64, 96, 3), np.uint8)
+
+    def get(self, _):
+        return 0.0
+
+    def release(self):
+        pass
+
+
+def test_a_camera_until_it_is_stopped(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(sources.cv2, 'VideoCapture', Camera)
+    summary = run(folder, 'seg', ['0'], tmp_path / 'out', '--no-maps')
+    assert [row['frame'] for row in summary['predictions']] == [0, 1, 2, 3, 4]
+    assert (tmp_path / 'out' / 'overlays' / 'camera0.mp4').exists()
+    assert run(folder, 'seg', ['0'], tmp_path / 'two', '--no-maps', '--max-frames', '2')['pictures'] == 2
+
+
+def test_windows_and_all_pixels(folder, tmp_path):
+    picture = sorted((folder / 'pictures').iterdir())[0]
+    options = ('--sliding', '--crop', '64', '--stride', '32', '--full-size', '--no-overlays')
+    summary = run(folder, 'seg', [picture], tmp_path / 'out', *options)
+    assert summary['cfg_options']['model.test_cfg'] == dict(mode='slide', crop_size=[64, 64], stride=[32, 32])
+    found = np.asarray(Image.open(tmp_path / 'out' / summary['predictions'][0]['labels']))
+    from mmseg.apis import inference_model
+
+    slide = {'model.test_cfg': dict(mode='slide', crop_size=(64, 64), stride=(32, 32))}
+    slide |= {'test_pipeline.1.scale': None, 'test_pipeline.1.scale_factor': 1.0}
+    _, model = load_trained(SEGMENTOR, str(folder / 'seg.pth'), options=slide, device='cpu')
+    truth = inference_model(model, str(picture)).pred_sem_seg.data[0].numpy()
+    assert (found == truth).mean() > 0.999
+
+
+@pytest.mark.parametrize(
+    'inputs, complaint',
+    [
+        (['gone.png'], 'no such file or folder'),
+        (['--sliding', 'x.png'], 'is for segmentors'),
+        (['--crop', '64', 'x.png'], 'for --sliding'),
+    ],
+)
+def test_one_line_for_what_the_user_can_mend(folder, tmp_path, monkeypatch, inputs, complaint):
+    (tmp_path / 'x.png').write_bytes(b'x')
+    with pytest.raises(InputError, match=complaint) as error:
+        main([DETECTOR, str(folder / 'det.pth'), *(str(tmp_path / i) if '.png' in i else i for i in inputs)])
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('option', ['--score-thr', '--opacity'])
+def test_shares_are_from_0_to_1(option, capsys):
+    for value in ('1.5', 'much'):
+        with pytest.raises(SystemExit):
+            main(['c.py', 'c.pth', 'x.png', option, value])
+        assert 'expected a number from 0 to 1' in capsys.readouterr().err
+
+
+def test_results_go_to_the_work_dir(folder, tmp_path):
+    picture = sorted((folder / 'pictures').iterdir())[0]
+    assert main([SEGMENTOR, str(folder / 'seg.pth'), str(picture), '--work-dir', str(tmp_path), '--device', 'cpu']) == 0
+    assert (tmp_path / 'predictions' / 'summary.json').exists()
+
+
+def test_memory_that_does_not_suffice(folder, tmp_path, monkeypatch):
+    from mmseq.analysis.inference import Predictor
+
+    def fails(self, prepared):
+        raise torch.OutOfMemoryError('CUDA out of memory')
+
+    monkeypatch.setattr(Predictor, 'run', fails)
+    with pytest.raises(InputError, match=r'at a time; a smaller --batch, --sliding'):
+        run(folder, 'seg', [folder / 'pictures'], tmp_path / 'out')
+
+
+def test_real_pictures(folder, tmp_path, real_data):
+    pictures = sorted((real_data / 'coco' / 'val2017').iterdir())[:3]
+    summary = run(folder, 'det', pictures, tmp_path / 'out', '--score-thr', '0', '--batch', '3')
+    assert [row['file_name'] for row in summary['predictions']] == list(map(str, pictures))
