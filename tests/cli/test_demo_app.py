@@ -1,0 +1,247 @@
+"""The demo page in a browser: real uploads, clicks, refusals, and nothing that goes outside."""
+
+import importlib.util
+import os
+import shutil
+import socket
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mmseq.analysis import demo_page
+from mmseq.analysis.demo import Demo, Limits
+from mmseq.analysis.inference import Predictor
+from mmseq.analysis.trained import load_trained
+from mmseq.cli.demo_app import build_parser, facts, main
+from mmseq.errors import InputError
+
+SEGMENTOR = 'configs/upernet_seq2d_nano_shapes.py'
+DETECTOR = 'configs/mask_rcnn_seq2d_nano_shapes.py'
+CHROMIUM = os.environ.get('MMSEQ_CHROMIUM') or shutil.which('chromium') or shutil.which('google-chrome')
+FLAGS = [
+    '--headless',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+]
+CLEAR = '#upload .icon-button-wrapper button'
+needs_gradio = pytest.mark.skipif(not importlib.util.find_spec('gradio'), reason='gradio is not installed (mmseq[app])')
+
+
+def page_of(config):
+    torch.manual_seed(0)
+    model = load_trained(config, None, device='cpu')[1]
+    demo = Demo(Predictor(model, certainty=True), Limits(bytes=2**20, pixels=10**6))
+    return demo_page.Page(demo, Path(config).stem, facts(model, 'epoch_1.pth'))
+
+
+@pytest.fixture(scope='module')
+def only_loopback():
+    """Every other connection of this process fails, and is remembered."""
+    outside, connect = [], socket.socket.connect
+
+    def guarded(self, address):
+        if isinstance(address, tuple) and address[0] not in ('127.0.0.1', '::1', 'localhost'):
+            outside.append(address)
+            raise OSError(f'no network in tests: {address}')
+        return connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, 'connect', guarded)
+        yield outside
+
+
+@pytest.fixture(scope='module')
+def addresses(only_loopback):
+    """Of the pages of both tasks."""
+    pages = dict(seg=page_of(SEGMENTOR), det=page_of(DETECTOR))
+    # Of weights that were not trained nothing is sure.
+    pages['det'].score.value = 0
+    yield {task: page.launch('127.0.0.1', None) for task, page in pages.items()}
+    for page in pages.values():
+        page.blocks.close(verbose=False)
+    assert only_loopback == []
+
+
+@pytest.fixture
+def address(request, addresses):
+    return addresses[getattr(request, 'param', 'seg')]
+
+
+@pytest.fixture(scope='module')
+def browser():
+    if not CHROMIUM:
+        pytest.skip('no chromium on the path (MMSEQ_CHROMIUM)')
+    playwright = pytest.importorskip('playwright.sync_api', reason='playwright is not installed (mmseq[dev])')
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tab(browser, address):
+    """An open page; at the end nothing went wrong in it and nothing was fetched from elsewhere."""
+    context = browser.new_context(viewport=dict(width=1280, height=900))
+    tab, wrong = context.new_page(), []
+    tab.on('console', lambda message: wrong.append(message.text) if message.type == 'error' else None)
+    tab.on('pageerror', lambda error: wrong.append(str(error)))
+    tab.on('request', lambda request: wrong.append(request.url) if elsewhere(request.url, address) else None)
+    tab.goto(address)
+    tab.wait_for_selector('#upload input[type=file]', state='attached')
+    tab.wrong = wrong
+    yield tab
+    context.close()
+    assert wrong == []
+
+
+def elsewhere(url, address):
+    return not url.startswith((address, 'data:', 'blob:'))
+
+
+@pytest.fixture
+def picture(tmp_path):
+    coarse = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    Image.fromarray(coarse).resize((160, 120)).save(tmp_path / 'photo.png')
+    return str(tmp_path / 'photo.png')
+
+
+def upload(tab, path):
+    tab.set_input_files('#upload input[type=file]', str(path))
+
+
+@needs_gradio
+@pytest.mark.parametrize('address', ['seg', 'det'], indirect=True)
+def test_from_an_upload_to_a_receptive_field(tab, picture):
+    upload(tab, picture)
+    tab.wait_for_selector('.mmseq-legend li')
+    assert 'photo.png · 160 × 120 px' in tab.inner_text('#legend')
+    shown = tab.wait_for_selector('#overlay img')
+    assert shown.evaluate('image => [image.naturalWidth, image.naturalHeight]') == [900, 675]
+    box = shown.bounding_box()
+    tab.mouse.click(box['x'] + 0.25 * box['width'], box['y'] + 0.75 * box['height'])
+    tab.wait_for_selector('.mmseq-sentence')
+    assert tab.inner_text('.mmseq-sentence').startswith('Stride 32: half of what')
+    assert tab.is_visible('#field img')
+    tab.click('#level label:has-text("stride 4")')
+    tab.wait_for_function("document.querySelector('.mmseq-sentence')?.innerText.startsWith('Stride 4: ')")
+
+
+@needs_gradio
+def test_a_second_picture_and_none(tab, picture, tmp_path):
+    upload(tab, picture)
+    tab.wait_for_selector('.mmseq-legend li')
+    tab.click(CLEAR)
+    tab.wait_for_function("document.querySelector('#legend').innerText.includes('Drop a picture')")
+    Image.open(picture).resize((90, 60)).save(tmp_path / 'other.png')
+    upload(tab, tmp_path / 'other.png')
+    tab.wait_for_function("document.querySelector('#legend').innerText.includes('other.png · 90 × 60 px')")
+
+
+@needs_gradio
+@pytest.mark.parametrize(
+    'name, message',
+    [
+        ('text.png', 'text.png is no picture that can be read'),
+        ('wide.png', 'wide.png has 4.0 million pixels; at most 1'),
+    ],
+)
+def test_refusals_stand_in_the_page(tab, picture, tmp_path, name, message):
+    (tmp_path / 'text.png').write_text('text')
+    Image.new('RGB', (2000, 2000)).save(tmp_path / 'wide.png')
+    upload(tab, tmp_path / name)
+    tab.wait_for_selector('#message [role=alert]')
+    assert message in tab.inner_text('#message')
+    # And it goes on.
+    tab.wait_for_selector('#upload input[type=file]', state='attached')
+    upload(tab, picture)
+    tab.wait_for_selector('.mmseq-legend li')
+    assert not tab.is_visible('#message')
+
+
+@needs_gradio
+@pytest.mark.parametrize(
+    'name, message', [('heavy.png', 'maximum allowed size of 1.0 Mb: "heavy.png"'), ('notes.txt', 'Invalid file type')]
+)
+def test_refusals_before_anything_is_sent(tab, tmp_path, name, message):
+    (tmp_path / name).write_bytes(bytes(2 * 2**20))
+    sent = []
+    tab.on('request', lambda request: sent.append(request.url) if request.method == 'POST' else None)
+    upload(tab, tmp_path / name)
+    tab.wait_for_selector('.toast-body')
+    assert message in tab.inner_text('.toast-body')
+    assert not any('/upload' in url for url in sent)
+    # Gradio asks how far its upload is, of one that never began.
+    tab.wrong[:] = [text for text in tab.wrong if '404' not in text and text != 'Response']
+
+
+@needs_gradio
+def test_the_server_refuses_by_itself(address):
+    """Whatever a program sends that is no browser."""
+    import httpx
+
+    big = httpx.post(f'{address}gradio_api/upload', files=dict(files=('big.png', bytes(2 * 2**20))))
+    assert big.status_code == 413
+    assert httpx.get(f'{address}gradio_api/file={__file__}').status_code == 403
+
+
+@needs_gradio
+def test_only_uploads_are_looked_at(address, tmp_path):
+    """Not any other file that the server might read."""
+    import httpx
+
+    Image.new('RGB', (64, 64)).save(tmp_path / 'secret.png')
+    file = dict(path=str(tmp_path / 'secret.png'), meta=dict(_type='gradio.FileData'))
+    config = httpx.get(f'{address}config').json()
+    look = next(number for number, one in enumerate(config['dependencies']) if len(one['inputs']) == 3)
+    call = dict(data=[file, 0.3, 0.5], fn_index=look, session_hash='test')
+    assert httpx.post(f'{address}gradio_api/queue/join', json=call).status_code == 200
+    with httpx.stream('GET', f'{address}gradio_api/queue/data?session_hash=test', timeout=30) as answer:
+        last = next(line for line in answer.iter_lines() if 'process_completed' in line)
+    assert '"success":false' in last
+    assert 'secret' not in last
+
+
+@needs_gradio
+def test_an_address_that_is_taken(only_loopback):
+    page = page_of(SEGMENTOR)
+    with socket.socket() as other:
+        other.bind(('127.0.0.1', 0))
+        other.listen()
+        with pytest.raises(InputError, match='try another --port'):
+            page.launch('127.0.0.1', other.getsockname()[1])
+
+
+def test_without_gradio(monkeypatch):
+    monkeypatch.setitem(__import__('sys').modules, 'gradio', None)
+    with pytest.raises(InputError, match=r"pip install 'mmseq\[app\]'"):
+        main([SEGMENTOR, 'x.pth'])
+
+
+def test_loopback_by_default():
+    assert build_parser().parse_args(['c.py', 'x.pth']).host == '127.0.0.1'
+
+
+def test_facts_name_the_model():
+    model = load_trained(SEGMENTOR, None, device='cpu')[1]
+    assert facts(model, 'runs/epoch_1.pth') == ['Sequencer2D', '1.1 M parameters', 'epoch_1.pth', 'cpu']
+
+
+def test_files_of_many_channels_are_uploaded_as_files():
+    options = {
+        'model.backbone.in_channels': 6,
+        'model.data_preprocessor.mean': None,
+        'model.data_preprocessor.std': None,
+        'model.data_preprocessor.bgr_to_rgb': False,
+        'test_dataloader.dataset.pipeline.0': dict(type='mmseq.LoadMultispectralImage', channels=6),
+    }
+    gradio = pytest.importorskip('gradio', reason='gradio is not installed (mmseq[app])')
+    page = demo_page.Page(Demo(Predictor(load_trained(SEGMENTOR, None, options=options, device='cpu')[1])), 'six', [])
+    assert isinstance(page.upload, gradio.File)
