@@ -7,7 +7,6 @@ from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -70,21 +69,21 @@ def make_call(subject: Subject, case: Case, model: nn.Module | None = None) -> C
     low = torch.autocast(device.type, getattr(torch, case.dtype)) if case.dtype != 'float32' else nullcontext()
 
     def infer() -> object:
-        data = dict(inputs=list(images), data_samples=samples(model.cfg, case))
+        data = dict(inputs=list(images), data_samples=samples(model.cfg, case.shape, case.batch))
         with torch.no_grad(), low:
             return model.test_step(data)
 
     return infer
 
 
-def samples(cfg: Config, case: Case) -> list[Any]:
+def samples(cfg: Config, shape: tuple[int, int], count: int) -> list[Any]:
     """What heads want to know of images that are as large as they were."""
-    meta = dict(ori_shape=case.shape, img_shape=case.shape, pad_shape=case.shape, scale_factor=(1.0, 1.0))
+    meta = dict(ori_shape=shape, img_shape=shape, pad_shape=shape, scale_factor=(1.0, 1.0))
     if cfg.get('default_scope') == 'mmseg':
         from mmseg.structures import SegDataSample as Sample
     else:
         from mmdet.structures import DetDataSample as Sample
-    return [Sample(metainfo=dict(meta)) for _ in range(case.batch)]
+    return [Sample(metainfo=dict(meta)) for _ in range(count)]
 
 
 def measure(subject: Subject, case: Case, seconds: float, memory: bool = True) -> dict[str, Any]:
@@ -147,35 +146,3 @@ def data_seconds(cfg: Config, images: int = 20) -> dict[str, Any]:
         dataset[index]
         durations.append(time.perf_counter() - start)
     return dict(images=len(durations), latency_s={f'p{p}': float(np.percentile(durations, p)) for p in PERCENTILES})
-
-
-def plot(rows: Sequence[dict[str, Any]], title: str, out: Path) -> Path:
-    """Images per second and peak memory against pixels, a line for each batch, format and compiled or not."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 3.8), dpi=120, layout='constrained')
-    FigureCanvasAgg(figure)
-    figure.suptitle(title, x=0.01, ha='left', fontsize=11)
-    panels = figure.subplots(1, 2)
-    done = [row for row in rows if 'images_per_s' in row]
-    keys = dict.fromkeys((row['batch'], row['dtype'], row['compiled']) for row in done)
-    for batch, dtype, compiled in keys:
-        chosen = [row for row in done if (row['batch'], row['dtype'], row['compiled']) == (batch, dtype, compiled)]
-        pixels = [row['height'] * row['width'] / 1e6 for row in chosen]
-        label = f'batch {batch}, {dtype}{", compiled" if compiled else ""}'
-        panels[0].plot(pixels, [row['images_per_s'] for row in chosen], marker='o', label=label)
-        if all(row.get('peak_bytes') is not None for row in chosen):
-            panels[1].plot(pixels, [row['peak_bytes'] / 2**20 for row in chosen], marker='o', label=label)
-    for axes, what in zip(panels, ('images per second', 'peak memory (MB)')):
-        axes.set_title(what, loc='left', fontsize=10)
-        axes.set_xlabel('megapixels of an image', fontsize=8)
-        axes.set_ylim(bottom=0)
-        axes.grid(color='#e4e4e4', linewidth=0.8)
-        axes.spines[['top', 'right']].set_visible(False)
-        axes.tick_params(labelsize=8)
-    panels[0].legend(fontsize=8, frameon=False)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f'.{out.name}.partial')
-    figure.savefig(partial, format='png')
-    return partial.replace(out)

@@ -38,7 +38,8 @@ def main(argv: list[str] | None = None) -> int:
     from tqdm import tqdm
 
     from mmseq.analysis.complexity import usual_shape
-    from mmseq.analysis.throughput import PERCENTILES, Subject, cases, data_seconds, measure, plot
+    from mmseq.analysis.throughput import PERCENTILES, Subject, cases, data_seconds, measure
+    from mmseq.analysis.throughput_plot import plot
     from mmseq.analysis.timing import machine
     from mmseq.config import load_config
     from mmseq.errors import InputError
@@ -67,7 +68,9 @@ def main(argv: list[str] | None = None) -> int:
     latencies = tuple(f'p{p}' for p in PERCENTILES)
     table = [[row.get(key) for key in columns] + [row.get('latency_s', {}).get(p) for p in latencies] for row in rows]
     write_csv(folder / 'benchmark.csv', (*columns, *(f'latency_{p}_s' for p in latencies)), table)
-    print(plot(rows, f'{Path(args.config).stem}, {about["device"]}', folder / 'benchmark.png').parent)
+    threads = f', {about["threads"]} thread{"s" * (about["threads"] > 1)}' * (device == 'cpu')
+    title = f'{Path(args.config).stem}, {about["device"]}{threads}'
+    print(plot(rows, data, title, folder / 'benchmark.png').parent)
     return 0
 
 
