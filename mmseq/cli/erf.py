@@ -1,0 +1,208 @@
+"""Effective receptive fields of a model's levels, before and after training."""
+
+import argparse
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmseq.cli import add_model_arguments
+from mmseq.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from mmseq.analysis.receptive_field import Level
+
+BEFORE, AFTER = 'before', 'after'
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog='erf.py',
+        description='Measure how far the cells of each level of the backbone see: the gradient of a cell with respect '
+        'to the pixels (Luo et al., arXiv 1701.04128), before training and after it, with the share of the image and '
+        'the side of the square that hold 50 and 90 percent of it, and its profiles along both axes. Writes erf.png, '
+        'erf.json, erf.csv, erf_profiles.csv and the fields themselves, erf.npz, into the work dir.',
+        epilog='example: python tools/erf.py configs/upernet_seq2d_s_ade20k.py iter_160000.pth --num 16',
+    )
+    add_model_arguments(parser)
+    parser.add_argument('checkpoint', nargs='?', help='of a training run; without one only the weights before it')
+    parser.add_argument(
+        '--before',
+        default='random',
+        metavar='WEIGHTS',
+        help='weights to compare with: "random" (default), "start", those that training begins with, pretrained ones '
+        'included, or another checkpoint',
+    )
+    images = parser.add_mutually_exclusive_group()
+    images.add_argument(
+        '--images', nargs='+', metavar='PATH', help="pictures or folders of them (default: the config's test data)"
+    )
+    images.add_argument('--noise', action='store_true', help='standard normal noise in place of pictures')
+    parser.add_argument('--num', type=int, default=16, metavar='N', help='images to average over (default: 16)')
+    parser.add_argument(
+        '--shape', type=int, nargs=2, metavar=('H', 'W'), help='pixels (default: as tools/get_flops.py)'
+    )
+    parser.add_argument(
+        '--pixel', type=int, nargs=2, metavar=('Y', 'X'), help='the pixel whose cells are looked at (default: middle)'
+    )
+    parser.add_argument('--neck', action='store_true', help='the levels behind the neck as well')
+    parser.add_argument('--seed', type=int, default=0, help='of random weights and noise (default: 0)')
+    parser.add_argument('--device', help='cpu or cuda (default: cuda if there is one)')
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Returns 0; raises InputError for what the user can mend."""
+    args = build_parser().parse_args(argv)
+    from mmseq.analysis.complexity import usual_shape
+    from mmseq.analysis.receptive_field_plot import plot
+    from mmseq.config import load_config
+
+    cfg = load_config(args.config, args.cfg_options, args.work_dir, None, 'none')
+    shape = tuple(args.shape) if args.shape else usual_shape(cfg)
+    pixel = tuple(args.pixel) if args.pixel else (shape[0] // 2, shape[1] // 2)
+    check(args, shape, pixel)
+    weights = {BEFORE: args.before, AFTER: args.checkpoint}
+    images, found = None, {}
+    for name, source in weights.items():
+        if source is not None:
+            model = load(args, source)
+            # The same for all, since how they are prepared is the config's business.
+            images = choose_images(args, model, shape) if images is None else images
+            found[name] = look(model, images, pixel, args.neck, name)
+            del model
+    size = tuple(images.shape[2:])
+    about = dict(
+        config=args.config,
+        weights={name: source for name, source in weights.items() if source},
+        images=args.images or ('noise' if args.noise else 'test data'),
+        count=len(images),
+        shape=size,
+    )
+    folder = Path(cfg.work_dir)
+    write(folder, about, found)
+    print(f'{Path(args.config).stem}: {len(images)} images of {size[0]} x {size[1]} px\n\n{table(found)}')
+    title = f'{Path(args.config).stem}: effective receptive fields, {len(images)} images of {size[0]} x {size[1]} px'
+    print(plot(titled(args, found), title, folder / 'erf.png').parent)
+    return 0
+
+
+def check(args: argparse.Namespace, shape: tuple[int, int], pixel: tuple[int, int]) -> None:
+    """Raises InputError for numbers that fit no image."""
+    if min(shape) < 32:
+        raise InputError(f'--shape {shape[0]} {shape[1]}: backbones take 32 x 32 px and more')
+    if not all(0 <= at < side for at, side in zip(pixel, shape)):
+        raise InputError(f'--pixel {pixel[0]} {pixel[1]}: the image has {shape[0]} x {shape[1]} px, counted from 0')
+    if args.num < 1:
+        raise InputError(f'--num {args.num}: at least one image is needed')
+
+
+def load(args: argparse.Namespace, source: str) -> 'nn.Module':
+    """The model with random weights, with those that training begins with, or with those of a checkpoint."""
+    import torch
+
+    from mmseq.analysis.trained import load_trained
+
+    options = dict(args.cfg_options)
+    if source == 'random':
+        options['model.backbone.init_cfg'] = None
+    torch.manual_seed(args.seed)
+    checkpoint = None if source in ('random', 'start') else source
+    return load_trained(args.config, checkpoint, options=options, device=args.device)[1]
+
+
+def choose_images(args: argparse.Namespace, model: 'nn.Module', shape: tuple[int, int]) -> 'Tensor':
+    """The images that the arguments name."""
+    from mmseq.analysis import sample_images
+    from mmseq.datasets.sources import Picture, find
+
+    if args.noise:
+        return sample_images.noise(model, args.num, shape, args.seed)
+    if not args.images:
+        try:
+            return sample_images.of_test_data(model, args.num, shape)
+        except InputError as error:
+            raise InputError(f'{error}; or give --images or --noise') from error
+    paths = [source.path for source in find(args.images) if isinstance(source, Picture)]
+    if not paths:
+        raise InputError(f'--images {" ".join(args.images)}: no pictures there')
+    count = min(args.num, len(paths))
+    return sample_images.of_files(model, [paths[i * len(paths) // count] for i in range(count)], shape)
+
+
+def look(model: 'nn.Module', images: 'Tensor', pixel: tuple[int, int], neck: bool, name: str) -> list['Level']:
+    """The fields of all levels, with progress."""
+    from tqdm import tqdm
+
+    from mmseq.analysis.receptive_field import fields_at
+
+    if neck and getattr(model, 'neck', None) is None:
+        raise InputError('--neck: the model has none; its heads read the maps of the backbone')
+    levels = []
+    for after_neck in (False, True)[: 1 + neck]:
+        title = f'{name} training, {"neck" if after_neck else "backbone"}'
+
+        def progress(parts: Sequence['Tensor'], title: str = title) -> 'Iterable[Tensor]':
+            return tqdm(parts, desc=title, unit='image', disable=None)
+
+        levels += fields_at(model, images, pixel, after_neck=after_neck, progress=progress)
+    return levels
+
+
+def records(found: Mapping[str, Sequence['Level']]) -> list[dict[str, Any]]:
+    """A flat row for each level and set of weights."""
+    from mmseq.analysis.receptive_field import SHARES, area
+
+    rows = []
+    for name, levels in found.items():
+        for level in levels:
+            row = dict(weights=name, place=level.place, level=level.level, stride=level.stride)
+            row |= dict(cell_row=level.cell[0], cell_column=level.cell[1])
+            row |= dict(pixel_row=level.pixel[0], pixel_column=level.pixel[1])
+            for share in SHARES:
+                held, key = area(level.field, share), f'{100 * share:.0f}'
+                row |= {f'pixels_{key}': held.pixels, f'of_image_{key}': held.of_image, f'side_{key}': held.side}
+            rows.append(row)
+    return rows
+
+
+def write(folder: Path, about: dict[str, Any], found: Mapping[str, Sequence['Level']]) -> None:
+    """The figures, the profiles and the fields."""
+    import numpy as np
+
+    from mmseq.analysis.receptive_field import profiles
+    from mmseq.evaluation.artifacts import write_csv, write_json
+
+    rows, lines, fields = records(found), [], {}
+    for name, levels in found.items():
+        for level in levels:
+            fields[f'{name}_{level.place}_{level.level}'] = level.field.numpy()
+            for axis, profile in profiles(level.field, level.pixel).items():
+                values = zip(profile['through'].tolist(), profile['marginal'].tolist())
+                lines += [(name, level.place, level.level, axis, at, *both) for at, both in enumerate(values)]
+    write_json(folder / 'erf.json', about | dict(levels=rows))
+    write_csv(folder / 'erf.csv', list(rows[0]), [list(row.values()) for row in rows])
+    columns = ('weights', 'place', 'level', 'axis', 'pixel', 'through', 'marginal')
+    write_csv(folder / 'erf_profiles.csv', columns, lines)
+    partial = folder / '.erf.partial.npz'
+    np.savez_compressed(partial, **fields)
+    partial.replace(folder / 'erf.npz')
+
+
+def table(found: Mapping[str, Sequence['Level']]) -> str:
+    """The areas, for the terminal."""
+    lines = [f'{"level":12}{"stride":>7}  {"weights":9}{"half of it in":>26}{"90 % of it in":>26}']
+    for row in sorted(records(found), key=lambda row: (row['place'], row['level'])):
+        areas = (f'{100 * row[f"of_image_{key}"]:.2g} %, {row[f"side_{key}"]:.0f} px square' for key in ('50', '90'))
+        where = f'{row["place"]} {row["level"]}'
+        lines.append(f'{where:12}{row["stride"]:>7g}  {row["weights"]:9}' + ''.join(f'{text:>26}' for text in areas))
+    return '\n'.join(lines)
+
+
+def titled(args: argparse.Namespace, found: Mapping[str, list['Level']]) -> dict[str, list['Level']]:
+    """The same by what the picture calls the weights."""
+    before = {'random': 'random weights', 'start': 'before training'}.get(args.before, Path(args.before).name)
+    names = {BEFORE: before, AFTER: Path(args.checkpoint or '').name}
+    return {names[key]: levels for key, levels in found.items()}
