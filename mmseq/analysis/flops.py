@@ -48,7 +48,7 @@ LINEAR = frozenset({'mkldnn::_linear_pointwise'})
 # elements out and puts them in, and what makes tensors. Global norms square by dot and go into weights by addmv.
 NAMED_FREE = """
     native_layer_norm native_group_norm native_batch_norm _native_batch_norm_legit_no_training cudnn_batch_norm
-    _softmax _log_softmax log_sigmoid_forward linalg_vector_norm gelu_ dot addmv
+    _softmax _log_softmax log_sigmoid_forward linalg_vector_norm gelu gelu_ dot addmv
     _adaptive_avg_pool2d avg_pool2d max_pool2d_with_indices
     cumsum cumprod cummax max min sort topk floor_divide
     _to_copy clone copy_ cat stack _unsafe_view as_strided_ constant_pad_nd reflection_pad2d repeat roll flip
