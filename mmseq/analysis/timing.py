@@ -2,6 +2,7 @@
 
 import multiprocessing
 import platform
+import random
 import resource
 import statistics
 import subprocess
@@ -43,7 +44,7 @@ def alternate(
     budget: float | None = None,
     said: Callable[[str], object] | None = None,
 ) -> dict[str, list[float]]:
-    """Seconds per call of several functions that take turns, after one call of each that is not counted.
+    """Seconds per call of several functions that take turns, in another order each round, after calls not counted.
 
     Args:
         calls: what to time, by name.
@@ -61,14 +62,17 @@ def alternate(
         seconds(call, 1, device)
         repeats[name] = max(1, min(200, round(slot / seconds(call, 1, device))))
     times: dict[str, list[float]] = {name: [] for name in calls}
+    names, order = list(calls), random.Random(0)
     begin = time.perf_counter()
     for number in range(rounds):
         if budget is not None and number >= 3 and time.perf_counter() - begin > budget:
             break
         if said:
             said(f'round {number + 1} of {rounds}')
-        for name, call in calls.items():
-            times[name].append(seconds(call, repeats[name], device))
+        # What ran before leaves caches and memory behind: not always the same neighbour.
+        order.shuffle(names)
+        for name in names:
+            times[name].append(seconds(calls[name], repeats[name], device))
     return times
 
 
@@ -79,7 +83,7 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def ratio(numerator: Sequence[float], denominator: Sequence[float]) -> dict[str, float]:
-    """:func:`spread` of the quotients of each round, in which both ran one after the other."""
+    """:func:`spread` of the quotients of each round, in which both had their turn."""
     return spread([a / b for a, b in zip(numerator, denominator, strict=True)])
 
 
