@@ -174,26 +174,37 @@ class Browser:
         return stretch(image)
 
     def draw(self, sample: Sample) -> np.ndarray:
-        """The picture of a sample with its boxes, masks and label map, and the classes' names.
-
-        Small ones are drawn some times as large, to leave room for the names.
-        """
+        """See :func:`draw_sample`; small ones are drawn some times as large, to leave room for the names."""
         sample = enlarge(sample, max(1, SMALL // max(sample.picture.shape[:2])))
-        canvas, chips = sample.picture.copy(), []
-        objects = sample.objects
-        if sample.labels is not None:
-            labels = np.minimum(sample.labels, len(self.classes)).astype(np.intp)
-            fill(canvas, labels, labels, self.palette, OPACITY)
-            # What instances name themselves is named once.
-            named = np.where(np.isin(labels, objects.labels), len(self.classes), labels) if objects else labels
-            chips += name_areas(named, self.classes, self.palette)
-        for part, names in ((sample.ignored, None), (objects, self.classes)):
-            for i in range(len(part or ())):
-                colour = self.palette[part.labels[i]] if names else GREY
-                opacity = OPACITY if sample.labels is None else 0
-                text = names[part.labels[i]] if names else 'ignored'
-                chips.append(draw_object(canvas, part, i, text, colour, opacity))
-        return write(canvas, chips)
+        return draw_sample(sample, self.classes, self.palette)
+
+
+def draw_sample(sample: Sample, classes: Sequence[str], palette: np.ndarray) -> np.ndarray:
+    """The picture of a sample with its boxes, masks and label map, and the classes' names.
+
+    Args:
+        sample: see there.
+        classes: names.
+        palette: (classes, 3) bytes.
+
+    Returns:
+        (H, W, 3) bytes.
+    """
+    canvas, chips, objects = sample.picture.copy(), [], sample.objects
+    if sample.labels is not None:
+        known = (sample.labels >= 0) & (sample.labels < len(classes))
+        labels = np.where(known, sample.labels, len(classes)).astype(np.intp)
+        fill(canvas, labels, labels, palette, OPACITY)
+        # What instances name themselves is named once.
+        named = np.where(np.isin(labels, objects.labels), len(classes), labels) if objects else labels
+        chips += name_areas(named, classes, palette)
+    opacity = OPACITY if sample.labels is None else 0
+    for i in range(len(sample.ignored or ())):
+        chips.append(draw_object(canvas, sample.ignored, i, 'ignored', GREY, opacity))
+    for i in range(len(objects or ())):
+        label = objects.labels[i]
+        chips.append(draw_object(canvas, objects, i, classes[label], palette[label], opacity))
+    return write(canvas, chips)
 
 
 def enlarge(sample: Sample, times: int) -> Sample:
