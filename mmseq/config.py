@@ -1,9 +1,9 @@
 """A config file, read, overridden, checked and fitted to this machine."""
 
 import os
-import re
 from collections.abc import Mapping
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
 from mmseq.compat import shipped_configs, versions
-from mmseq.errors import InputError
+from mmseq.errors import InputError, first_line
+from mmseq.explain import files
+from mmseq.explain.work import remember
 from mmseq.nested import walk
 from mmseq.ranks import is_first_process, world_size
 
@@ -37,6 +39,15 @@ RUNNER_KEYS = frozenset(
         'experiment_name',
     )
 )
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+NUMBERS: dict[str, type | tuple[type, ...]] = {
+    **{f'{loader}.{key}': int for loader in LOADERS for key in ('batch_size', 'num_workers')},
+    **{f'train_cfg.{key}': int for key in ('max_iters', 'max_epochs', 'val_interval')},
+    **{f'optim_wrapper.{key}': (int, float) for key in ('optimizer.lr', 'optimizer.weight_decay')},
+    'optim_wrapper.accumulative_counts': int,
+}
+# What a segmentor's test_cfg takes with mode='slide'.
+WINDOWS = frozenset(('crop_size', 'stride'))
 
 
 def read_config(path: str, options: Mapping[str, Any]) -> Config:
@@ -50,14 +61,17 @@ def read_config(path: str, options: Mapping[str, Any]) -> Config:
         InputError: packages that do not fit, no such file, a file that is no config, or an option for nothing in it.
     """
     versions.require()
-    path = config_file(path)
+    file = config_file(path)
     try:
-        cfg = Config.fromfile(path)
-    except (SyntaxError, NameError, KeyError, TypeError, OSError, ImportError, ValueError, RuntimeError) as error:
-        raise InputError(f'config {path}: {type(error).__name__}: {first_line(error)}') from error
-    for key in options:
-        check_option(cfg, key, path)
-    cfg.merge_from_dict(dict(options))
+        cfg = Config.fromfile(file)
+    except files.UNREADABLE as error:
+        raise InputError(f'config {path}: {files.explain(error, file)}') from error
+    for key, value in options.items():
+        check_option(cfg, key, value, path)
+    try:
+        cfg.merge_from_dict(dict(options))
+    except (TypeError, KeyError, AttributeError) as error:
+        raise InputError(f'config {path}: options {", ".join(options)}: {first_line(error)}') from error
     return cfg
 
 
@@ -70,19 +84,32 @@ def load_config(path: str, options: Mapping[str, Any], work_dir: str | None, see
     cfg = read_config(path, options)
     if 'model' not in cfg:
         raise InputError(f'config {path}: defines no model; name a config of configs/, not one of its parts')
+    check_scope(cfg, path)
+    check_numbers(cfg, path)
     cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(cfg.filename).stem)
     if seed is not None:
         cfg.setdefault('randomness', ConfigDict())
         cfg.randomness.seed = seed
     cfg.launcher = launcher
     fit_to_machine(cfg)
+    remember(path, cfg)
     return cfg
 
 
-def check_option(cfg: Config, key: str, path: str) -> None:
+def check_scope(cfg: Config, path: str) -> None:
+    """Refuse a default scope that is no package: mmengine goes on with the types that it happens to find."""
+    scope = cfg.get('default_scope') or 'mmengine'
+    if find_spec(scope) is None:
+        raise InputError(f'config {path}: default_scope={scope}: there is no such package; expected mmdet or mmseg')
+
+
+def check_option(cfg: Config, key: str, value: Any, path: str) -> None:
     """Refuse an option whose way leads through nothing that the config defines.
 
     A new last key is let pass only where it is an argument of a class, which itself refuses what it does not know.
+
+    Raises:
+        InputError: a key that is not there, or a plain value in the place of a dict.
     """
     node: Any = cfg
     parts = key.split('.')
@@ -95,6 +122,8 @@ def check_option(cfg: Config, key: str, path: str) -> None:
         if not isinstance(node, Mapping) and node is not cfg:
             return
         known = set(node.keys()) | (RUNNER_KEYS if node is cfg else set())
+        if parts[max(depth - 1, 0)] == 'test_cfg' and 'mode' in node:
+            known |= WINDOWS
         # An empty dict is one that an option before this one has made.
         open_end = depth == len(parts) - 1 and node is not cfg and ('type' in node or not node)
         if part not in known and not open_end:
@@ -106,6 +135,20 @@ def check_option(cfg: Config, key: str, path: str) -> None:
             node[part] = ConfigDict()
             return
         node = node.get(part)
+    if isinstance(node, Mapping) and not isinstance(value, (Mapping, type(None))):
+        keys = ', '.join(node)
+        raise InputError(f'config {path}: option {key}={value}: there is a dict; set one of its keys: {keys}')
+
+
+def check_numbers(cfg: Config, path: str) -> None:
+    """Refuse text where a run counts or computes, which would be found out in the middle of it."""
+    for key, kind in NUMBERS.items():
+        node: Any = cfg
+        for part in key.split('.'):
+            node = node.get(part) if isinstance(node, (Mapping, Config)) else None
+        if node is not None and not isinstance(node, kind):
+            expected = 'a whole number' if kind is int else 'a number'
+            raise InputError(f'config {path}: {key}={node!r}: expected {expected}')
 
 
 def fit_to_machine(cfg: Config) -> None:
@@ -127,24 +170,6 @@ def fit_to_machine(cfg: Config) -> None:
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='mmseq.SharedStatisticsHook')]
     if replaced and is_first_process():
         print_log(f'SyncBN becomes BN in {replaced} places: it needs more than one process and GPUs', logger='current')
-
-
-def nearest_types(message: str) -> str:
-    """The registered names that are like the one in a registry's complaint."""
-    from mmengine import registry
-
-    match = re.search(r"'?\"?([\w.]+) is not in the \w+::([\w ]+) registry", message)
-    if not match:
-        return ''
-    names: set[str] = set()
-    for value in vars(registry).values():
-        if isinstance(value, registry.Registry) and value.name == match[2]:
-            names |= set(value.module_dict)
-            for scope, child in value.children.items():
-                names |= {f'{scope}.{name}' for name in child.module_dict}
-    short = {name.rpartition('.')[2]: name for name in sorted(names)}
-    near = get_close_matches(match[1].rpartition('.')[2], short, 3, cutoff=0.5)
-    return f'; nearest: {", ".join(short[name] for name in near)}' if near else ''
 
 
 def config_file(path: str) -> str:
@@ -173,10 +198,3 @@ def existing_file(path: str, what: str) -> str:
     if not os.path.isfile(path):
         raise InputError(f'{what} {path}: no such file')
     return path
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text, without a KeyError's quotes and without links to manuals."""
-    text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
-    text = text.splitlines() or [type(error).__name__]
-    return re.split(r'\. (?:More details|Please check)', text[0])[0]

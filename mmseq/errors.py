@@ -1,5 +1,7 @@
 """The one exception that a user can cause and mend: a single line saying what is wrong, where, and what to do."""
 
+import re
+
 
 class InputError(ValueError):
     """Bad input from outside: a file, a config, a checkpoint, an option.
@@ -7,3 +9,14 @@ class InputError(ValueError):
     The command lines print it as one line without a traceback and exit with status 2. The message therefore names the
     file, key or value at fault and what to do about it, and holds no line break unless it lists keys.
     """
+
+
+class ProcessError(InputError):
+    """What one process of several met alone: each says its own, where of an InputError the first speaks for all."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, without a KeyError's quotes and without links to manuals."""
+    text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+    lines = text.strip().splitlines() or [type(error).__name__]
+    return re.split(r'\. (?:More details|Please check)', lines[0])[0]

@@ -11,3 +11,8 @@ def world_size() -> int:
 def is_first_process() -> bool:
     """Whether this process speaks for all."""
     return os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) == '0'
+
+
+def rank() -> int:
+    """The number of this process in its run."""
+    return int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')))

@@ -12,7 +12,10 @@ from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
 from mmseq.analysis.flops import Tally, count
-from mmseq.errors import InputError
+from mmseq.errors import InputError, first_line
+from mmseq.explain import explaining
+from mmseq.explain.channels import check_channels
+from mmseq.explain.work import inference
 from mmseq.nested import walk
 from mmseq.registry import MODELS
 
@@ -77,12 +80,21 @@ def build(cfg: Config) -> nn.Module:
 
 
 def build_here(cfg: Config) -> nn.Module:
-    """The model of a config on the default device."""
+    """The model of a config on the default device.
+
+    Raises:
+        InputError: it cannot be built, or its parts do not fit each other.
+    """
     try:
-        # Constructors such as DINO's write into their config.
-        return MODELS.build(deepcopy(cfg.model))
+        with explaining(inference(cfg)):
+            # Constructors such as DINO's write into their config.
+            model = MODELS.build(deepcopy(cfg.model))
+    except InputError:
+        raise
     except (KeyError, TypeError, ValueError, AssertionError) as error:
-        raise InputError(f'the model cannot be built: {type(error).__name__}: {error}') from error
+        raise InputError(f'the model cannot be built: {type(error).__name__}: {first_line(error)}') from error
+    check_channels(model, cfg)
+    return model
 
 
 def parameters(model: nn.Module) -> dict[str, int]:

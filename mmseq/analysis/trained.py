@@ -14,6 +14,8 @@ from mmseq.checkpoints.files import load_file
 from mmseq.checkpoints.wrappers import state_dict
 from mmseq.config import existing_file, load_config
 from mmseq.errors import InputError
+from mmseq.explain.names import unknown_type
+from mmseq.explain.work import inference
 
 
 def load_trained(
@@ -90,8 +92,8 @@ def dataset_meta(cfg: Config) -> dict[str, Any]:
             with DATASETS.switch_scope_and_registry(cfg.get('default_scope', 'mmengine')) as registry:
                 found = registry.get(dataset.type)
             if found is None:
-                raise InputError(
-                    f'config: data set {dataset.type} is in no registry; name its module in custom_imports'
-                )
+                work = inference(cfg)
+                scope = cfg.get('default_scope', 'mmengine')
+                raise InputError(work.say(unknown_type(dataset.type, scope, 'dataset', work)))
             return {**found.METAINFO, **(dataset.get('metainfo') or {})}
     return {}

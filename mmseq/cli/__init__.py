@@ -5,7 +5,8 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from mmseq.errors import InputError
+from mmseq.errors import InputError, ProcessError
+from mmseq.explain import explaining
 from mmseq.ranks import is_first_process
 
 PROCESSES = """\
@@ -16,12 +17,13 @@ a node does not lead to it."""
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Run a command and exit: 0 on success, 2 with one line on stderr for input that the user can mend.
+    """Run a command and exit: 0 on success, 2 with one line on stderr for what the user can mend.
 
     ``MMSEQ_DEBUG=1`` shows the whole traceback instead.
     """
     try:
-        sys.exit(main())
+        with explaining():
+            sys.exit(main())
     except KeyboardInterrupt:
         # Python goes on to end as one who was interrupted: workers are ended, and a shell's loop stops.
         sys.excepthook = lambda *_: print('interrupted', file=sys.stderr) if is_first_process() else None
@@ -29,7 +31,7 @@ def run(main: Callable[[], int | None]) -> None:
     except InputError as error:
         if os.environ.get('MMSEQ_DEBUG'):
             raise
-        if is_first_process():
+        if is_first_process() or isinstance(error, ProcessError):
             print(f'error: {error}', file=sys.stderr, flush=True)
         sys.exit(2)
 

@@ -1,9 +1,9 @@
 """From a config file and a few options to a finished run; one way for detection and segmentation."""
 
-import errno
 import os
 import random
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,16 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from mmseq.config import existing_file, first_line, load_config, nearest_types
+from mmseq.config import existing_file, load_config
 from mmseq.engine import recipe
 from mmseq.engine.hooks.corrupt_data import tolerate
 from mmseq.engine.preflight import check_class_counts, check_datasets
 from mmseq.engine.processes import naming_missing_processes, start_without_gpu
 from mmseq.engine.resume import go_on_from_checkpoint, make_resumable
 from mmseq.errors import InputError
+from mmseq.explain import explaining
+from mmseq.explain.channels import check_channels
+from mmseq.explain.work import Work
 from mmseq.ranks import is_first_process, world_size
 
 
@@ -90,17 +93,14 @@ def train(
     check_class_counts(cfg)
     if check_data and is_first_process():
         check_datasets(cfg, ('train_dataloader', 'val_dataloader'))
+    # Messages speak of the config as it was given.
+    work = Work('training', config, deepcopy(cfg))
     tolerate(cfg)
-    runner = build_runner(cfg, config)
-    try:
+    with explaining(work):
+        runner = build_runner(cfg)
         with naming_missing_processes():
             go_on_from_checkpoint(runner, resume)
             runner.train()
-    except (OSError, RuntimeError, ValueError) as error:
-        problem = explain(error, config, cfg.work_dir)
-        if problem is None:
-            raise
-        raise InputError(problem) from error
     return runner
 
 
@@ -154,7 +154,8 @@ def evaluate(
         use_tta(cfg, config)
     if compile_backbone:
         recipe.add_hooks(cfg, [dict(type='mmseq.CompileHook')])
-    return build_runner(cfg, config).test()
+    with explaining(Work('evaluation', config, cfg)):
+        return build_runner(cfg).test()
 
 
 def begin_with(cfg: Config, load_from: str | None, allow_partial: Sequence[str], resume: str | None) -> None:
@@ -184,24 +185,6 @@ def make_deterministic(cfg: Config) -> None:
     os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
     cfg.randomness = dict(cfg.get('randomness') or {}, deterministic=True)
     cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='mmseq.FinalWeightsHook')]
-
-
-def explain(error: Exception, config: str, work_dir: str) -> str | None:
-    """What the user can mend about an error of the training, in one line; None if it is not known to be that."""
-    text = str(error)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return (
-            f'{error.filename or work_dir}: cannot be written ({error.strerror}); what was saved before is whole: '
-            'make room and go on with --resume'
-        )
-    if 'more than 1 value per channel' in text:
-        return (
-            f'config {config}: batch norm needs more than one image per process where a head pools to 1 x 1; set '
-            'train_dataloader.batch_size=2 or more'
-        )
-    if 'does not have a deterministic implementation' in text:
-        return f'config {config}: --deterministic: {text.split(" implementation")[0]} implementation on this device'
-    return None
 
 
 def use_amp(cfg: Config, dtype: str) -> None:
@@ -246,7 +229,7 @@ def save_predictions(cfg: Config, folder: str) -> None:
 def draw_pictures(cfg: Config, folder: str) -> None:
     """Draw every test image into a folder."""
     if world_size() > 1:
-        raise InputError('--show-dir: upstream draws in the first process only; use tools/test.py on one process')
+        raise InputError('--show-dir: upstream draws in the first process only; leave --gpus out')
     path = Path(folder).resolve()
     path.mkdir(parents=True, exist_ok=True)
     cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='mmseq.PicturesHook', out_dir=str(path))]
@@ -258,11 +241,11 @@ def evaluators(cfg: Config) -> list[ConfigDict]:
     return list(found) if isinstance(found, (list, tuple)) else [found]
 
 
-def build_runner(cfg: Config, path: str) -> Runner:
-    """Build the runner; a name or argument that the config gets wrong is the user's to mend.
+def build_runner(cfg: Config) -> Runner:
+    """Build the runner, and join the other processes.
 
     Raises:
-        InputError: an unknown type, or an argument that a class does not take.
+        InputError: parts of the model that do not fit each other.
     """
     if cfg.launcher != 'none' and not torch.cuda.is_available() and not torch.distributed.is_initialized():
         start_without_gpu(cfg.launcher, cfg.env_cfg.dist_cfg.get('timeout'))
@@ -270,13 +253,6 @@ def build_runner(cfg: Config, path: str) -> Runner:
     if seed is None:
         # Without a number on record a resumed run would see the data in another order.
         cfg.randomness = dict(cfg.get('randomness', {}), seed=random.SystemRandom().randrange(2**31))
-    try:
-        return Runner.from_cfg(cfg)
-    except KeyError as error:
-        if 'is not in the' not in str(error):
-            raise
-        raise InputError(f'config {path}: {first_line(error)}{nearest_types(str(error))}') from error
-    except TypeError as error:
-        if 'argument' not in str(error):
-            raise
-        raise InputError(f'config {path}: {first_line(error)}') from error
+    runner = Runner.from_cfg(cfg)
+    check_channels(runner.model, cfg)
+    return runner

@@ -18,6 +18,8 @@ from mmseq.datasets.checks import Report, examine_coco, examine_seg
 from mmseq.datasets.checks.shared import Progress
 from mmseq.errors import InputError
 from mmseq.evaluation.artifacts import write_json
+from mmseq.explain.names import unknown_type
+from mmseq.explain.work import latest
 
 
 def check_class_counts(cfg: Config) -> None:
@@ -129,7 +131,9 @@ def examiner(dataset: dict, num_classes: int | None) -> 'partial[Report] | None'
     """
     cls = DATASETS.get(f'{dataset["_scope_"]}.{dataset["type"]}' if '_scope_' in dataset else dataset['type'])
     if cls is None:
-        raise InputError(f'config: data set type {dataset["type"]!r} is not registered; check its name and imports')
+        work = latest()
+        scope = dataset.get('_scope_') or work.get('default_scope') or 'mmengine'
+        raise InputError(work.say(unknown_type(dataset['type'], scope, 'dataset', work)))
     bases = {base.__name__ for base in cls.__mro__}
     if not bases & {'CocoDataset', 'BaseSegDataset'} or dataset.get('backend_args'):
         return None

@@ -126,7 +126,7 @@ def use_sharding(cfg: Config, kind: str, processes: int, ema: float | None) -> l
     if kind not in SHARDINGS:
         raise InputError(f'--shard {kind}: expected {" or ".join(SHARDINGS)}')
     if processes == 1:
-        raise InputError(f'--shard {kind} divides among processes: start it with tools/dist_train.sh CONFIG PROCESSES')
+        raise InputError(f'--shard {kind} divides among processes: start them with --gpus N')
     if kind == 'zero':
         optimizer = cfg.optim_wrapper.optimizer
         optimizer.optimizer_type = optimizer.type

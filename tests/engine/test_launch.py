@@ -47,7 +47,7 @@ def test_missing_config(tmp_path):
 
 def test_broken_config(tmp_path):
     (tmp_path / 'broken.py').write_text("_base_ = []\nmodel = dict(type='X'\n")
-    assert 'broken.py: SyntaxError' in fails(tmp_path, str(tmp_path / 'broken.py'))
+    assert 'broken.py: line 2: SyntaxError' in fails(tmp_path, str(tmp_path / 'broken.py'))
     (tmp_path / 'orphan.py').write_text("_base_ = 'nowhere.py'\n")
     assert 'nowhere.py' in fails(tmp_path, str(tmp_path / 'orphan.py'))
 
@@ -164,7 +164,7 @@ def test_one_line_and_status_2_from_the_shell():
 def test_pictures_are_for_one_process(monkeypatch):
     cfg = load_config(SEG, {}, None, None, 'none')
     monkeypatch.setenv('WORLD_SIZE', '2')
-    with pytest.raises(InputError, match='use tools/test.py on one process'):
+    with pytest.raises(InputError, match='leave --gpus out'):
         launch.draw_pictures(cfg, 'nowhere')
 
 

@@ -57,7 +57,7 @@ def test_batch_and_rate(processes, changes, enable, says, rate):
         (dict(auto_scale_lr=True), {'auto_scale_lr': None}, 'needs auto_scale_lr'),
         ({}, {'optim_wrapper.accumulative_counts': 3}, 'interval=4 is no multiple of .*counts=3'),
         (dict(ema=1.5), {}, '--ema 1.5'),
-        (dict(shard='zero'), {}, 'dist_train.sh'),
+        (dict(shard='zero'), {}, '--gpus N'),
         ({}, {'compile': True}, 'give --compile'),
         (dict(shard='fsdp', ema=0.1, processes=2), {}, 'use --shard zero'),
         (dict(shard='thin', processes=2), {}, 'expected zero or fsdp'),

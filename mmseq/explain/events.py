@@ -1,0 +1,127 @@
+"""What goes wrong on the way: frequent messages of upstream, torch and the system, and what to do about them."""
+
+import errno
+import re
+import traceback
+from pathlib import Path
+
+from mmseq.errors import first_line
+from mmseq.explain.work import Work
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+DENIED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
+# Pattern of the message, and what to say; {0}, {1} ... are its groups.
+EVENTS: tuple[tuple[str, str], ...] = (
+    (
+        'more than 1 value per channel',
+        'batch norm needs more than one image per process where a head pools to 1 x 1; set '
+        'train_dataloader.batch_size=2 or more',
+    ),
+    (
+        r'(.+) does not have a deterministic implementation',
+        '--deterministic: {0} does not have a deterministic implementation on this device',
+    ),
+    (
+        'Expected to have finished reduction in the prior iteration',
+        'some parameters got no gradient, which several processes must agree on: set find_unused_parameters=True '
+        '(one process names them after its first iteration)',
+    ),
+    (
+        'need at least one array to (?:concatenate|stack)',
+        'a data set is empty: its annotations hold no image with a class of metainfo.classes, or its paths lead '
+        'nowhere; mmseq check-data CONFIG says which',
+    ),
+    (
+        'persistent_workers option needs num_workers > 0',
+        'persistent_workers=True needs workers: with num_workers=0 set persistent_workers=False beside it',
+    ),
+    (
+        'EADDRINUSE|[Aa]ddress already in use',
+        'the port is in use, by another run or one that has not ended: set PORT to a free one, or leave it out on one '
+        'node',
+    ),
+    (
+        'device-side assert',
+        'the GPU met an index out of range, mostly a label beyond the classes of a head: mmseq check-data CONFIG --all '
+        'names such files; CUDA_LAUNCH_BLOCKING=1 the operation',
+    ),
+    (
+        'Too many open files|received 0 items of ancdata',
+        'too many open files: raise the limit (ulimit -n 65536), or lower num_workers of the data loaders',
+    ),
+    (
+        r'(\w+, \w+),? and (\w+) should be either all None or not None',
+        '{0} and {1} belong together: give all three, or None for all three',
+    ),
+    (
+        'Expected one of cpu, cuda.* at start of device string: (.*)',
+        'device {0}: expected cpu, cuda or cuda:N',
+    ),
+    (
+        'Torch not compiled with CUDA enabled|No CUDA GPUs are available|Found no NVIDIA driver',
+        'there is no GPU here that this torch can use; mmseq doctor says more, and --device cpu does without',
+    ),
+    (
+        'invalid device ordinal',
+        'there are fewer GPUs here than processes: lower --gpus, or see what CUDA_VISIBLE_DEVICES hides',
+    ),
+    (
+        r"No such file or directory: '(.+?)'",
+        '{0}: no such file or folder',
+    ),
+    (
+        r"No module named '([\w.]+)'",
+        'Python finds no module {0}: install it, or say with PYTHONPATH=DIR where it is',
+    ),
+    (
+        r'to have (\d+) channels, but got (\d+) channels',
+        'a layer was made for {0} channels and gets {1}: in_channels of the neck or head behind a part must be what '
+        'that part gives',
+    ),
+)
+
+
+def explain(error: BaseException, work: Work) -> str | None:
+    """What happened and what to do; None if it is not known."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        return (
+            f'{error.filename or work.get("work_dir")}: cannot be written ({error.strerror}); what was saved before is '
+            'whole: make room and go on with --resume'
+        )
+    if found := metric_of_best(error):
+        return found
+    if isinstance(error, OSError) and isinstance(error.filename, (str, Path)):
+        return unwritable(error, work) or f'{error.filename}: {error.strerror}'
+    if isinstance(error, AssertionError) and str(error) and (module := upstream(error)):
+        return f'{module}: {first_line(error)}'
+    text = str(error)
+    for pattern, say in EVENTS:
+        if match := re.search(pattern, text):
+            return say.format(*match.groups())
+    return None
+
+
+def unwritable(error: OSError, work: Work) -> str | None:
+    """That the work dir, or something in it, cannot be made."""
+    place, path = Path(work.get('work_dir') or '.').absolute(), Path(error.filename).absolute()
+    if path not in (place, *place.parents) and not (error.errno in DENIED and place in path.parents):
+        return None
+    return f'--work-dir {work.get("work_dir")}: cannot be written to ({error.strerror}: {path}); choose another'
+
+
+def upstream(error: BaseException) -> str | None:
+    """The module of OpenMMLab that raised an error itself."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    module = str(frames[-1].f_globals.get('__name__')) if frames else ''
+    return module if module.partition('.')[0] in ('mmdet', 'mmseg', 'mmcv', 'mmengine') else None
+
+
+def metric_of_best(error: BaseException) -> str | None:
+    """A metric by which the best checkpoint is to be chosen, and which the evaluation does not give."""
+    for frame, _ in traceback.walk_tb(error.__traceback__) if isinstance(error, KeyError) else ():
+        if frame.f_code.co_name == '_save_best_checkpoint':
+            given = ', '.join(map(str, frame.f_locals.get('metrics', ())))
+            return (
+                f'default_hooks.checkpoint.save_best={error.args[0]}: the evaluation gives no such metric, but {given}'
+            )
+    return None
