@@ -1,7 +1,8 @@
 """Parameters and multiply-adds of a config's model, part by part, as it infers one image."""
 
+import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
-from mmseq.analysis.flops import Tally, count
+from mmseq.analysis.flops import NeedsValuesError, Tally, count
 from mmseq.errors import InputError, first_line
 from mmseq.explain import explaining
 from mmseq.explain.channels import check_channels
@@ -36,6 +37,8 @@ class Complexity:
         madds: multiply-adds of one inference, by part.
         operators: the same by operator, the largest first.
         modules: the same by the innermost module's name.
+        module_parameters: parameters by the name of the module that holds them.
+        idle: parts that run in training only.
         uncounted: operators that no formula knows, and the modules that ran them; without them ``madds`` is too low.
         assumptions: what was taken for granted, in words.
     """
@@ -46,6 +49,8 @@ class Complexity:
     madds: dict[str, int]
     operators: dict[str, int]
     modules: dict[str, int]
+    module_parameters: dict[str, int]
+    idle: list[str]
     uncounted: dict[str, list[str]]
     assumptions: list[str]
 
@@ -57,9 +62,37 @@ class Complexity:
     def total_madds(self) -> int:
         return sum(self.madds.values())
 
+    def tree(self, depth: int) -> list[tuple[str, int, int | None]]:
+        """Name, parameters and multiply-adds of each module so many names deep, each with all that is in it.
+
+        A module comes before those in it. What belongs to an idle part has None for the latter.
+        """
+        madds, held = sums_below(self.modules, depth), sums_below(self.module_parameters, depth)
+        names = dict.fromkeys((*held, *madds))
+        first = {name: i for i, name in enumerate(names)}
+        # By where each of the modules around it came first: so the order is that of the model.
+        order = sorted(names, key=lambda name: [first[around] for around in prefixes(name, depth)])
+        counted = {name: None if prefixes(name, 1)[0] in self.idle else madds.get(name, 0) for name in order}
+        return [(name, held.get(name, 0), n) for name, n in counted.items()]
+
     def as_dict(self) -> dict[str, Any]:
         """For a JSON file."""
         return {**asdict(self), 'total_parameters': self.total_parameters, 'total_madds': self.total_madds}
+
+
+def prefixes(name: str, depth: int) -> list[str]:
+    """A module's name and those of the modules around it, the outermost first, so many at most."""
+    parts = name.split('.')
+    return ['.'.join(parts[:n]) for n in range(1, min(depth, len(parts)) + 1)]
+
+
+def sums_below(values: Mapping[str, int], depth: int) -> dict[str, int]:
+    """Sums of each module so many names deep with all that is in it."""
+    sums: dict[str, int] = {}
+    for name, value in values.items():
+        for prefix in prefixes(name, depth):
+            sums[prefix] = sums.get(prefix, 0) + value
+    return sums
 
 
 def build(cfg: Config) -> nn.Module:
@@ -99,22 +132,28 @@ def build_here(cfg: Config) -> nn.Module:
 
 def parameters(model: nn.Module) -> dict[str, int]:
     """Number of parameters of each child that has any; a parameter that two share counts once."""
-    seen: set[int] = set()
+    return sums_below(module_parameters(model), 1)
+
+
+def module_parameters(model: nn.Module) -> dict[str, int]:
+    """The same of each module that holds some itself; the model's own are by their names."""
     sums: dict[str, int] = {}
+    # Shared ones are named once.
     for name, parameter in model.named_parameters():
-        if id(parameter) not in seen:
-            seen.add(id(parameter))
-            part = name.partition('.')[0]
-            sums[part] = sums.get(part, 0) + parameter.numel()
+        holder = name.rpartition('.')[0] or name
+        sums[holder] = sums.get(holder, 0) + parameter.numel()
     return sums
 
 
-def measure(cfg: Config, shape: tuple[int, int] | None = None) -> Complexity:
-    """Count a config's model.
+def measure(
+    cfg: Config, shape: tuple[int, int] | None = None, said: Callable[[str], object] | None = None
+) -> Complexity:
+    """Count a config's model, from shapes, or where these do not suffice by running it on a random image.
 
     Args:
         cfg: of a detector or a segmentor of upstream's kind.
         shape: height and width of the image; by default that of the config, see :func:`usual_shape`.
+        said: is told if the model has to be run, which takes a while.
 
     Raises:
         InputError: the model cannot be built, or not be counted from shapes.
@@ -124,13 +163,21 @@ def measure(cfg: Config, shape: tuple[int, int] | None = None) -> Complexity:
     divisor = size_divisor(cfg)
     padded = (shape[0] + -shape[0] % divisor, shape[1] + -shape[1] % divisor)
     assumptions: list[str] = []
-    found = parameters(model)
+    held = module_parameters(model)
+    found = sums_below(held, 1)
     channels = getattr(model.backbone, 'in_channels', 3)
 
     def run(model: nn.Module, x: Tensor, tally: Tally) -> None:
         infer(model, x, tally, assumptions)
 
-    tally = count(model, (1, channels, *padded), run)
+    try:
+        tally = count(model, (1, channels, *padded), run)
+    except NeedsValuesError as error:
+        if said:
+            said(f'{error}; it is run on a random image')
+        assumptions[:] = ['weights and image are random; what is run depends on their values']
+        with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
+            tally = count(build_here(cfg), (1, channels, *padded), run, values=True)
     modules: dict[str, int] = {}
     for (module, _), n in tally.madds.items():
         modules[module] = modules.get(module, 0) + n
@@ -142,9 +189,18 @@ def measure(cfg: Config, shape: tuple[int, int] | None = None) -> Complexity:
         madds={part: tally.below(part) for part in parts if tally.below(part)},
         operators=tally.by_operator(),
         modules={name: n for name, n in modules.items() if n},
+        module_parameters=held,
+        idle=idle_parts(model, tally),
         uncounted={operator: sorted(places) for operator, places in tally.uncounted.items()},
         assumptions=assumptions,
     )
+
+
+def idle_parts(model: nn.Module, tally: Tally) -> list[str]:
+    """The model's children that an inference does not run; embeddings are read without being run."""
+    ran = {name.partition('.')[0] for name in tally.ran}
+    children = [name for name, child in model.named_children() if not isinstance(child, nn.Embedding)]
+    return [name for name in children if name not in ran and sums_below(module_parameters(model), 1).get(name)]
 
 
 def usual_shape(cfg: Config) -> tuple[int, int]:
@@ -182,7 +238,11 @@ def infer(model: nn.Module, x: Tensor, tally: Tally, assumptions: list[str]) -> 
             model.rpn_head(features)
         infer_regions(model, tally, assumptions)
     elif hasattr(model, 'decode_head'):
-        model(x, mode='tensor')
+        # Heads of mmdet's kind, such as Mask2Former's, also want to know of the image.
+        if 'batch_data_samples' in inspect.signature(type(model.decode_head).forward).parameters:
+            model.decode_head(model.extract_feat(x), samples(x))
+        else:
+            model(x, mode='tensor')
     else:
         model(x, samples(x), mode='tensor')
 

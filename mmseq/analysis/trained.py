@@ -1,10 +1,13 @@
 """A config's model with the weights of a checkpoint, outside of any run."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from logging import LogRecord
 from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, init_default_scope
 from torch import nn
 
@@ -56,11 +59,27 @@ def load_trained(
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     model, meta = build_here(cfg), dataset_meta(cfg)
     if checkpoint is None:
-        model.init_weights()
+        with in_single_lines():
+            model.init_weights()
     else:
         meta = {**meta, **fill(model, checkpoint)}
     model.cfg, model.dataset_meta = cfg, meta
     return cfg, model.to(target).eval()
+
+
+@contextmanager
+def in_single_lines() -> Iterator[None]:
+    """Keep from the log what begins with a line break: mmengine's paragraph on how each parameter was initialised."""
+    logger = MMLogger.get_current_instance()
+
+    def single(record: LogRecord) -> bool:
+        return not record.getMessage().startswith('\n')
+
+    logger.addFilter(single)
+    try:
+        yield
+    finally:
+        logger.removeFilter(single)
 
 
 def fill(model: nn.Module, checkpoint: str) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from mmengine.config import Config
 from mmengine.hub import get_config
 
 from mmseq.analysis import flops
-from mmseq.analysis.complexity import measure, usual_shape
+from mmseq.analysis.complexity import build, measure, usual_shape
+from mmseq.analysis.flops import count
 from mmseq.cli.get_flops import main
 from mmseq.errors import InputError
 
@@ -45,6 +46,33 @@ def test_a_detector_counts_its_regions(configs):
     assert measure(cfg).madds['roi_head'] == 2 * boxes + masks + align + 4 * 4 * 64 * 100 * 49
 
 
+def test_modules_sum_up_to_those_around_them(configs):
+    found = measure(copy(configs, 'upernet_seq2d_nano_shapes'))
+    rows = {name: (held, madds) for name, held, madds in found.tree(3)}
+    assert list(rows)[:4] == ['backbone', 'backbone.stem', 'backbone.stages', 'backbone.stages.0']
+    for around in ('backbone', 'backbone.stages', 'decode_head', 'decode_head.fpn_bottleneck'):
+        inside = [row for name, row in rows.items() if name.rpartition('.')[0] == around]
+        # What it holds and does itself, as a head that resizes maps.
+        own = (found.module_parameters.get(around, 0), found.modules.get(around, 0))
+        assert rows[around] == tuple(map(sum, zip(own, *inside))), around
+    assert rows['auxiliary_head.convs'][1] is None
+    assert found.idle == ['auxiliary_head']
+    assert {name: row[0] for name, row in rows.items() if '.' not in name} == found.parameters
+    assert {name: row[1] for name, row in rows.items() if '.' not in name and row[1]} == found.madds
+
+
+@pytest.mark.parametrize('name', ['dino_shiftvit_t_coco', 'mask2former_seq2d_s_ade20k'])
+def test_models_whose_operations_depend_on_values(configs, name):
+    said = []
+    found = measure(copy(configs, name), (256, 256), said.append)
+    assert said[0].endswith('it is run on a random image')
+    assert found.uncounted == {}
+    assert found.assumptions == ['weights and image are random; what is run depends on their values']
+    # What the backbone does is the same as from shapes.
+    alone = count(build(copy(configs, name)).backbone, (1, 3, 256, 256))
+    assert found.madds['backbone'] == alone.total
+
+
 def test_upstreams_own_models():
     # 260 G at this size is what papers commonly give for it; we have not traced the figure to its origin.
     found = measure(get_config('mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'))
@@ -76,7 +104,7 @@ def test_the_usual_shape(configs):
 def test_a_config_that_cannot_be_built(configs):
     cfg = copy(configs, 'upernet_seq2d_nano_shapes')
     cfg.model.backbone.arch = 'xxl'
-    with pytest.raises(InputError, match="cannot be built: ValueError: .*unknown Sequencer2D arch 'xxl'"):
+    with pytest.raises(InputError, match="cannot be built: .*unknown Sequencer2D arch 'xxl'"):
         measure(cfg)
 
 
@@ -91,6 +119,13 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     written = json.loads((tmp_path / 'flops.json').read_text())
     assert written['total_madds'] == sum(written['madds'].values()) > 0
     assert written['uncounted'] == {}
+    # Two names deep, unless asked for another depth.
+    assert '\n  stages ' in out
+    assert '\n    0 ' not in out
+    assert main([CONFIG, '--work-dir', str(tmp_path), '--depth', '1']) == 0
+    assert '\n  ' not in capsys.readouterr().out.partition('operator')[0]
+    with pytest.raises(InputError, match='--depth 0: begins at 1'):
+        main([CONFIG, '--depth', '0'])
     monkeypatch.setattr(flops, 'FREE', flops.FREE - {'native_layer_norm'})
     assert main([CONFIG, '--work-dir', str(tmp_path), '--cfg-options', 'model.backbone.arch=nano']) == 1
     assert 'NOT COUNTED: aten::native_layer_norm in backbone.norms.0, ' in capsys.readouterr().err
