@@ -23,6 +23,7 @@ from peers import CONTENDERS, build, difference
 
 from mmseq.analysis.timing import alternate, machine, peak_bytes, ratio, slope, spread
 from mmseq.cli import run
+from mmseq.compat.allocator import keep_memory
 from mmseq.errors import InputError
 from mmseq.evaluation.artifacts import write_json
 
@@ -141,8 +142,8 @@ def growth(points: list[Point]) -> list[dict[str, Any]]:
             and GROWTH[0] <= point['nominal_side'] <= GROWTH[1]
             and 'seconds' in point
         ]
-        # Three points leave one degree of freedom.
-        if len(chosen) < 3:
+        # Three sizes leave one degree of freedom; neighbours can be rounded to the same.
+        if len({point['side'] for point in chosen}) < 3:
             continue
         pixels = [point['side'] ** 2 for point in chosen]
         row = dict(model=model, mode=mode, time=slope(pixels, [point['seconds']['median'] for point in chosen]))
@@ -184,6 +185,8 @@ def earlier(out: Path, result: dict[str, Any]) -> list[Point]:
 def main() -> int:
     args = parse()
     check(args)
+    # For all contenders, or large maps would be timed by the pages that they ask the system for.
+    keep_memory()
     device = torch.device(args.device)
     names = args.models or [
         name
