@@ -23,4 +23,5 @@ def keep_memory() -> bool:
         return False
     # No trimming: the largest number that the C interface takes.
     wishes = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, TOP_PAD))
-    return all([mallopt(key, value) for key, value in wishes])
+    taken = [mallopt(key, value) for key, value in wishes]
+    return all(taken)
