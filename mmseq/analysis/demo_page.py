@@ -65,10 +65,8 @@ class Page:
             self.upload = gr.Image(
                 label='Picture', sources=sources, height=260, elem_id='upload', buttons=[], placeholder=words
             )
-        taken = (
-            f'Up to {limits.bytes / 2**20:g} MB and {limits.pixels / 1e6:g} million pixels. It stays on this machine.'
-        )
-        gr.HTML(f'<p class="mmseq-hint">{taken}</p>')
+        taken = f'Up to {limits.bytes / 2**20:g} MB and {limits.pixels / 1e6:g} million pixels'
+        gr.HTML(f'<p class="mmseq-hint">{taken}. It goes nowhere but to this server.</p>')
         self.message = gr.HTML('', elem_id='message', visible=False)
         self.score = gr.Slider(
             0, 1, 0.3, step=0.01, label='Lowest score shown', visible=self.demo.detects, elem_id='score'

@@ -28,7 +28,8 @@ CSS = """
   margin: 0; font-size: .9rem; }
 .mmseq-legend i { width: 1rem; height: 1rem; border-radius: .3rem; box-shadow: inset 0 0 0 1px rgb(128 128 128 / .5); }
 .mmseq-legend b { font-weight: 550; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.mmseq-legend span { font-variant-numeric: tabular-nums; color: var(--body-text-color-subdued); font-size: .84rem; }
+.mmseq-legend span { text-align: right; font-variant-numeric: tabular-nums; font-size: .84rem;
+  color: var(--body-text-color-subdued); }
 .mmseq-legend small { font-size: .74rem; font-variant-numeric: tabular-nums; text-align: right;
   color: var(--body-text-color-subdued); }
 .mmseq-legend small:empty { display: none; }

@@ -118,7 +118,7 @@ class Predictor:
 
     def _from_file(self, path: str) -> dict[str, Any]:
         try:
-            # OpenCV reads a torn JPEG without a word.
+            # OpenCV 4 reads a torn JPEG without a word.
             glance(path)
             try:
                 return self._load(dict(img_path=path, img_id=0))

@@ -15,7 +15,8 @@ from mmseq.analysis.prediction import Prediction
 from mmseq.errors import InputError
 from mmseq.evaluation.artifacts import write_json
 
-# MPEG-4, of which a frame of 1280 x 720 px takes 9 ms; with VP9 310 ms, and OpenCV's wheels have no H.264.
+# MPEG-4, of which a frame of 1280 x 720 px takes 4 ms (benchmarks/drawing.py); with VP9 it is 300, and OpenCV's wheels
+# have no H.264.
 CODEC, VIDEO_SUFFIX = 'mp4v', '.mp4'
 
 
@@ -48,7 +49,7 @@ class Subject:
 class PredictionFolder:
     """A folder that predictions are written to as they come; what speaks of all of them, when it is closed.
 
-    ``overlays/NAME.png`` (of a video ``NAME.mp4``); of segmentors ``labels/NAME.png`` with the place of each pixel's
+    ``overlays/NAME.png`` (of a video ``NAME.mp4``); of segmentors ``maps/NAME.png`` with the place of each pixel's
     class, of panoptic models ``panoptic/NAME.png`` and ``panoptic.json``, of detectors ``detections.json``; and
     ``summary.json``.
 
@@ -92,7 +93,7 @@ class PredictionFolder:
         if self.overlays:
             row['overlay'] = self._overlay(prediction, subject)
         if self.maps and prediction.labels is not None:
-            row['labels'] = self._picture(f'labels/{subject.place}.png', prediction.labels)
+            row['map'] = self._picture(f'maps/{subject.place}.png', prediction.labels)
         if self.maps and panoptic is not None:
             row['panoptic'] = self._picture(f'panoptic/{subject.place}.png', panoptic[:, :, ::-1])
         row['classes'] = prediction.by_class(self.classes)

@@ -120,7 +120,8 @@ def test_an_array_is_its_file(segmentor, pictures):
 def test_what_is_refused(segmentor, tmp_path):
     predictor = Predictor(segmentor)
     Image.fromarray(noise(300, 300)).save(tmp_path / 'torn.jpg')
-    (tmp_path / 'torn.jpg').write_bytes((tmp_path / 'torn.jpg').read_bytes()[:2000])
+    content = (tmp_path / 'torn.jpg').read_bytes()
+    (tmp_path / 'torn.jpg').write_bytes(content[: len(content) * 7 // 10])
     (tmp_path / 'text.png').write_text('text')
     for name, complaint in (('torn.jpg', 'truncated'), ('text.png', 'no image'), ('gone.png', 'no such file')):
         with pytest.raises(InputError, match=rf'{name}: .*{complaint}'):
@@ -128,6 +129,15 @@ def test_what_is_refused(segmentor, tmp_path):
     for array in (np.zeros((8, 8), np.uint8), np.zeros((8, 8, 4), np.uint8), np.zeros((8, 8, 3), np.float32)):
         with pytest.raises(InputError, match=r'expected \(H, W, 3\) bytes'):
             predictor.prepare(array)
+
+
+def test_a_torn_picture_is_not_left_to_the_loader(segmentor, tmp_path, monkeypatch):
+    predictor = Predictor(segmentor)
+    Image.fromarray(noise(300, 300)).save(tmp_path / 'torn.jpg')
+    (tmp_path / 'torn.jpg').write_bytes((tmp_path / 'torn.jpg').read_bytes()[:-200])
+    monkeypatch.setattr(predictor, '_load', lambda results: pytest.fail('loaded'))
+    with pytest.raises(InputError, match='truncated'):
+        predictor.prepare(tmp_path / 'torn.jpg')
 
 
 def test_a_picture_turned_by_its_exif(segmentor, tmp_path):

@@ -60,7 +60,7 @@ def test_label_maps_and_summary(tmp_path):
     row = folder.add(Prediction(PICTURE, labels=labels), Subject('in/a.jpg', 'sub/a'))
     folder.fail('torn.jpg', 'torn.jpg: is torn')
     summary = folder.close(dict(config='c.py'))
-    assert np.array_equal(np.asarray(Image.open(tmp_path / row['labels'])), labels)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / row['map'])), labels)
     assert Image.open(tmp_path / row['overlay']).size == (60, 40)
     assert not (tmp_path / 'detections.json').exists()
     written = json.loads((tmp_path / 'summary.json').read_text())

@@ -1,7 +1,9 @@
 """tools/infer.py from the command line."""
 
 import json
+import re
 import warnings
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -58,7 +60,7 @@ def test_a_folder_through_a_segmentor(folder, tmp_path, capsys):
     assert (summary['pictures'], summary['failed']) == (4, 0)
     for row in summary['predictions']:
         picture = Image.open(row['file_name'])
-        labels = Image.open(tmp_path / 'out' / row['labels'])
+        labels = Image.open(tmp_path / 'out' / row['map'])
         assert picture.size == labels.size == Image.open(tmp_path / 'out' / row['overlay']).size
         counts = np.bincount(np.asarray(labels).ravel(), minlength=9) / (labels.width * labels.height)
         for one in row['classes']:
@@ -66,7 +68,7 @@ def test_a_folder_through_a_segmentor(folder, tmp_path, capsys):
     out = capsys.readouterr().out
     assert '4 pictures in' in out
     assert f'{row["file_name"]}: {row["classes"][0]["name"]} ' in out
-    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['labels', 'overlays', 'summary.json']
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['maps', 'overlays', 'summary.json']
 
 
 def test_pictures_through_a_detector(folder, tmp_path):
@@ -108,7 +110,7 @@ def test_a_video_frame_by_frame(folder, tmp_path):
     path = video(tmp_path / 'clip.avi')
     summary = run(folder, 'seg', [path], tmp_path / 'out', '--batch', '2', '--every', '2')
     assert [row['frame'] for row in summary['predictions']] == [0, 2, 4]
-    assert sorted(p.name for p in (tmp_path / 'out' / 'labels' / 'clip').iterdir()) == [
+    assert sorted(p.name for p in (tmp_path / 'out' / 'maps' / 'clip').iterdir()) == [
         '000000.png',
         '000002.png',
         '000004.png',
@@ -170,7 +172,7 @@ def test_windows_and_all_pixels(folder, tmp_path):
     options = ('--sliding', '--crop', '64', '--stride', '32', '--full-size', '--no-overlays')
     summary = run(folder, 'seg', [picture], tmp_path / 'out', *options)
     assert summary['cfg_options']['model.test_cfg'] == dict(mode='slide', crop_size=[64, 64], stride=[32, 32])
-    found = np.asarray(Image.open(tmp_path / 'out' / summary['predictions'][0]['labels']))
+    found = np.asarray(Image.open(tmp_path / 'out' / summary['predictions'][0]['map']))
     from mmseg.apis import inference_model
 
     slide = {'model.test_cfg': dict(mode='slide', crop_size=(64, 64), stride=(32, 32))}
@@ -224,3 +226,16 @@ def test_real_pictures(folder, tmp_path, real_data):
     pictures = sorted((real_data / 'coco' / 'val2017').iterdir())[:3]
     summary = run(folder, 'det', pictures, tmp_path / 'out', '--score-thr', '0', '--batch', '3')
     assert [row['file_name'] for row in summary['predictions']] == list(map(str, pictures))
+
+
+def test_the_example_of_the_page(folder, tmp_path, capsys):
+    page = (Path(__file__).parents[2] / 'docs' / 'inference.md').read_text()
+    code = page.split('```python\n')[1].split('```')[0]
+    pictures = sorted((folder / 'pictures').iterdir())
+    for name, path in (('epoch_8.pth', folder / 'det.pth'), ('a.png', pictures[0]), ('b.png', pictures[1])):
+        assert f"'{name}'" in code
+        code = code.replace(f"'{name}'", repr(str(path)))
+    names: dict = {}
+    exec(code.replace('above(0.5)', 'above(0.0)'), names)
+    assert names['overlay'].shape == (*names['prediction'].size, 3)
+    assert re.match(r"\['\w+ 0\.\d\d'", capsys.readouterr().out)
