@@ -47,6 +47,8 @@ GROUPS: dict[str, tuple[Command, ...]] = {
     'train and evaluate': (
         Command('train', 'mmseq.cli.train', 'train the model of a config', 'train'),
         Command('test', 'mmseq.cli.test', "evaluate a checkpoint on a config's test data", 'test'),
+        Command('confusion', 'mmseq.cli.confusion', 'which classes are taken for which', 'confusion'),
+        Command('report', 'mmseq.cli.report', 'one page of a run: curves, classes, errors, pictures', 'report'),
         Command('seeds', 'mmseq.cli.seeds', 'train with several seeds: mean, deviation and range', 'seeds'),
         Command('compare', 'mmseq.cli.compare', 'runs in one table, seeds in one row', 'compare'),
         Command('plot-logs', 'mmseq.cli.plot_logs', 'the curves of runs in one picture', 'plot_logs'),
@@ -55,6 +57,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command('infer', 'mmseq.cli.infer', 'detect or segment what is on pictures and videos', 'infer'),
         Command('demo-app', 'mmseq.cli.demo_app', 'the same on a web page, for one picture', 'demo_app'),
         Command('erf', 'mmseq.cli.erf', 'how far the cells of a backbone see', 'erf'),
+        Command('export-onnx', 'mmseq.cli.export_onnx', 'a model for onnxruntime, compared with torch', 'export_onnx'),
     ),
     'data': (
         Command('check-data', 'mmseq.cli.check_data', 'check the images and annotations of a config', 'check_data'),

@@ -40,7 +40,7 @@ def overview() -> str:
     lines = [USAGE]
     for title, group in GROUPS.items():
         lines += [f'{title}:', *(f'  {command.name:{width}}  {command.summary}' for command in group), '']
-    return '\n'.join(lines) + 'The scripts of tools/ do the same; their names are understood too.'
+    return '\n'.join(lines) + '\nThe scripts of tools/ do the same; their names are understood too.'
 
 
 def command() -> None:

@@ -24,18 +24,25 @@ def launch(command: str, arguments: Sequence[str], processes: int) -> dict[int, 
         The exit statuses of the processes that failed by their rank, negative after a signal; empty on success.
 
     Raises:
-        InputError: a setting of the environment that is no number.
+        InputError: a setting of the environment that is no number, or a port that is in use.
     """
     options = [*rendezvous(os.environ), '--nproc-per-node', str(processes)]
     os.environ.update(settings(os.environ))
     # torch takes a second, and only this needs it.
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.elastic.rendezvous.api import RendezvousConnectionError
     from torch.distributed.run import main
 
     try:
         main([*options, '-m', 'mmseq', command, *arguments, '--launcher', 'pytorch'])
     except ChildFailedError as error:
         return {rank: failure.exitcode for rank, failure in error.failures.items()}
+    except RendezvousConnectionError as error:
+        place = f'{os.environ.get("MASTER_ADDR", "127.0.0.1")}:{os.environ.get("PORT", "29500")}'
+        raise InputError(
+            f'PORT: {place} is in use by another program, or out of reach; choose another PORT, the same on all nodes, '
+            'or on one node leave it out'
+        ) from error
     return {}
 
 

@@ -34,11 +34,13 @@ def explain(error: BaseException, work: Work | None = None) -> InputError | None
         work: what was done; by default the inference with the config that was read last.
     """
     work = work or latest()
-    text = names.explain(error, work)
-    if text is not None:
+    if text := names.explain(error, work):
         # A config is the same in all processes.
         return InputError(work.say(text))
     text = memory.explain(error, work) or events.explain(error, work)
+    if text is None and (text := names.refused(error, work)):
+        return InputError(work.say(text))
+    text = text or events.say_what_there_is(error, work)
     if text is None:
         return None
     if world_size() > 1:

@@ -36,6 +36,15 @@ EVENTS: tuple[tuple[str, str], ...] = (
         'persistent_workers=True needs workers: with num_workers=0 set persistent_workers=False beside it',
     ),
     (
+        'each data_itement in list of batch should be of equal size',
+        'the samples of a batch are of different form: a pipeline ends with PackDetInputs or PackSegInputs',
+    ),
+    (
+        r"'InstanceData' object has no attribute '(\w+)'",
+        'the model wants {0} that the pipeline does not load: LoadAnnotations takes with_bbox, with_mask and with_seg, '
+        'and mmseq check-data CONFIG looks for them in the annotations',
+    ),
+    (
         'EADDRINUSE|[Aa]ddress already in use',
         'the port is in use, by another run or one that has not ended: set PORT to a free one, or leave it out on one '
         'node',
@@ -66,8 +75,9 @@ EVENTS: tuple[tuple[str, str], ...] = (
         'there are fewer GPUs here than processes: lower --gpus, or see what CUDA_VISIBLE_DEVICES hides',
     ),
     (
-        r"No such file or directory: '(.+?)'",
-        '{0}: no such file or folder',
+        # As a worker of a data loader hands it on, without its parts.
+        r"in DataLoader worker[\s\S]*No such file or directory: '(.+?)'",
+        '{0}: No such file or directory',
     ),
     (
         r"No module named '([\w.]+)'",
@@ -90,14 +100,20 @@ def explain(error: BaseException, work: Work) -> str | None:
         )
     if found := metric_of_best(error):
         return found
-    if isinstance(error, OSError) and isinstance(error.filename, (str, Path)):
-        return unwritable(error, work) or f'{error.filename}: {error.strerror}'
-    if isinstance(error, AssertionError) and str(error) and (module := upstream(error)):
-        return f'{module}: {first_line(error)}'
     text = str(error)
     for pattern, say in EVENTS:
         if match := re.search(pattern, text):
             return say.format(*match.groups())
+    return None
+
+
+def say_what_there_is(error: BaseException, work: Work) -> str | None:
+    """The words of an error that has clear ones: of the system about a file, of upstream's assertions."""
+    if isinstance(error, OSError) and isinstance(error.filename, (str, Path)):
+        return unwritable(error, work) or f'{error.filename}: {error.strerror}'
+    if isinstance(error, (AssertionError, NotImplementedError)) and (module := upstream(error)):
+        # Some assert without words.
+        return f'{module}: {first_line(error) if str(error) else traceback.extract_tb(error.__traceback__)[-1].line}'
     return None
 
 

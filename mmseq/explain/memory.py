@@ -80,8 +80,8 @@ def inferring(work: Work, what: str, error: BaseException) -> Iterator[str]:
         yield f'lower {name}.batch_size={batch}'
     if work.get('model.decode_head') is not None:
         if work.get('model.test_cfg.mode') != 'slide':
-            crop = work.get('model.data_preprocessor.size') or work.get('crop_size') or (512, 512)
-            side = list(crop)
+            crops = [node['crop_size'] for _, node in walk_named(work.get('train_dataloader')) if 'crop_size' in node]
+            side = list(crops[0]) if crops and isinstance(crops[0], (list, tuple)) else [512, 512]
             yield (
                 'infer in windows: model.type=mmseq.SlidingEncoderDecoder model.test_cfg.mode=slide '
                 f'model.test_cfg.crop_size={written(side)} '

@@ -2,7 +2,7 @@
 
 import re
 import traceback
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from itertools import pairwise
 
 from mmseq.errors import first_line
@@ -42,7 +42,7 @@ def explain(error: BaseException, work: Work) -> str | None:
         return missing_arguments(*match.groups(), work)
     if isinstance(error, TypeError) and (match := BARE.search(text)):
         return f'{place(match[1], work)} takes no arguments; let its __init__ take those that the config gives'
-    return refused(error, work)
+    return None
 
 
 def unknown_type(name: str, scope: str, kind: str, work: Work) -> str:
@@ -73,22 +73,31 @@ def advice(name: str, kind: str, key: str, work: Work) -> str:
         return missing
     if other := sorted({other for other, full in classes.everything() if full.rpartition('.')[2] == short}):
         return f'it is a {other[0]}, which does not go here'
-    near = nearest(name, known, 0.5)
-    listed = f'nearest: {", ".join(near)}'
-    if nearest(name, known, 0.8):
+    ranked = nearest(name, known, work.scope)
+    near = ', '.join(full for _, full in ranked[:3])
+    listed = f'nearest: {near}'
+    if ranked and ranked[0][0] > 0.8:
         return listed
     own = "a class of your own needs custom_imports=dict(imports=['my_package.my_module'])"
-    return f'{listed}; {own}' if near else own
+    return f'{listed}; {own}' if ranked else own
 
 
-def nearest(name: str, known: set[str], cutoff: float) -> list[str]:
-    """The three names nearest, compared without scopes, those of the same scope first."""
+def nearest(name: str, known: set[str], default_scope: str) -> list[tuple[float, str]]:
+    """The names that are like another one, compared without scopes, and how much: the most first, up to 1.
+
+    Those of the same scope win where two are alike.
+    """
     scope, _, short = name.rpartition('.')
-    found = sorted(full for full in known if len(short) > 3 and short.lower() in full.lower())
-    for names in (sorted(full for full in known if scope and full.startswith(f'{scope}.')), sorted(known)):
-        shorts = {full.rpartition('.')[2]: full for full in names}
-        found += [shorts[match] for match in get_close_matches(short, shorts, 3, cutoff)]
-    return sorted(dict.fromkeys(found), key=lambda full: full.rpartition('.')[0] != scope)[:3]
+    ranked = []
+    for full in known:
+        its_scope, _, candidate = full.rpartition('.')
+        likeness = SequenceMatcher(None, short.lower(), candidate.lower()).ratio()
+        if len(short) > 3 and short.lower() in candidate.lower():
+            likeness = max(likeness, 0.85)
+        if likeness >= 0.5:
+            ranked.append((its_scope == (scope or default_scope), likeness, full))
+    ranked.sort(key=lambda entry: (-entry[1] - 0.15 * entry[0], entry[2]))
+    return [(likeness, full) for _, likeness, full in ranked]
 
 
 def nameless_layer(work: Work) -> str | None:

@@ -3,6 +3,7 @@
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -115,6 +116,30 @@ def test_from_a_shell(tmp_path):
 def test_options_after_two_dashes_belong_to_the_trainings():
     args = parser_of(find('seeds')).parse_args(['c.py', '--seeds', '2', '--', '--amp', '--ema', '0.1'])
     assert (args.seeds, args.options) == (2, ['--amp', '--ema', '0.1'])
+
+
+def test_port_in_use_and_settings_that_are_no_numbers(tmp_path, monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(('127.0.0.1', 0))
+        taken.listen()
+        monkeypatch.setenv('PORT', str(taken.getsockname()[1]))
+        monkeypatch.setenv('MASTER_ADDR', '127.0.0.1')
+        with pytest.raises(InputError, match=r'PORT: 127.0.0.1:\d+ is in use by another program'):
+            main(['train', 'any.py', '--gpus', '2'])
+    monkeypatch.setenv('NNODES', 'two')
+    with pytest.raises(InputError, match='NNODES=two in the environment: expected a whole number of at least 1'):
+        main(['train', 'any.py', '--gpus', '2'])
+
+
+def test_mistake_in_several_processes_is_said_once(tmp_path):
+    command = [sys.executable, '-m', 'mmseq', 'train', 'mmseq::upernet_seq2d_nano_shapes', '--gpus', '2']
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2
+    assert [line for line in done.stderr.splitlines() if line.startswith('error:')] == [
+        'error: data root data/shapes/ade/ADEChallengeData2016: no such folder; '
+        'put the data there or set MMSEQ_DATA to its parent'
+    ]
+    assert 'Traceback' not in done.stderr
 
 
 def test_configs(capsys):

@@ -98,7 +98,8 @@ def _examine(
 
 def _read_json(path: str) -> dict[str, Any]:
     if not os.path.isfile(path):
-        raise InputError(f'{path}: no such annotation file; correct data_root and ann_file, or fetch the data set')
+        where = f'{path}: no such annotation file' if path else 'a data set of COCO format has no ann_file'
+        raise InputError(f'{where}; correct data_root and ann_file, or fetch the data set')
     if os.path.getsize(path) == 0:
         raise InputError(f'{path}: is empty (0 bytes); fetch or write it again')
     try:
