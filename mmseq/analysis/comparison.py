@@ -7,6 +7,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
+
 from mmseq.analysis.config_diff import ABSENT, among, read_by_runner
 from mmseq.analysis.runs import Run, main_metrics
 from mmseq.analysis.spread import STATISTICS, spread
@@ -80,15 +82,17 @@ def over_runs(found: Sequence[Mapping[str, float | None]]) -> dict[str, Statisti
     return result
 
 
-def settings(run: Run) -> dict[str, Any]:
-    """What a run's config says of the training, without its seed and its folder."""
-    found = {key: value for key, value in read_by_runner(run.config).items() if key not in BOOKKEEPING}
+def settings(config: Config) -> dict[str, Any]:
+    """What a config says of the training, without its seed, its folder and what mmseq wraps around its parts."""
+    found = {key: value for key, value in read_by_runner(config).items() if key not in BOOKKEEPING}
     found['randomness'] = {key: value for key, value in (found.get('randomness') or {}).items() if key != 'seed'}
     # its notes repeat in words what other entries say
     hooks = found.get('custom_hooks') or []
     found['custom_hooks'] = [hook for hook in hooks if hook.get('type') != 'mmseq.RecipeHook']
     for node in walk(found):
-        node.update({key: '(work dir)' for key, value in node.items() if value == run.config.get('work_dir')})
+        if (node.get('dataset') or {}).get('type') == 'mmseq.TolerantDataset':
+            node['dataset'] = node['dataset']['dataset']
+        node.update({key: '(work dir)' for key, value in node.items() if value and value == config.get('work_dir')})
     return found
 
 
@@ -96,7 +100,7 @@ def group_runs(runs: Iterable[Run]) -> list[Group]:
     """Put runs together whose configs differ by the seed alone; a run without a config stands alone."""
     members: list[tuple[dict[str, Any] | None, list[Run]]] = []
     for run in runs:
-        own = settings(run) if run.config is not None else None
+        own = settings(run.config) if run.config is not None else None
         for other, group in members:
             same_seed = run.seed in [one.seed for one in group]
             if own is not None and other is not None and not same_seed and not among([own, other]):
@@ -123,7 +127,7 @@ def common_name(runs: Sequence[Run]) -> str:
 
 def differences(groups: Sequence[Group]) -> list[tuple[str, list[Any]]]:
     """The entries in which the configs of the groups differ, with the values (``config_diff.among``)."""
-    return among([settings(group.runs[0]) if group.runs[0].config is not None else {} for group in groups])
+    return among([settings(group.runs[0].config) if group.runs[0].config is not None else {} for group in groups])
 
 
 def choose_metrics(groups: Sequence[Group], patterns: Sequence[str]) -> list[str]:
@@ -142,17 +146,18 @@ def choose_metrics(groups: Sequence[Group], patterns: Sequence[str]) -> list[str
 
 
 def summary_rows(groups: Sequence[Group], metrics: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of the table for readers: a row for each group, statistics as text."""
-    columns: list[tuple[str, Callable[[Group], Statistics | None]]] = []
+    """Header and rows of the table for readers: a row for each group, with the means of what it cost."""
+    columns: dict[str, list[str]] = {}
     for name in metrics:
-        columns.append((name, lambda group, name=name: group.final().get(name)))
-        columns.append((f'best {name}', lambda group, name=name: group.best().get(name)))
-    columns += [(cost, lambda group, cost=cost: group.costs().get(cost)) for cost in COSTS]
-    cells = [[as_text(value(group)) for _, value in columns] for group in groups]
+        columns[name] = [as_text(group.final().get(name)) for group in groups]
+        columns[f'best {name}'] = [as_text(group.best().get(name)) for group in groups]
+    for name in COSTS:
+        found = [group.costs().get(name) for group in groups]
+        columns[name] = ['-' if cost is None else f'{cost["mean"]:.4g}' for cost in found]
     # a column without any value, as memory on a CPU, is left out
-    kept = [i for i in range(len(columns)) if any(row[i] != '-' for row in cells)]
-    header = ['run', 'n', *(columns[i][0] for i in kept)]
-    return header, [[g.name, str(len(g.runs)), *(row[i] for i in kept)] for g, row in zip(groups, cells)]
+    kept = {name: cells for name, cells in columns.items() if set(cells) != {'-'}}
+    rows = zip([group.name for group in groups], [str(len(group.runs)) for group in groups], *kept.values())
+    return ['run', 'n', *kept], [list(row) for row in rows]
 
 
 def as_text(found: Statistics | None) -> str:

@@ -17,6 +17,7 @@ from mmseq.errors import InputError
 # bookkeeping of mmengine, not quantities
 _KEYS_OF_POSITION = frozenset({'step', 'iter', 'epoch'})
 _COLUMNS = 3
+NO_VALUE = -1.0
 _TIME, _MEMORY = 'time per iteration (s)', 'memory (MB)'
 # drawn as they are and from zero
 STEADY = frozenset({_TIME, _MEMORY, 'learning rate', 'time', 'data_time', 'memory', 'lr', 'base_lr'})
@@ -87,6 +88,9 @@ def _read_run(path: Path) -> Curves:
         group = run.train if training else run.val
         for name, value in record.items():
             if name in _KEYS_OF_POSITION or isinstance(value, bool) or not isinstance(value, (int, float)):
+                continue
+            # pycocotools' word for a mean over nothing, as over large objects where there are none
+            if not training and 'mAP' in name and value == NO_VALUE:
                 continue
             if training or name not in ('time', 'data_time'):
                 group.setdefault(name, {})[position] = float(value)

@@ -11,14 +11,12 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmseq.analysis.curves import Curves, read_curves
+from mmseq.analysis.curves import NO_VALUE, Curves, read_curves
 from mmseq.config import first_line
 from mmseq.errors import InputError
 
 # What says how good a model is, where a data set has several figures.
 MAIN = re.compile(r'(?:^|/)(?:mIoU|PQ|(?:bbox_|segm_|proposal_)?mAP)$')
-# pycocotools' word for a mean over nothing, as over large objects where there are none
-NO_VALUE = -1.0
 _ENVIRONMENT = re.compile(r'^-{20,}\nSystem environment:\n(.*?)^-{20,}$', re.MULTILINE | re.DOTALL)
 _LINE_OF_ENVIRONMENT = re.compile(r'^ {4}(\S.*?): ?(.*)$')
 

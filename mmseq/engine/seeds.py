@@ -2,19 +2,17 @@
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mmseq.analysis.spread import STATISTICS, spread
 from mmseq.config import config_file
 from mmseq.engine.torchrun import package_path
 from mmseq.errors import InputError
 from mmseq.evaluation.artifacts import write_csv, write_json
-
-STATISTICS = ('mean', 'std', 'min', 'max')
 
 
 def run_seeds(
@@ -81,9 +79,7 @@ def summarise(report: dict[str, Any], folder: Path) -> None:
     report['statistics'] = {}
     for name in names:
         values = [metrics[name] for metrics in runs.values() if name in metrics]
-        spread = statistics.stdev(values) if len(values) > 1 else None
-        found = (statistics.fmean(values), spread, min(values), max(values))
-        report['statistics'][name] = dict(zip(STATISTICS, found), seeds=len(values))
+        report['statistics'][name] = spread(values) | dict(seeds=len(values))
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / 'seeds.json', report)
     columns = ['metric', *(f'seed {seed}' for seed in runs), *STATISTICS]
