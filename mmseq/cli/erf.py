@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from mmseq.analysis.receptive_field import Level
 
 BEFORE, AFTER = 'before', 'after'
+# What --before takes beside checkpoints: as the constructors draw them, and those that training begins with.
+WORDS = ('random', 'start')
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -83,14 +85,20 @@ def main(argv: list[str] | None = None) -> int:
     )
     folder = Path(cfg.work_dir)
     write(folder, about, found)
-    print(f'{Path(args.config).stem}: {len(images)} images of {size[0]} x {size[1]} px\n\n{table(found)}')
-    title = f'{Path(args.config).stem}: effective receptive fields, {len(images)} images of {size[0]} x {size[1]} px'
+    what = f'{len(images)} image{"s" * (len(images) > 1)} of {size[0]} x {size[1]} px'
+    print(f'{Path(args.config).stem}: {what}\n\n{table(found)}')
+    title = f'{Path(args.config).stem}: effective receptive fields, {what}'
     print(plot(titled(args, found), title, folder / 'erf.png').parent)
     return 0
 
 
 def check(args: argparse.Namespace, shape: tuple[int, int], pixel: tuple[int, int]) -> None:
-    """Raises InputError for numbers that fit no image."""
+    """Raises InputError for numbers that fit no image, and for checkpoints that are not there."""
+    from mmseq.config import existing_file
+
+    for source in (args.before, args.checkpoint):
+        if source not in (*WORDS, None):
+            existing_file(source, 'checkpoint')
     if min(shape) < 32:
         raise InputError(f'--shape {shape[0]} {shape[1]}: backbones take 32 x 32 px and more')
     if not all(0 <= at < side for at, side in zip(pixel, shape)):
@@ -109,7 +117,7 @@ def load(args: argparse.Namespace, source: str) -> 'nn.Module':
     if source == 'random':
         options['model.backbone.init_cfg'] = None
     torch.manual_seed(args.seed)
-    checkpoint = None if source in ('random', 'start') else source
+    checkpoint = None if source in WORDS else source
     return load_trained(args.config, checkpoint, options=options, device=args.device)[1]
 
 
@@ -205,4 +213,6 @@ def titled(args: argparse.Namespace, found: Mapping[str, list['Level']]) -> dict
     """The same by what the picture calls the weights."""
     before = {'random': 'random weights', 'start': 'before training'}.get(args.before, Path(args.before).name)
     names = {BEFORE: before, AFTER: Path(args.checkpoint or '').name}
+    if names[BEFORE] == names[AFTER]:
+        names = {key: f'{key}: {name}' for key, name in names.items()}
     return {names[key]: levels for key, levels in found.items()}

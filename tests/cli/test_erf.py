@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from mmseq.analysis.trained import load_trained
-from mmseq.cli.erf import main
+from mmseq.cli.erf import build_parser, main, titled
 from mmseq.errors import InputError
 
 SEGMENTOR = 'configs/upernet_seq2d_nano_shapes.py'
@@ -82,6 +82,13 @@ def test_the_configs_test_data(tmp_path, monkeypatch):
     assert main([SEGMENTOR, '--shape', '64', '64', '--work-dir', str(tmp_path / 'out'), '--before', 'start']) == 0
     found = json.loads((tmp_path / 'out' / 'erf.json').read_text())
     assert (found['count'], found['images']) == (3, 'test data')
+
+
+def test_weights_of_one_name_are_told_apart(checkpoint):
+    args = build_parser().parse_args([SEGMENTOR, checkpoint, '--before', checkpoint])
+    assert list(titled(args, dict(before=[], after=[]))) == ['before: iter_1.pth', 'after: iter_1.pth']
+    args = build_parser().parse_args([SEGMENTOR, checkpoint])
+    assert list(titled(args, dict(before=[], after=[]))) == ['random weights', 'iter_1.pth']
 
 
 @pytest.mark.parametrize(
