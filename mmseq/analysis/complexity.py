@@ -172,9 +172,9 @@ def measure(
 
     try:
         tally = count(model, (1, channels, *padded), run)
-    except NeedsValuesError as error:
+    except NeedsValuesError:
         if said:
-            said(f'{error}; it is run on a random image')
+            said('what this model does depends on values: it is run on a random image')
         assumptions[:] = ['weights and image are random; what is run depends on their values']
         with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
             tally = count(build_here(cfg), (1, channels, *padded), run, values=True)

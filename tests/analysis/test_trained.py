@@ -1,7 +1,10 @@
 """A model with a checkpoint's weights, outside of runs."""
 
+import logging
+
 import pytest
 import torch
+from mmengine.logging import MMLogger
 
 from mmseq.analysis.trained import load_trained
 from mmseq.errors import InputError
@@ -41,6 +44,19 @@ def test_a_checkpoint_of_another_model_is_refused(checkpoint):
         load_trained(DETECTOR, str(checkpoint))
 
 
+def test_the_log_has_no_paragraph_per_parameter():
+    said, logger = [], MMLogger.get_current_instance()
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())
+    logger.addHandler(handler)
+    try:
+        load_trained(SEGMENTOR, None)
+        logger.info('\nafterwards')
+    finally:
+        logger.removeHandler(handler)
+    assert [text for text in said if text.startswith('\n')] == ['\nafterwards']
+
+
 def test_absent_device():
     if torch.cuda.is_available():
         pytest.skip('there is one')
@@ -49,5 +65,5 @@ def test_absent_device():
 
 
 def test_a_data_set_of_no_registry_is_named(checkpoint):
-    with pytest.raises(InputError, match='NoSuchDataset is in no registry'):
+    with pytest.raises(InputError, match='NoSuchDataset is not in the mmseg::dataset registry'):
         load_trained(SEGMENTOR, str(checkpoint), options={'test_dataloader.dataset.type': 'NoSuchDataset'})
