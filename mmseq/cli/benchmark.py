@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     import torch
     from tqdm import tqdm
 
-    from mmseq.analysis.complexity import usual_shape
+    from mmseq.analysis.complexity import build, usual_shape
     from mmseq.analysis.throughput import PERCENTILES, Subject, cases, data_seconds, measure
     from mmseq.analysis.throughput_plot import plot
     from mmseq.analysis.timing import machine
@@ -49,6 +49,8 @@ def main(argv: list[str] | None = None) -> int:
         raise InputError('--batches begin at 1 and --seconds at 0')
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
     cfg = load_config(args.config, args.cfg_options, args.work_dir, None, 'none')
+    # What is wrong with the model is said here; a process that only measures would be taken to lack memory.
+    build(cfg)
     shapes = [shape_of(text) for text in args.sizes] if args.sizes else [usual_shape(cfg)]
     subject = Subject(args.config, args.checkpoint, args.cfg_options, device)
     compiled = {'no': [False], 'yes': [True], 'both': [False, True]}[args.compile]

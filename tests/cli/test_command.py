@@ -191,8 +191,11 @@ def test_completion_scripts(shell, capsys):
     for command in COMMANDS:
         assert command.name in script
     assert '--allow-partial' in script or 'allow-partial' in script
-    if shutil.which(shell) and shell != 'tcsh':
-        subprocess.run([shell, '-n', '/dev/stdin'], input=script, text=True, check=True, capture_output=True)
+    # They read the script without a complaint; tcsh has no option for only reading it.
+    check = [shell, '-f', '-c', 'source /dev/stdin'] if shell == 'tcsh' else [shell, '-n', '/dev/stdin']
+    if shutil.which(shell):
+        done = subprocess.run(check, input=script, text=True, check=True, capture_output=True)
+        assert done.stderr == ''
 
 
 @pytest.fixture(scope='module')

@@ -93,7 +93,7 @@ def test_training(option, message):
     assert message in fails('train', SEG, '--cfg-options', option, *TWO)
 
 
-@pytest.mark.parametrize('command', ['flops', 'test', 'infer', 'erf'])
+@pytest.mark.parametrize('command', ['flops', 'test', 'infer', 'benchmark', 'erf'])
 def test_other_commands_say_the_same(command, tmp_path):
     (tmp_path / 'x.png').write_bytes(b'')
     arguments = dict(test=['x.png'], infer=['x.png', 'x.png'], erf=['x.png']).get(command, [])
