@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test faults lint fuzz bench bench-gpu clean
+.PHONY: help setup demo test docs faults lint fuzz bench bench-gpu clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -29,6 +29,10 @@ demo: .venv/.run  ## fine-tune and evaluate a small model in both tasks on the e
 test: .venv/.ready  ## run the tests
 	@$(BIN)/python -m pytest
 
+docs: .venv/.ready  ## build the documentation site into build/docs
+	@$(BIN)/python -m sphinx -W --keep-going -q -E -d build/doctrees -b html docs build/docs
+	@echo "look at build/docs/index.html"
+
 faults: .venv/.ready  ## kill, restart and cut off trainings for half an hour; counts go to benchmarks/results
 	@PYTHONPATH=. $(BIN)/python tests/faults/kills.py --toy 60 --toy-epochs 20 \
 		--out benchmarks/results/faults_kills_toys.json
@@ -46,6 +50,7 @@ bench: .venv/.ready  ## our backbones and operators beside their peers: tables, 
 	@$(BIN)/python benchmarks/ops.py
 	@$(BIN)/python benchmarks/backbones.py $(if $(PEERS),--peers $(PEERS))
 	@for results in benchmarks/results/backbones_*.json; do $(BIN)/python benchmarks/plot.py $$results; done
+	@$(BIN)/python benchmarks/tables.py
 
 bench-gpu: .venv/.ready  ## the Triton kernels on a GPU: correctness first, then everything that is timed
 	@$(BIN)/python benchmarks/gpu_bilstm2d.py --out benchmarks/results/gpu_bilstm2d

@@ -121,7 +121,7 @@ def measure(path: str, args: argparse.Namespace) -> dict[str, Any]:
         use_amp(cfg, 'bfloat16')
     with tempfile.TemporaryDirectory() as folder:
         cfg.work_dir = folder
-        runner = build_runner(cfg, path)
+        runner = build_runner(cfg)
         runner.train()
     hook = next(hook for hook in runner.hooks if isinstance(hook, PartsHook))
     # From the start of an iteration to that of the next, which waits for the next batch.

@@ -170,7 +170,7 @@ def test_panoptic_run_ends_with_its_quality(shrunk, data):
     boxes.ann_file = str(data / 'coco/annotations/instances_val2017.json')
     cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=1, val_interval=1)
     launch.use_amp(cfg, 'bfloat16')
-    launch.build_runner(cfg, str(path)).train()
+    launch.build_runner(cfg).train()
     metrics = json.loads((Path(cfg.work_dir) / 'metrics.json').read_text())['metrics']
     assert 0 <= metrics['coco_panoptic/PQ'] <= 100
     assert 'coco/segm_mAP' in metrics

@@ -78,7 +78,7 @@ def test_unknown_type_and_argument_name_what_is_near(tmp_path, data):
     assert 'nearest: mmseq.Sequencer2D' in fails(
         tmp_path, SEG, '--cfg-options', 'model.backbone.type=mmseq.Sequencer2d'
     )
-    assert "unexpected keyword argument 'depth'" in fails(tmp_path, SEG, '--cfg-options', 'model.backbone.depth=3')
+    assert "mmseq.Sequencer2D takes no 'depth'" in fails(tmp_path, SEG, '--cfg-options', 'model.backbone.depth=3')
 
 
 def test_missing_data_root(tmp_path, monkeypatch):

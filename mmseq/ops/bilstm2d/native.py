@@ -6,8 +6,17 @@ import torch
 from torch import Tensor
 
 
+def half_on_cpu(x: Tensor) -> bool:
+    """Whether torch would ask oneDNN for a float16 LSTM, which it has on few of the processors that have float16."""
+    low = torch.get_autocast_dtype('cpu') if torch.is_autocast_enabled('cpu') else x.dtype
+    return x.device.type == 'cpu' and low == torch.float16
+
+
 def scan(x: Tensor, weights: Sequence[Tensor], batch_first: bool) -> Tensor:
     """(N, T, C), or (T, N, C) where the time comes first, to the same with the hidden channels of all directions."""
+    if half_on_cpu(x):
+        with torch.autocast('cpu', enabled=False):
+            return scan(x.float(), [w.float() for w in weights], batch_first).half()
     directions = len(weights) // 4
     state = x.new_zeros(directions, x.shape[0 if batch_first else 1], weights[1].shape[1])
     # has_biases, layers, dropout, train, bidirectional. Without dropout between layers "train" changes no value, but
