@@ -63,7 +63,7 @@ EVENTS: tuple[tuple[str, str], ...] = (
         '{0} and {1} belong together: give all three, or None for all three',
     ),
     (
-        'Expected one of cpu, cuda.* at start of device string: (.*)',
+        "(?:Expected one of cpu, cuda.* at start of|Invalid) device string: '?([^']*)",
         'device {0}: expected cpu, cuda or cuda:N',
     ),
     (
@@ -80,7 +80,7 @@ EVENTS: tuple[tuple[str, str], ...] = (
         '{0}: No such file or directory',
     ),
     (
-        r"No module named '([\w.]+)'",
+        r"No module named '((?!mmseq\b)[\w.]+)'",
         'Python finds no module {0}: install it, or say with PYTHONPATH=DIR where it is',
     ),
     (
