@@ -53,7 +53,7 @@ def gallery(
         progress: gets the work of a group of runs as a list, and gives it back item by item.
 
     Returns:
-        For each group of runs ``runs`` (their places) and ``sections``, see :func:`section`; and sentences on what is
+        For each group of runs ``runs`` (their places) and ``sections``; and sentences on what is
         left out and why.
     """
     # one data set can be there for both tasks
