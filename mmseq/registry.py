@@ -26,3 +26,4 @@ TRANSFORMS = Registry(
     scope='mmseq',
     locations=['mmseq.datasets.color_jitter', 'mmseq.datasets.multispectral'],
 )
+VISBACKENDS = Registry('vis_backend', parent=_root.VISBACKENDS, scope='mmseq', locations=['mmseq.engine.loggers'])

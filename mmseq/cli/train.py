@@ -67,6 +67,20 @@ def build_parser() -> argparse.ArgumentParser:
         help='the same weights, bit by bit, from the same seed, data and number of processes; slower; their SHA-256 is '
         'logged at the end',
     )
+    parser.add_argument(
+        '--log-to',
+        nargs='+',
+        default=[],
+        choices=['tensorboard', 'wandb'],
+        help='log to TensorBoard, Weights & Biases or both; wandb without a login writes files for wandb sync',
+    )
+    parser.add_argument(
+        '--log-images',
+        type=int,
+        metavar='N',
+        help='draw N validation images at each evaluation, the same each time, truth beside prediction, for the '
+        'loggers and as files in vis_data/vis_image (default: 8 with --log-to, else none)',
+    )
     add_process_arguments(parser)
     return parser
 
@@ -96,6 +110,8 @@ def main(argv: list[str] | None = None) -> int:
         shard=args.shard,
         check_data=not args.no_data_check,
         deterministic=args.deterministic,
+        loggers=args.log_to,
+        log_images=args.log_images,
     )
     part()
     return 0

@@ -13,9 +13,11 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from mmseq.compat.allocator import keep_memory
 from mmseq.config import existing_file, load_config
 from mmseq.engine import recipe
 from mmseq.engine.hooks.corrupt_data import tolerate
+from mmseq.engine.loggers import add_loggers
 from mmseq.engine.preflight import check_class_counts, check_datasets
 from mmseq.engine.processes import naming_missing_processes, start_without_gpu
 from mmseq.engine.resume import go_on_from_checkpoint, make_resumable
@@ -44,6 +46,8 @@ def train(
     shard: str | None = None,
     check_data: bool = True,
     deterministic: bool = False,
+    loggers: Sequence[str] = (),
+    log_images: int | None = None,
 ) -> Runner:
     """Train and evaluate as a config says.
 
@@ -64,6 +68,8 @@ def train(
         shard: ``zero`` or ``fsdp`` divide what training keeps among the processes.
         check_data: check annotations and a sample of the data first.
         deterministic: choose operators that repeat bit by bit, and write the final weights with their digest.
+        loggers: ``tensorboard`` and ``wandb`` get what is logged, too.
+        log_images: how many validation images are drawn at each evaluation; None is 8 with a logger, else 0.
 
     Returns:
         The runner after training.
@@ -90,6 +96,7 @@ def train(
         channels_last=channels_last,
         shard=shard,
     )
+    add_loggers(cfg, loggers, log_images)
     check_class_counts(cfg)
     if check_data and is_first_process():
         check_datasets(cfg, ('train_dataloader', 'val_dataloader'))
@@ -199,7 +206,7 @@ def use_amp(cfg: Config, dtype: str) -> None:
 
 def use_tta(cfg: Config, path: str) -> None:
     """Wrap model and pipeline for test-time augmentation."""
-    if 'tta_model' not in cfg or 'tta_pipeline' not in cfg:
+    if not cfg.get('tta_model') or not cfg.get('tta_pipeline'):
         raise InputError(f'config {path}: --tta needs tta_model and tta_pipeline in it')
     if cfg.model.type == 'mmseq.SlidingEncoderDecoder':
         # Logits are averaged over the views, and it keeps none.
@@ -247,6 +254,8 @@ def build_runner(cfg: Config) -> Runner:
     Raises:
         InputError: parts of the model that do not fit each other.
     """
+    if not torch.cuda.is_available():
+        keep_memory()
     if cfg.launcher != 'none' and not torch.cuda.is_available() and not torch.distributed.is_initialized():
         start_without_gpu(cfg.launcher, cfg.env_cfg.dist_cfg.get('timeout'))
     seed = cfg.get('randomness', {}).get('seed')

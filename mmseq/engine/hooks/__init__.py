@@ -16,6 +16,7 @@ from mmseq.engine.hooks.recipe import RecipeHook
 from mmseq.engine.hooks.shared_statistics import SharedStatisticsHook
 from mmseq.engine.hooks.strict_load import StrictLoadHook
 from mmseq.engine.hooks.unused_parameters import UnusedParametersHook
+from mmseq.engine.hooks.validation_pictures import ValidationPicturesHook
 
 __all__ = [
     'BadNumbersHook',
@@ -35,4 +36,5 @@ __all__ = [
     'SharedStatisticsHook',
     'StrictLoadHook',
     'UnusedParametersHook',
+    'ValidationPicturesHook',
 ]
