@@ -17,6 +17,7 @@ from torchvision.ops import StochasticDepth
 
 from mmseq import ops
 from mmseq.checkpoints import load_backbone
+from mmseq.ops.symbolic import ceil_div, exporting
 
 
 class Stage(nn.Module):
@@ -117,9 +118,9 @@ class Backbone(BaseModule):
                 'set in_channels, mean and std for other images'
             )
         height, width = images.shape[2:]
-        pad_h, pad_w = -height % self.size_divisor, -width % self.size_divisor
+        pad_h, pad_w = (ceil_div(n, self.size_divisor) * self.size_divisor - n for n in (height, width))
         self._say_misaligned(height, width)
-        if pad_h or pad_w:
+        if exporting() or pad_h or pad_w:
             images = F.pad(images, (0, pad_w, 0, pad_h))
         stages = list(self.forward_stages(images))
         return tuple(self._level(stages[i], n, height, width) for n, i in enumerate(self.out_indices))
@@ -128,7 +129,7 @@ class Backbone(BaseModule):
         if self.out_norm:
             x = self.norms[str(self.out_indices[n])](x)
         stride = self.out_strides[n]
-        size = (-(-height // stride), -(-width // stride))
+        size = (ceil_div(height, stride), ceil_div(width, stride))
         return ops.resample2d(x, self.native_strides[n], stride, size).permute(0, 3, 1, 2)
 
     def _say_misaligned(self, height: int, width: int) -> None:

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmseq.ops.symbolic import exporting
+
 
 class PositionEmbedding(nn.Module):
     """Add a learned vector per cell: (B, H, W, C) to the same.
@@ -20,7 +22,8 @@ class PositionEmbedding(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         size = x.shape[1:3]
-        if size == self.weight.shape[1:3]:
+        # Resized to its own size it stays what it is.
+        if not exporting() and size == self.weight.shape[1:3]:
             return x + self.weight
         grid = F.interpolate(self.weight.permute(0, 3, 1, 2), size, mode='bicubic', align_corners=False)
         return x + grid.permute(0, 2, 3, 1)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from torch import Tensor
 
 from mmseq.ops.bilstm2d.native import scan
+from mmseq.ops.bilstm2d.recorded import record_recurrence
 from mmseq.ops.bilstm2d.reference import bidirectional_scan
 from mmseq.ops.dispatch import choose, imported
 
@@ -17,6 +18,11 @@ def bilstm1d_reference(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
 def bilstm1d_native(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
     """See :func:`mmseq.ops.bilstm1d`."""
     return scan(x, weights, batch_first=True)
+
+
+def bilstm1d_recorded(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    """See :func:`bilstm1d`."""
+    return record_recurrence('lstm', x, weights, batch_first=True)
 
 
 BACKENDS: Mapping[str, Callable[..., Tensor]] = {
@@ -37,4 +43,4 @@ def bilstm1d(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
     Returns:
         (B, T, n D): forward, then reverse.
     """
-    return choose('bilstm1d', BACKENDS, 'native', x)(x, weights)
+    return choose('bilstm1d', BACKENDS, 'native', x, exported=bilstm1d_recorded)(x, weights)

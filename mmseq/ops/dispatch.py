@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from mmseq.errors import InputError
+from mmseq.ops.symbolic import exporting
 
 _asked: ContextVar[str | None] = ContextVar('mmseq_backend', default=None)
 _said: set[tuple[str, str, str]] = set()
@@ -49,7 +50,13 @@ def imported(module: str, function: str) -> Callable[..., Tensor]:
     return call
 
 
-def choose(operator: str, backends: Mapping[str, Callable], default: str, example: Tensor) -> Callable:
+def choose(
+    operator: str,
+    backends: Mapping[str, Callable],
+    default: str,
+    example: Tensor,
+    exported: Callable | None = None,
+) -> Callable:
     """The backend for one call: the one asked for by name, else ``default``.
 
     Args:
@@ -57,6 +64,7 @@ def choose(operator: str, backends: Mapping[str, Callable], default: str, exampl
         backends: what the operator offers.
         default: the backend that the operator prefers for ``example``'s dtype, device and shape.
         example: the first input.
+        exported: what torch.export records instead of ``default``, for inference at any size; None is ``default``.
 
     Raises:
         InputError: a backend was asked for by name that this operator does not have; it never falls back.
@@ -64,10 +72,12 @@ def choose(operator: str, backends: Mapping[str, Callable], default: str, exampl
     named = asked()
     if named and named not in backends:
         raise InputError(f'{operator} has no backend {named!r}: choose one of {", ".join(backends)} (MMSEQ_BACKEND)')
-    name = named or default
+    name, reason = named or default, 'asked for by name' if named else f'the default on {example.device.type}'
+    run = backends[name]
+    if exported is not None and not named and exporting():
+        name, reason, run = exported.__name__, 'torch.export is recording', exported
     said = (operator, name, example.device.type)
     if said not in _said:
         _said.add(said)
-        reason = 'asked for by name' if named else f'the default on {example.device.type}'
         logging.getLogger('mmseq').info('%s runs on backend %s: %s', operator, name, reason)
-    return backends[name]
+    return run

@@ -6,6 +6,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from mmseq.ops.symbolic import along, exporting, first
+
 
 @lru_cache(maxsize=512)
 def axis_weights(
@@ -21,21 +23,24 @@ def axis_weights(
     """
     # Kept between calls, and may be made during inference: an inference tensor could not serve a training step later.
     with torch.inference_mode(False), torch.no_grad():
-        # Positions are counted in input cells, with the centre of input cell i at i.
-        ratio = stride_out / stride_in
-        samples = 1 if ratio <= 1 else 4 * math.ceil(ratio)
-        centres = (torch.arange(size_out, dtype=torch.float64) + 0.5) * ratio - 0.5
-        offsets = ((torch.arange(samples, dtype=torch.float64) + 0.5) / samples - 0.5) * ratio
-        position = centres.clamp(-0.5, size_in - 0.5)[:, None] + offsets
-        weights = torch.zeros(size_out, size_in, dtype=torch.float64)
-        if size_in == 1:
-            weights += 1
-        else:
-            left = position.floor().clamp(0, size_in - 2)
-            right_share = (position - left) / samples
-            weights.scatter_add_(1, left.long(), 1 / samples - right_share)
-            weights.scatter_add_(1, left.long() + 1, right_share)
-        return weights.to(device, dtype)
+        return exact_weights(size_in, stride_in, size_out, stride_out).to(device, dtype)
+
+
+def exact_weights(size_in: int, stride_in: int, size_out: int, stride_out: int) -> Tensor:
+    """See :func:`axis_weights`; in float64, for sizes that may be symbols."""
+    # Positions are counted in input cells, with the centre of input cell i at i.
+    ratio = stride_out / stride_in
+    samples = 1 if ratio <= 1 else 4 * math.ceil(ratio)
+    centres = (torch.arange(size_out, dtype=torch.float64) + 0.5) * ratio - 0.5
+    offsets = ((torch.arange(samples, dtype=torch.float64) + 0.5) / samples - 0.5) * ratio
+    position = centres.clamp(-0.5, size_in - 0.5)[:, None] + offsets
+    # A lone cell is the left and the right end of its segment.
+    left = position.floor().clamp(0, torch.sym_max(size_in - 2, 0))
+    right = (left + 1).clamp(max=size_in - 1)
+    right_share = (position - left) / samples
+    weights = torch.zeros(size_out, size_in, dtype=torch.float64)
+    weights.scatter_add_(1, left.long(), 1 / samples - right_share)
+    return weights.scatter_add_(1, right.long(), right_share)
 
 
 def resample2d(x: Tensor, stride_in: int, stride_out: int, size: tuple[int, int]) -> Tensor:
@@ -51,6 +56,8 @@ def resample2d(x: Tensor, stride_in: int, stride_out: int, size: tuple[int, int]
         (B, *size, C): cell (r, c) is the feature at image point ((r + 0.5) stride_out, (c + 0.5) stride_out).
     """
     batch, height, width, channels = x.shape
+    if exporting():
+        return resample2d_recorded(x, stride_in, stride_out, size)
     if stride_in == stride_out and size[0] <= height and size[1] <= width:
         return x[:, : size[0], : size[1]]
     rows = axis_weights(height, stride_in, size[0], stride_out, x.dtype, x.device)
@@ -58,3 +65,11 @@ def resample2d(x: Tensor, stride_in: int, stride_out: int, size: tuple[int, int]
     # Both are products with x as it lies: no permuted copy.
     x = (rows @ x.reshape(batch, height, width * channels)).view(batch, size[0], width, channels)
     return columns @ x
+
+
+def resample2d_recorded(x: Tensor, stride_in: int, stride_out: int, size: tuple[int, int]) -> Tensor:
+    """See :func:`resample2d`; for torch.export, of maps that cover the result where the strides are the same."""
+    if stride_in == stride_out:
+        return first(first(x, 1, size[0]), 2, size[1])
+    rows, columns = (exact_weights(n, stride_in, m, stride_out).to(x) for n, m in zip(x.shape[1:3], size))
+    return along(along(x, 1, rows), 2, columns)

@@ -51,12 +51,13 @@ def fits(x: Tensor) -> bool:
 
     Folding the norm costs passes over the weights, and saves passes over the cells.
     """
+    # Compilers are asked for first: the sizes that follow may be symbols to them.
     return (
-        x.device.type == 'cpu'
+        not torch.compiler.is_compiling()
+        and x.device.type == 'cpu'
         and x.shape[1] * x.shape[2] >= 8 * x.shape[3]
         and x.dtype in (torch.float32, torch.float64)
         and not torch.is_autocast_enabled('cpu')
-        and not torch.compiler.is_compiling()
         and not torch.jit.is_tracing()
         and asked() in (None, 'native')
     )

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from mmseq.ops.dispatch import choose, imported
 from mmseq.ops.mlstm.chunkwise import mlstm_chunkwise
+from mmseq.ops.mlstm.parallel import mlstm_parallel
 from mmseq.ops.mlstm.reference import mlstm_reference
 
 BACKENDS: Mapping[str, Callable[..., Tensor]] = {
@@ -35,4 +36,4 @@ def mlstm(q: Tensor, k: Tensor, v: Tensor, igate: Tensor, fgate: Tensor) -> Tens
         (B, heads, S, d) in float64 for float64 queries, else in float32: where the normaliser is small, h exceeds
         what half precision holds. Autocast is off inside.
     """
-    return choose('mlstm', BACKENDS, 'chunkwise', q)(q, k, v, igate, fgate)
+    return choose('mlstm', BACKENDS, 'chunkwise', q, exported=mlstm_parallel)(q, k, v, igate, fgate)

@@ -1,0 +1,44 @@
+"""Forms of upstream's modules that torch.export can record for every size."""
+
+from copy import deepcopy
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from mmseq.ops.bilstm2d.recorded import CELLS, record_recurrence
+from mmseq.ops.symbolic import along
+
+
+def portable(module: nn.Module) -> nn.Module:
+    """A copy for inference whose pooling and recurrent layers are recorded for every size."""
+    copied = deepcopy(module).requires_grad_(False).eval()
+    for child in copied.modules():
+        if isinstance(child, nn.AdaptiveAvgPool2d):
+            child.forward = partial(pool_to_cells, size=child.output_size)
+        elif isinstance(child, nn.RNNBase) and child.mode.lower() in CELLS and child.num_layers == 1:
+            child.forward = partial(run_recurrence, child)
+    return copied
+
+
+def pool_to_cells(x: Tensor, size: int | tuple[int, int]) -> Tensor:
+    """Adaptive average pooling: (B, C, H, W) to (B, C, *size), as products with a matrix for each axis.
+
+    torch writes the windows down one by one, for the H and W that it sees.
+    """
+    size = (size, size) if isinstance(size, int) else size
+    rows, columns = (window_weights(n, m).to(x) for n, m in zip(x.shape[2:], size))
+    return along(along(x, 2, rows), 3, columns)
+
+
+def window_weights(size_in: int, size_out: int) -> Tensor:
+    """(size_out, size_in): window i is the mean from floor(i in / out) up to ceil((i + 1) in / out)."""
+    windows, cells = torch.arange(size_out)[:, None], torch.arange(size_in)
+    start, end = windows * size_in // size_out, ((windows + 1) * size_in + size_out - 1) // size_out
+    return ((cells >= start) & (cells < end)).double() / (end - start)
+
+
+def run_recurrence(rnn: nn.RNNBase, x: Tensor) -> tuple[Tensor, None]:
+    """What the layer answers, but for its last state."""
+    weights = [getattr(rnn, name) for name in rnn._flat_weights_names]
+    return record_recurrence(rnn.mode.lower(), x, weights, rnn.batch_first), None
