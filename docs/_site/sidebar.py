@@ -9,9 +9,13 @@ ENTRY = re.compile(r'^- \[(.+?)\]\((.+?)\.md\)', re.MULTILINE)
 
 
 def toctrees(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Replace each section of the front page by a hidden toctree; runs before the README is put into it."""
+    """Replace each section of the front page by a hidden toctree; runs before the README is put into it.
+
+    What stands before the README is for readers of the folder.
+    """
     if docname == app.config.root_doc:
-        source[0] = SECTION.sub(lambda found: toctree(found[1], found[2]), source[0])
+        page = source[0][source[0].index('<!-- site: include') :]
+        source[0] = SECTION.sub(lambda found: toctree(found[1], found[2]), page)
 
 
 def toctree(title: str, text: str) -> str:
@@ -20,7 +24,8 @@ def toctree(title: str, text: str) -> str:
     Without maxdepth every heading and object of the reference is copied for the sidebar of every page, which takes half
     of the time of a build, and the theme throws it away.
     """
-    listed = '\n'.join(f'{name} <{target}>' for name, target in ENTRY.findall(text))
+    # Of CONTRIBUTING.md and CHANGELOG.md the site has pages in docs/.
+    listed = '\n'.join(f'{name} <{target.removeprefix("../").lower()}>' for name, target in ENTRY.findall(text))
     return f'```{{toctree}}\n:hidden:\n:titlesonly:\n:maxdepth: 1\n:caption: {title}\n\n{listed}\n```\n\n'
 
 

@@ -52,10 +52,10 @@ def collect(
     groups = group_runs(runs)
     described = [describe_run(run, configs) for run in runs]
     several = len(runs) > 1
-    parents = sorted({str(run.folder.resolve().parent) for run in runs})
+    parents = sorted({str(run.folder.parent) for run in runs})
     return dict(
         title=', '.join(run.name for run in runs) if len(runs) < 4 else f'{len(runs)} runs',
-        subtitle=', '.join(parents) if several else str(runs[0].folder.resolve()),
+        subtitle=', '.join(parents) if several else str(runs[0].folder),
         version=mmseq.__version__,
         made=datetime.now().astimezone().strftime('%Y-%m-%d %H:%M'),
         runs=described,
