@@ -21,7 +21,7 @@ def bilstm1d_native(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
 
 
 def bilstm1d_recorded(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
-    """See :func:`bilstm1d`."""
+    """See :func:`mmseq.ops.bilstm1d`."""
     return record_recurrence('lstm', x, weights, batch_first=True)
 
 

@@ -27,7 +27,7 @@ def axis_weights(
 
 
 def exact_weights(size_in: int, stride_in: int, size_out: int, stride_out: int) -> Tensor:
-    """See :func:`axis_weights`; in float64, for sizes that may be symbols."""
+    """See ``axis_weights``; in float64, for sizes that may be symbols."""
     # Positions are counted in input cells, with the centre of input cell i at i.
     ratio = stride_out / stride_in
     samples = 1 if ratio <= 1 else 4 * math.ceil(ratio)
@@ -68,7 +68,7 @@ def resample2d(x: Tensor, stride_in: int, stride_out: int, size: tuple[int, int]
 
 
 def resample2d_recorded(x: Tensor, stride_in: int, stride_out: int, size: tuple[int, int]) -> Tensor:
-    """See :func:`resample2d`; for torch.export, of maps that cover the result where the strides are the same."""
+    """See :func:`mmseq.ops.resample2d`; for torch.export; maps cover the result where the strides are the same."""
     if stride_in == stride_out:
         return first(first(x, 1, size[0]), 2, size[1])
     rows, columns = (exact_weights(n, stride_in, m, stride_out).to(x) for n, m in zip(x.shape[1:3], size))

@@ -22,7 +22,7 @@ def portable(module: nn.Module) -> nn.Module:
 
 
 def pool_to_cells(x: Tensor, size: int | tuple[int, int]) -> Tensor:
-    """Adaptive average pooling: (B, C, H, W) to (B, C, *size), as products with a matrix for each axis.
+    """Adaptive average pooling: (B, C, H, W) to ``(B, C, *size)``, as products with a matrix for each axis.
 
     torch writes the windows down one by one, for the H and W that it sees.
     """

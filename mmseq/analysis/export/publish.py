@@ -36,7 +36,7 @@ class Difference:
 
     @property
     def measure(self) -> float:
-        """The absolute difference, of numbers beyond 1 in units of the largest: float32 has seven digits."""
+        """The absolute difference, of numbers beyond 1 in units of the largest, since float32 has seven digits."""
         return self.absolute / max(1.0, self.largest)
 
 

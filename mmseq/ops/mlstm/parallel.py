@@ -33,7 +33,7 @@ def running_max(x: Tensor) -> Tensor:
 
 
 def split(x: Tensor, fill: float = 0.0) -> Tensor:
-    """(B, heads, S, *) to (G, K, L, *), the last chunk filled up."""
+    """``(B, heads, S, *)`` to ``(G, K, L, *)``, the last chunk filled up."""
     length = x.shape[2]
     missing = ceil_div(length, CHUNK) * CHUNK - length
     # A clone, since padding with nothing leaves turned axes turned.
