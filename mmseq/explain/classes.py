@@ -101,7 +101,7 @@ def find_source(name: str, config: str) -> str | None:
     """Where a file of the user's defines a class or function of this name, and how to import it."""
     pattern = re.compile(rf'^\s*(?:class|def)\s+{re.escape(name)}\b', re.MULTILINE)
     for root, path in own_files(config):
-        if not pattern.search(path.read_text(encoding='utf-8', errors='replace')):
+        if not pattern.search(text_of(path)):
             continue
         module = '.'.join(path.relative_to(root).with_suffix('').parts)
         if module in sys.modules:
@@ -109,6 +109,14 @@ def find_source(name: str, config: str) -> str | None:
         start = '' if importable(module) else f', and start with PYTHONPATH={root}'
         return f"{path} defines it: add custom_imports=dict(imports=['{module}']){start}"
     return None
+
+
+def text_of(path: Path) -> str:
+    """The text of a file; nothing of one that may not be read, since it is looked into only in passing."""
+    try:
+        return path.read_text(encoding='utf-8', errors='replace')
+    except OSError:
+        return ''
 
 
 def own_files(config: str) -> Iterator[tuple[Path, Path]]:
@@ -127,6 +135,6 @@ def importable(module: str) -> bool:
     """Whether Python would find a module."""
     try:
         return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
-        # Its package is not there.
+    except BROKEN_IMPORT:
+        # Its package is not there, or is broken.
         return False

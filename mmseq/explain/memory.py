@@ -28,7 +28,7 @@ def explain(error: BaseException, work: Work) -> str | None:
         )
     if WORKER.search(text):
         return (
-            f'a worker of the data loader was ended, which is what the system does when main memory is full: lower '
+            f'a worker of the data loader has died; the system ends one when main memory is full: lower '
             f'{loader(work, error)}.num_workers{now(work, f"{loader(work, error)}.num_workers")}'
         )
     gpu = bool(GPU.search(text))

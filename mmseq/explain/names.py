@@ -41,7 +41,8 @@ def explain(error: BaseException, work: Work) -> str | None:
     if isinstance(error, TypeError) and (match := LACKING.search(text)):
         return missing_arguments(*match.groups(), work)
     if isinstance(error, TypeError) and (match := BARE.search(text)):
-        return f'{place(match[1], work)} takes no arguments; let its __init__ take those that the config gives'
+        where = place(match[1], work)
+        return where and f'{where} takes no arguments; let its __init__ take those that the config gives'
     return None
 
 
@@ -130,7 +131,7 @@ def broken_module(name: str, work: Work) -> str:
 
 
 def unknown_argument(owner: str, argument: str, work: Work) -> str | None:
-    """An argument that a class does not take: where it stands, and what is near it."""
+    """An argument that a class does not take: where it stands, and what is near it; None if it is not the config's."""
     # Of those that hold the argument: what is built from the class, else whatever takes no type of its own.
     holders = [(key, node) for key, node in walk_named(work.tree) if argument in node]
     for key, node in holders:
@@ -142,24 +143,22 @@ def unknown_argument(owner: str, argument: str, work: Work) -> str | None:
             inherited = '; if a base brings it, give the dict _delete_=True' if work.inherits(argument) else ''
             return f'{key}: {node["type"]} takes no {argument!r}; {listed}{inherited}'
     untyped = [key for key, node in holders if 'type' not in node]
-    if untyped:
-        return f'{untyped[0]}: {owner} takes no {argument!r}; take it out'
-    return f'{owner} takes no argument {argument!r}; take it out of the config'
+    return f'{untyped[0]}: {owner} takes no {argument!r}; take it out' if untyped else None
 
 
-def missing_arguments(owner: str, listed: str, work: Work) -> str:
-    """Arguments without which a class cannot be built."""
-    names = re.findall(r"'(.+?)'", listed)
-    return f'{place(owner, work)} needs {", ".join(names)}; add it'
+def missing_arguments(owner: str, listed: str, work: Work) -> str | None:
+    """Arguments without which a class cannot be built; None if the config does not ask for the class."""
+    where, names = place(owner, work), re.findall(r"'(.+?)'", listed)
+    return where and f'{where} needs {", ".join(names)}; add it'
 
 
-def place(owner: str, work: Work) -> str:
-    """Where a config builds something of a class, or only the class."""
+def place(owner: str, work: Work) -> str | None:
+    """Where a config builds something of a class."""
     for key, node in walk_named(work.tree):
         cls = classes.find(node.get('type'), node.get('_scope_') or work.scope)
         if cls is not None and owner in classes.names_of(cls):
             return f'{key}: {node["type"]}'
-    return owner
+    return None
 
 
 def refused(error: BaseException, work: Work) -> str | None:
@@ -177,4 +176,4 @@ def refused(error: BaseException, work: Work) -> str | None:
     if type(error).__name__ == reason:
         # An assertion without words.
         reason = traceback.extract_tb(error.__traceback__)[-1].line
-    return f'{place(cls.__name__, work)} cannot be built: {reason}'
+    return f'{place(cls.__name__, work) or cls.__name__} cannot be built: {reason}'

@@ -91,3 +91,13 @@ def test_bugs_keep_their_traceback():
         int(1 / 0)
     with pytest.raises(TypeError), explaining(WORK):
         min(None)
+
+
+def test_a_call_that_the_config_has_nothing_to_do_with_keeps_its_traceback():
+    class Own:
+        def __init__(self, a):
+            self.a = a
+
+    for call in (lambda: Own(b=1), Own):
+        with pytest.raises(TypeError), explaining(WORK):
+            call()
