@@ -191,6 +191,8 @@ def test_pictures_of_real_runs(visit: Any, small_runs: Path, tmp_path: Path) -> 
     assert enlarged.count() == 4
     assert enlarged.first.bounding_box()['width'] > pictures.first.bounding_box()['width']
     page.keyboard.press('Escape')
+    # The browser tells the page of it after a moment.
+    enlarged.first.wait_for(state='detached')
     assert enlarged.count() == 0
 
 
