@@ -145,7 +145,7 @@ def test_pages_open_and_fit_a_phone(site):
         page.on('pageerror', lambda error: errors.append(str(error)))
         page.on('requestfailed', lambda request: errors.append(request.url))
         for name in ('index', 'architecture', 'tools', 'models', 'api/ops'):
-            page.goto((site / f'{name}.html').as_uri())
+            page.goto((site / f'{name}.html').as_uri(), wait_until='networkidle')
             assert page.evaluate('document.documentElement.scrollWidth') <= 375, name
             loaded = page.evaluate('[...document.images].every(image => image.complete && image.naturalWidth > 0)')
             assert loaded, name
