@@ -1,8 +1,10 @@
 """Frequent mistakes, made with real configs on real runs: each is one line that names the place and what to do."""
 
+import errno
+import signal
 import subprocess
 import sys
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from mmengine.config import utils as config_utils
 from mmseq.cli import run
 from mmseq.cli.main import main
 from mmseq.datasets.shapes import generate
-from mmseq.errors import InputError
+from mmseq.errors import InputError, ProcessError
 from mmseq.explain import explaining
 
 SEG, DET = 'mmseq::upernet_seq2d_nano_shapes', 'mmseq::mask_rcnn_seq2d_nano_shapes'
@@ -237,3 +239,31 @@ def test_launchers_that_did_not_start_this(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     assert 'give --gpus N instead' in fails('train', SEG, '--launcher', 'pytorch')
     assert 'tools/slurm_train.sh' in fails('train', SEG, '--launcher', 'slurm')
+
+
+def test_every_command_is_explained(capsys):
+    def command():
+        raise OSError(errno.ENOSPC, 'No space left on device', 'report.html')
+
+    with pytest.raises(SystemExit) as stop:
+        run(command)
+    assert stop.value.code == 2
+    assert 'report.html: cannot be written (No space left on device); what was saved' in capsys.readouterr().err
+
+
+def test_what_one_process_met_is_said_by_it(capsys, monkeypatch):
+    monkeypatch.setenv('RANK', '1')
+
+    def command(kind):
+        raise kind('rank 1: full')
+
+    for kind, said in ((InputError, ''), (ProcessError, 'error: rank 1: full\n')):
+        with pytest.raises(SystemExit):
+            run(partial(command, kind))
+        assert capsys.readouterr().err == said
+
+
+def test_interrupted_in_one_word():
+    code = 'import signal; from mmseq.cli import run; run(lambda: signal.raise_signal(signal.SIGINT))'
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, 'interrupted\n')
