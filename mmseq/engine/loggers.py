@@ -98,16 +98,16 @@ class WandbBackend(WandbVisBackend):
         project = os.environ.get('WANDB_PROJECT', 'mmseq')
         arguments = dict(dir=str(folder), project=project, name=name, group=name) | (self._init_kwargs or {})
         asked = os.environ.get('WANDB_MODE')
-        if asked is None and not wandb.login(prompt=False):
-            start_offline(arguments, folder, 'there is no login')
-        else:
-            try:
+        try:
+            reason = '' if asked or wandb.login(prompt=False) else 'there is no login'
+            if not reason:
                 wandb.init(**arguments)
-            except wandb.errors.Error as error:
-                reason = str(error).splitlines()[0]
-                if asked is not None:
-                    raise InputError(f'--log-to wandb: {reason}; WANDB_MODE is {asked}') from error
-                start_offline(arguments, folder, reason)
+        except wandb.errors.Error as error:
+            reason = str(error).splitlines()[0]
+            if asked:
+                raise InputError(f'--log-to wandb: {reason}; WANDB_MODE is {asked}') from error
+        if reason:
+            start_offline(arguments, folder, reason)
         wandb.define_metric('*', step_metric='iter')
         self._wandb = wandb
 

@@ -215,9 +215,7 @@ def test_offline_run(offline: None, tmp_path: Path) -> None:
     assert not list(folder.rglob('*.py')) or {path.name for path in folder.rglob('*.py')} == {'config.py'}
 
 
-def test_a_server_that_cannot_be_reached(
-    offline: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:
+def test_a_server_that_cannot_be_reached(offline: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import wandb
 
     modes = []
@@ -227,14 +225,17 @@ def test_a_server_that_cannot_be_reached(
         if mode == 'online':
             raise wandb.errors.CommError('no answer\nafter 90 s')
 
-    monkeypatch.setattr(wandb, 'login', lambda prompt: True)
+    def unknown(prompt: bool) -> bool:
+        raise wandb.errors.AuthenticationError('who are you?')
+
     monkeypatch.setattr(wandb, 'init', init)
     monkeypatch.setattr(wandb, 'define_metric', lambda *args, **kwargs: None)
-    folder = tmp_path / 'run' / 'now' / 'vis_data'
-    backend = loggers.WandbBackend(str(folder))
-    backend._init_env()
-    assert modes == ['online', 'offline']
+    folder = str(tmp_path / 'run' / 'now' / 'vis_data')
+    for login in (lambda prompt: True, unknown):
+        monkeypatch.setattr(wandb, 'login', login)
+        loggers.WandbBackend(folder)._init_env()
+    assert modes == ['online', 'offline', 'offline']
     # who asked for it wants to know
     monkeypatch.setenv('WANDB_MODE', 'online')
     with pytest.raises(InputError, match='--log-to wandb: no answer; WANDB_MODE is online'):
-        loggers.WandbBackend(str(folder))._init_env()
+        loggers.WandbBackend(folder)._init_env()
