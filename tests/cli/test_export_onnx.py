@@ -128,14 +128,6 @@ def test_bad_input(tmp_path, checkpoints, arguments, words):
     assert list(tmp_path.iterdir()) == []
 
 
-@needs_onnx
-def test_an_opset_that_there_is_not(tmp_path, checkpoints):
-    arguments = [SEGMENTOR, checkpoints[SEGMENTOR], '--work-dir', str(tmp_path), '--part', 'backbone']
-    with pytest.raises(InputError, match='no ONNX of opset 99'):
-        main([*arguments, '--opset', '99'])
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_absent_packages(tmp_path, checkpoints, monkeypatch):
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
     with pytest.raises(InputError, match=re.escape("pip install 'mmseq[onnx]'")):
