@@ -179,19 +179,21 @@ def describe_confusion(confusion: Confusion) -> dict[str, Any]:
     """Classes (the background of objects last) with the ``totals`` of their rows, and what is in the matrix.
 
     ``cells`` are those that are not empty: places of truth and prediction, and count. ``pairs`` are the classes that
-    are confused most: names of truth and prediction, count, and percent of the truth. Of more than ``CLASSES`` classes
-    the cells are of those that occur most, and ``left_out`` says how many are not shown.
+    are confused most: names of truth and prediction, count, and percent of the truth. Classes that occur neither in
+    truth nor in predictions have no cells, nor have those behind the ``CLASSES`` that occur most; ``left_out`` says how
+    many these are.
     """
     counts = confusion.counts
     names = [*confusion.classes, *(['background'] if confusion.objects else [])]
-    shown = np.sort(np.argsort(-(counts.sum(0) + counts.sum(1)), kind='stable')[:CLASSES])
+    sums = counts.sum(0) + counts.sum(1)
+    shown = np.sort(np.argsort(-sums, kind='stable')[: min(CLASSES, np.count_nonzero(sums))])
     part = counts[np.ix_(shown, shown)]
     pairs = confused_pairs(confusion)[:PAIRS]
     return dict(
         classes=[names[i] for i in shown],
         totals=counts.sum(1)[shown].tolist(),
         objects=confusion.objects,
-        left_out=len(names) - len(shown),
+        left_out=int(np.count_nonzero(sums)) - len(shown),
         cells=[[int(i), int(j), int(part[i, j])] for i, j in zip(*part.nonzero())],
         pairs=[[pair['truth'], pair['prediction'], pair['count'], round(100 * pair['share'], 1)] for pair in pairs],
     )

@@ -93,7 +93,10 @@ def look(run: Run, device: str | None) -> Looker:
     checkpoint, note = find_checkpoint(run)
     config = str(home / 'vis_data' / 'config.py')
     cfg, model = load_trained(config, str(checkpoint), work_dir=str(run.folder), device=device)
-    browser = Browser(cfg, 'test' if run.report.get('mode') == 'test' else 'val', raw=True)
+    split = 'test' if run.report.get('mode') == 'test' else 'val'
+    browser = Browser(cfg, split, raw=True)
+    # predictors resize as test data are resized
+    cfg.test_dataloader = cfg[f'{split}_dataloader']
     errors = read_json(run.folder / 'error_analysis.json')
     score = (errors.get('segm') or errors.get('bbox') or {}).get('score_threshold')
     return Looker(Predictor(model), browser, USUAL_SCORE if score is None else score, note)

@@ -106,6 +106,12 @@ def test_confusion_of_pixels_and_of_objects(tmp_path: Path) -> None:
     assert found['pairs'] == [['cat', 'dog', 1, 12.5]]
 
 
+def test_classes_that_never_occur_have_no_cells() -> None:
+    found = describe.describe_confusion(Confusion(('a', 'b', 'c'), np.array([[5, 0, 1], [0, 0, 0], [0, 0, 0]]), False))
+    assert (found['classes'], found['left_out'], found['totals']) == (['a', 'c'], 0, [6, 0])
+    assert found['cells'] == [[0, 0, 5], [0, 1, 1]]
+
+
 def test_of_many_classes_the_frequent_ones_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(describe, 'CLASSES', 2)
     found = describe.describe_confusion(Confusion(('a', 'b', 'c'), np.array([[5, 0, 0], [1, 1, 0], [0, 0, 9]]), False))

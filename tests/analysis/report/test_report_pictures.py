@@ -66,6 +66,14 @@ def test_a_moved_work_dir_has_its_checkpoint_with_it(moved: Run) -> None:
     assert pictures.find_checkpoint(moved) == (moved.folder / 'iter_2.pth', '')
 
 
+def test_images_are_prepared_as_for_the_evaluation(moved: Run) -> None:
+    config = next(moved.folder.glob('*/vis_data/config.py'))
+    config.write_text(config.read_text() + '\ntest_dataloader = test_evaluator = test_cfg = None\n')
+    looker = pictures.look(moved, 'cpu')
+    assert looker.predictor.model.cfg.test_dataloader.dataset.data_prefix.img_path == 'images/validation'
+    assert len(pictures.gallery([moved], 1, 'cpu')[0][0]['sections']) == 2
+
+
 def test_another_checkpoint_is_noted_and_a_best_one_preferred(moved: Run) -> None:
     moved.report['checkpoint'] = 'gone.pth'
     for name in ('best_mIoU_iter_1.pth', 'iter_1.pth'):

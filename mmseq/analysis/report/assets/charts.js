@@ -24,6 +24,10 @@ function logTicks(low, high) {
   return found;
 }
 
+// Smallest and largest; of many runs there are more values than a call takes arguments.
+const extent = (values) => values.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)],
+  [Infinity, -Infinity]);
+
 // Mean over a centred window of a share of the curve, gaps left out.
 function smooth(values, share) {
   const half = Math.max(1, Math.floor((values.length * share) / 2));
@@ -83,8 +87,8 @@ class LineChart {
 
   decades() {
     const values = this.panel.lines.flatMap((line) => line.y).filter((y) => y !== null);
-    const low = Math.min(...values);
-    return low > 0 ? Math.log10(Math.max(...values) / low) : 0;
+    const [low, high] = extent(values);
+    return low > 0 ? Math.log10(high / low) : 0;
   }
 
   toggle(i, button) {
@@ -109,7 +113,7 @@ class LineChart {
     const values = lines.flatMap((line) => (line.smooth && line.y.length > 60
       ? [...line.smooth, ...line.y.slice(5)] : line.y)).filter((y) => y !== null && (!this.log || y > 0));
     if (!values.length) return [0, 1];
-    let low = values.reduce((a, b) => Math.min(a, b)), high = values.reduce((a, b) => Math.max(a, b));
+    let [low, high] = extent(values);
     if (this.log) return [low * 0.95, high * 1.05];
     if (this.panel.steady) low = Math.min(0, low);
     const room = (high - low) * 0.06 || Math.abs(high) * 0.1 || 1;
@@ -220,9 +224,12 @@ function bars(groups) {
   ])));
 }
 
+// Classes of a confusion matrix that have room for their names.
+const NAMED = 45;
+
 // Counts of true and predicted classes, rows are the truth and coloured by their share of it.
 function matrix(found) {
-  const count = found.classes.length, named = count <= 45;
+  const count = found.classes.length, named = count <= NAMED;
   const side = Math.max(420, Math.min(count * 36, 620)), cell = side / count;
   const font = Math.max(6.5, Math.min(12.5, cell * 0.62));
   const longest = named ? Math.max(...found.classes.map((name) => Math.min(name.length, 22))) : 0;

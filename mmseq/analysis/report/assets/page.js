@@ -203,8 +203,9 @@ function confusion() {
   return section('confusion', 'Confusion', 'Rows are the truth. Each cell is coloured by its share of the row; the figures '
     + `are percent.${objects ? ' The background row holds what was found where nothing is, its column what was not found.' : ''}`,
   beside(runs, (run) => h('div', { class: 'stack' }, run.confusion.map((found) => {
-    const left = found.left_out ? h('p', { class: 'nothing' }, `The ${found.classes.length} most frequent classes; `
-      + `${found.left_out} are left out.`) : null;
+    const words = [found.classes.length > NAMED ? 'Names appear under the pointer.' : '',
+      found.left_out ? `Of the classes that occur, the ${found.left_out} rarest are left out.` : ''].join(' ').trim();
+    const left = words ? h('p', { class: 'nothing' }, words) : null;
     const view = h('div', { class: 'matrix' }, h('div', {}, matrix(found), left), confused(found));
     return SEVERAL ? view : card(null, view);
   }))));
