@@ -213,6 +213,14 @@ def installed(tmp_path_factory):
     return target
 
 
+def test_a_wheel_brings_every_file_of_the_package(installed):
+    package = ROOT / 'mmseq'
+    files = {path.relative_to(package) for path in package.rglob('*') if path.is_file()}
+    expected = {path for path in files if not {'__pycache__', '.mim'} & {*path.parts}}
+    assert {path for path in expected if path.suffix != '.py'}
+    assert [str(path) for path in sorted(expected) if not (installed / 'mmseq' / path).is_file()] == []
+
+
 def test_a_wheel_brings_the_configs_and_the_command(installed, tmp_path):
     (tmp_path / 'mine.py').write_text(
         "_base_ = 'mmseq::upernet_seq2d_nano_shapes.py'\nmodel = dict(backbone=dict(drop_path_rate=0.2))\n"
