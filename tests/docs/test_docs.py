@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from mmseq.cli import check_data, make_shapes
+
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / 'docs'
 BLOCK = re.compile(r'^```(\w*)\n(.*?)^```$', re.MULTILINE | re.DOTALL)
@@ -131,6 +133,21 @@ def test_tutorial_works_word_by_word(page, tmp_path):
     output = follow(page, (DOCS / page).read_text(), tmp_path)
     printed, left = TUTORIALS[page]
     check(output, tmp_path, printed, left)
+
+
+@pytest.mark.parametrize('page', ['tutorial_instances.md', 'tutorial_segmentation.md'])
+def test_config_of_a_tutorial_takes_the_large_base_that_it_ends_with(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = BLOCK.findall((DOCS / page).read_text())
+    config = next(block for language, block in blocks if language == 'python')
+    base = re.compile(r"^_base_ = '.+'$", re.MULTILINE)
+    large = [base.search(block) for language, block in blocks if language == 'text']
+    (line,) = [found[0] for found in large if found]
+    assert make_shapes.main(['data/mine', '--train', '2', '--val', '2']) == 0
+    Path('classes.txt').write_text('background\ncircle\nsquare\ntriangle\nstar\ncross\nring\ncrescent\nbowtie\n')
+    Path('large.py').write_text(base.sub(line, config))
+    # Two pictures of each part do not have all classes, which is a warning; heads and data must fit each other.
+    assert check_data.main(['large.py']) == 0
 
 
 def test_every_tutorial_is_run():
