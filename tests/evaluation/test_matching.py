@@ -130,9 +130,8 @@ def test_the_best_score_over_all_images() -> None:
     # F1 of the best 1, 2, 3, 4 detections of both: 2/4, 2/5, 4/6, 4/7
     images = [scored([0.9, 0.5], [0, -1], 1), scored([0.8, 0.7], [-1, 0], 2)]
     assert best_score(images) == 0.7
-    # equal scores stay together: 2/4 for the first, 2/6 for all three
-    assert best_score([scored([0.9, 0.8, 0.8], [0, -1, -1], 3)]) == 0.9
-    assert best_score([scored([0.8, 0.8, 0.8], [0, -1, -1], 3)]) == 0.8
+    # equal scores stay together: 2/3 for the first, 4/8 for all, not 4/4 for the first two
+    assert best_score([scored([0.9, 0.5, 0.5, 0.5, 0.5, 0.5], [0, 1, -1, -1, -1, -1], 2)]) == 0.9
     assert best_score([scored([0.9], [-1], 1)]) == 0.3
     assert best_score([scored([], [], 1)]) == 0.3
 
