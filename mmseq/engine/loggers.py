@@ -36,7 +36,8 @@ def add_loggers(cfg: Config, loggers: Sequence[str], images: int | None) -> None
         InputError: a package is absent, or the number is negative.
     """
     for name in loggers:
-        if find_spec(name) is None:
+        # wandb leaves folders of its name, which look like packages without an origin
+        if (found := find_spec(name)) is None or found.origin is None:
             raise InputError(f"--log-to {name}: the package is not installed; pip install 'mmseq[log]'")
     visualizer = cfg.setdefault('visualizer', ConfigDict(type='Visualizer', vis_backends=None))
     local = [dict(type='LocalVisBackend')]

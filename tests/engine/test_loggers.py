@@ -5,6 +5,7 @@ import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def config(**more: object) -> Config:
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The packages, whether or not they are."""
-    monkeypatch.setattr(loggers, 'find_spec', lambda name: name)
+    monkeypatch.setattr(loggers, 'find_spec', lambda name: SimpleNamespace(origin=f'{name}/__init__.py'))
 
 
 def test_loggers_stand_beside_what_there_is(installed: None) -> None:
@@ -63,9 +64,10 @@ def test_a_config_without_a_visualizer(installed: None) -> None:
 def test_a_package_that_is_absent_and_a_negative_number(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match='--log-images -1'):
         add_loggers(config(), [], -1)
-    monkeypatch.setattr(loggers, 'find_spec', lambda name: None)
-    with pytest.raises(InputError, match=r"--log-to wandb: .*pip install 'mmseq\[log\]'"):
-        add_loggers(config(), ['wandb'], None)
+    for absent in (None, SimpleNamespace(origin=None)):
+        monkeypatch.setattr(loggers, 'find_spec', lambda name, absent=absent: absent)
+        with pytest.raises(InputError, match=r"--log-to wandb: .*pip install 'mmseq\[log\]'"):
+            add_loggers(config(), ['wandb'], None)
 
 
 def test_the_command_line() -> None:
