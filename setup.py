@@ -74,7 +74,7 @@ setup(
         # tools/export_onnx.py
         'onnx': ['onnx', 'onnxruntime', 'onnxscript'],
         # tools/train.py --log-to
-        'log': ['tensorboard', 'wandb'],
+        'log': ['tensorboard', 'wandb>=0.31'],
         # The documentation site.
         'docs': ['sphinx', 'furo', 'myst-parser'],
         # playwright drives an installed Chromium; tests of pages skip where there is none.
