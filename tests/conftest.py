@@ -1,9 +1,11 @@
 """Shared by all tests."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +19,17 @@ if not torch.cuda.is_available():
 ROOT = Path(__file__).parent.parent
 # Real COCO and ADE20K subsets lie beside a checkout, if anywhere.
 REAL_DATA = Path(os.environ.get('MMSEQ_TEST_DATA', ROOT.parent / 'shared' / 'data'))
+CHROMIUM = os.environ.get('MMSEQ_CHROMIUM') or shutil.which('chromium') or shutil.which('google-chrome')
+FLAGS = [
+    '--headless',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+]
 
 
 @pytest.fixture(autouse=True)
@@ -55,3 +68,15 @@ def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, 'empty', poison(torch.empty))
     monkeypatch.setattr(torch, 'empty_like', poison(torch.empty_like))
     monkeypatch.setattr(torch.Tensor, 'new_empty', poison(torch.Tensor.new_empty))
+
+
+@pytest.fixture(scope='module')
+def browser() -> Iterator[Any]:
+    """Chromium, driven by playwright; of one module, since playwright refuses to be started twice at a time."""
+    if not CHROMIUM:
+        pytest.skip('no chromium on the path (MMSEQ_CHROMIUM)')
+    playwright = pytest.importorskip('playwright.sync_api', reason='playwright is not installed (mmseq[dev])')
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()

@@ -262,6 +262,12 @@ def build_runner(cfg: Config) -> Runner:
     if seed is None:
         # Without a number on record a resumed run would see the data in another order.
         cfg.randomness = dict(cfg.get('randomness', {}), seed=random.SystemRandom().randrange(2**31))
+    # mmengine keeps one visualiser of a name per process: a second run's figures would go into the first one's folder.
+    # Without a name it is named by run.
+    settings = cfg.get('visualizer') or {}
+    name = settings.pop('name', None)
     runner = Runner.from_cfg(cfg)
+    if name:
+        runner.cfg.visualizer.name = name
     check_channels(runner.model, cfg)
     return runner

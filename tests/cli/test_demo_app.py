@@ -1,8 +1,6 @@
 """The demo page in a browser: real uploads, clicks, refusals, and nothing that goes outside."""
 
 import importlib.util
-import os
-import shutil
 import socket
 from pathlib import Path
 
@@ -20,17 +18,6 @@ from mmseq.errors import InputError
 
 SEGMENTOR = 'configs/upernet_seq2d_nano_shapes.py'
 DETECTOR = 'configs/mask_rcnn_seq2d_nano_shapes.py'
-CHROMIUM = os.environ.get('MMSEQ_CHROMIUM') or shutil.which('chromium') or shutil.which('google-chrome')
-FLAGS = [
-    '--headless',
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-]
 CLEAR = '#upload .icon-button-wrapper button'
 needs_gradio = pytest.mark.skipif(not importlib.util.find_spec('gradio'), reason='gradio is not installed (mmseq[app])')
 
@@ -73,17 +60,6 @@ def addresses(only_loopback):
 @pytest.fixture
 def address(request, addresses):
     return addresses[getattr(request, 'param', 'seg')]
-
-
-@pytest.fixture(scope='module')
-def browser():
-    if not CHROMIUM:
-        pytest.skip('no chromium on the path (MMSEQ_CHROMIUM)')
-    playwright = pytest.importorskip('playwright.sync_api', reason='playwright is not installed (mmseq[dev])')
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -125,10 +125,7 @@ def test_from_files_to_predictions(tmp_path, monkeypatch, task, channels, suffix
     block = block.replace('CHANNELS = 6', f'CHANNELS = {channels}').replace("'.npy'", f"'{suffix}'")
     config = tmp_path / f'{task}.py'
     config.write_text(block)
-    name = f'{task}{channels}'
     options = {
-        'experiment_name': name,
-        'visualizer.name': name,
         'train_dataloader.batch_size': 2,
         'train_cfg': dict(type='IterBasedTrainLoop', max_iters=2, val_interval=2)
         if task == 'seg'
@@ -140,7 +137,6 @@ def test_from_files_to_predictions(tmp_path, monkeypatch, task, channels, suffix
     found = launch.evaluate(
         str(config),
         str(checkpoint),
-        options={key: options[key] for key in ('experiment_name', 'visualizer.name')},
         work_dir=str(tmp_path / 'test'),
         show_dir=str(tmp_path / 'pictures'),
     )

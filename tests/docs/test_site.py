@@ -130,24 +130,16 @@ def test_reference_has_every_room(site):
         assert {f'mmseq.{name}.{item}' for item in package.__all__ if callable(getattr(package, item))} <= named
 
 
-BROWSER = '/usr/bin/chromium'
-QUIET = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking']
-
-
-@pytest.mark.skipif(not Path(BROWSER).exists(), reason=f'no browser at {BROWSER}')
-def test_pages_open_and_fit_a_phone(site):
-    sync_playwright = pytest.importorskip('playwright.sync_api').sync_playwright
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=QUIET)
-        page = browser.new_page(viewport={'width': 375, 'height': 700})
-        errors = []
-        page.on('console', lambda message: errors.append(message.text) if message.type == 'error' else None)
-        page.on('pageerror', lambda error: errors.append(str(error)))
-        page.on('requestfailed', lambda request: errors.append(request.url))
-        for name in ('index', 'architecture', 'tools', 'models', 'api/ops'):
-            page.goto((site / f'{name}.html').as_uri(), wait_until='networkidle')
-            assert page.evaluate('document.documentElement.scrollWidth') <= 375, name
-            loaded = page.evaluate('[...document.images].every(image => image.complete && image.naturalWidth > 0)')
-            assert loaded, name
-        browser.close()
+def test_pages_open_and_fit_a_phone(site, browser):
+    page = browser.new_page(viewport={'width': 375, 'height': 700})
+    errors = []
+    page.on('console', lambda message: errors.append(message.text) if message.type == 'error' else None)
+    page.on('pageerror', lambda error: errors.append(str(error)))
+    page.on('requestfailed', lambda request: errors.append(request.url))
+    for name in ('index', 'architecture', 'tools', 'models', 'api/ops'):
+        page.goto((site / f'{name}.html').as_uri(), wait_until='networkidle')
+        assert page.evaluate('document.documentElement.scrollWidth') <= 375, name
+        loaded = page.evaluate('[...document.images].every(image => image.complete && image.naturalWidth > 0)')
+        assert loaded, name
+    page.close()
     assert errors == []

@@ -14,8 +14,6 @@ from mmseq.engine import launch
 def main() -> None:
     config, folder, plans = sys.argv[1:]
     for name, arguments in json.loads(plans).items():
-        # mmengine keeps one logger and one visualiser of a name per process.
-        arguments['options'] |= {'experiment_name': name, 'visualizer.name': name}
         launch.train(config, work_dir=f'{folder}/{name}', launcher='pytorch', check_data=False, **arguments)
         torch.distributed.barrier()
     torch.distributed.destroy_process_group()

@@ -180,6 +180,18 @@ def test_seed_and_work_dir_defaults():
     assert (cfg.work_dir, cfg.randomness.seed, cfg.train_cfg.max_iters) == ('work_dirs/upernet_seq2d_nano_shapes', 5, 7)
 
 
+def test_each_run_of_a_process_writes_into_its_own_folder(tmp_path):
+    names = set()
+    for place in ('first', 'second'):
+        cfg = load_config(SEG, {}, str(tmp_path / place), None, 'none')
+        runner = launch.build_runner(cfg)
+        runner.visualizer.add_scalar('loss', 1.0, step=1)
+        assert list((tmp_path / place).glob('*/vis_data/scalars.json'))
+        names.add(runner.cfg.visualizer.name)
+    # as the config says, in what is kept of it
+    assert names == {'visualizer'}
+
+
 def test_options_may_add_arguments_of_classes_and_runner_keys():
     options = {'model.backbone.with_cp': True, 'find_unused_parameters': True}
     cfg = load_config(SEG, options, None, None, 'none')

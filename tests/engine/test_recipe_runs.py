@@ -100,9 +100,7 @@ def test_average_of_weights_is_saved_evaluated_and_resumed(data, tmp_path, monke
     monkeypatch.setenv('MMSEQ_DATA', str(data))
     momentum, options = 0.3, SMALL | {'optim_wrapper.accumulative_counts': 2}
     for name, resume in (('ema_whole', None), ('ema_rest', str(tmp_path / 'ema_whole' / 'iter_2.pth'))):
-        # mmengine keeps one logger and one visualiser of a name per process.
-        own = options | {'experiment_name': name, 'visualizer.name': name}
-        launch.train(SEG, options=own, work_dir=str(tmp_path / name), ema=momentum, resume=resume, check_data=False)
+        launch.train(SEG, options=options, work_dir=str(tmp_path / name), ema=momentum, resume=resume, check_data=False)
     runs = [tmp_path / name for name in ('ema_whole', 'ema_rest')]
     whole, rest = (logged(run, 'loss') for run in runs)
     assert rest == {i: whole[i] for i in (3, 4)}

@@ -1,6 +1,5 @@
-"""Small real runs, and a browser that looks at pages."""
+"""Small real runs, and visits to pages in a browser."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,17 +14,6 @@ TASKS = {
     'seg': ('upernet_seq2d_nano_shapes', {'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2}),
     'det': ('mask_rcnn_seq2d_nano_shapes', {'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1}),
 }
-CHROMIUM = os.environ.get('MMSEQ_CHROMIUM') or shutil.which('chromium') or shutil.which('google-chrome')
-FLAGS = [
-    '--headless',
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-]
 
 
 @pytest.fixture(scope='session')
@@ -38,9 +26,7 @@ def small_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv('MMSEQ_DATA', str(root / 'data'))
         for name, (config, options) in TASKS.items():
-            # mmengine keeps one logger and one visualiser of a name per process
-            own = {'experiment_name': f'report_{name}', 'visualizer.name': f'report_{name}'}
-            own |= {'train_dataloader.batch_size': 2, 'default_hooks.logger.interval': 1}
+            own = {'train_dataloader.batch_size': 2, 'default_hooks.logger.interval': 1}
             path = str(CONFIGS / f'{config}.py')
             launch.train(path, options=options | own, work_dir=str(root / name), check_data=False)
     shutil.copytree(root / 'seg', root / 'seg_2')
@@ -49,17 +35,6 @@ def small_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cells = [row.split(',') for row in rows]
     table.write_text('\n'.join([head, *(','.join([a, str(10 * i), *rest]) for i, (a, _, *rest) in enumerate(cells))]))
     return root
-
-
-@pytest.fixture(scope='session')
-def browser() -> Iterator[Any]:
-    if not CHROMIUM:
-        pytest.skip('no chromium on the path (MMSEQ_CHROMIUM)')
-    playwright = pytest.importorskip('playwright.sync_api', reason='playwright is not installed (mmseq[dev])')
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
