@@ -1,6 +1,7 @@
 """Torn files, full disks, and what a killed save leaves."""
 
 import contextlib
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -40,6 +41,19 @@ def test_resume_skips_torn_files_and_says_so(nursery: Nursery, tmp_path: Path) -
     assert f'resuming from {tmp_path}/run/iter_8.pth, which is whole' in output
     assert not leftover.exists()
     assert dict(recorded(tmp_path / 'run')) == {iteration: whole[iteration] for iteration in range(8, 16)}
+
+
+def test_a_validation_that_is_made_up_for_finds_what_it_would_have_found(nursery: Nursery, tmp_path: Path) -> None:
+    command = [TOY, '--no-data-check', '--work-dir', tmp_path / 'run', '--cfg-options', 'train_cfg.max_iters=8']
+    for log in ('log', 'again'):
+        nursery.train(*command, '--resume', log=tmp_path / log)
+        # As after a kill before the end of the validation. What it validates is drawn at random.
+        (tmp_path / 'run' / 'last_validation').unlink()
+    assert 'it is made up for' in (tmp_path / 'again').read_text()
+    # two files, or one if both starts were in one second
+    lines = [line for path in (tmp_path / 'run').glob('*/vis_data/scalars.json') for line in path.open()]
+    first, second = (found['score'] for found in map(json.loads, lines) if 'score' in found)
+    assert first == second
 
 
 def test_a_named_torn_checkpoint_is_refused(nursery: Nursery, tmp_path: Path) -> None:

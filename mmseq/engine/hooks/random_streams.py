@@ -21,6 +21,7 @@ class RandomStreamsHook(Hook):
 
     - The *model stream* (drop path, dropout, sampling of proposals) of iteration i is torch, numpy and python seeded
       from (seed, rank, i).
+    - A validation starts from (seed, rank, iterations so far), also one that is made up for after a kill.
     - The *data stream* (augmentation) of a sample is seeded from (seed, iteration that it is loaded for, index of the
       sample), in whichever process loads it. So it depends neither on ``num_workers`` nor on ``persistent_workers``,
       and one process with batch 4 sees the same images as two with batch 2.
@@ -57,10 +58,11 @@ class RandomStreamsHook(Hook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Start the model stream of this iteration."""
-        seed = derive_seed('iteration', runner.seed, get_rank(), runner.iter)
-        seed_all(seed)
-        if torch.cuda.is_available():
-            torch.cuda.manual_seed(seed)
+        _start_stream('iteration', runner)
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Start the stream of this validation: of random metrics, and of random data without workers."""
+        _start_stream('validation', runner)
 
 
 class SeededFetch:
@@ -96,6 +98,13 @@ class SeededFetch:
     def _load(self, number: int, index: int) -> Any:
         seed_all(derive_seed('sample', self.seed, number, index))
         return self.dataset[index]
+
+
+def _start_stream(purpose: str, runner: Runner) -> None:
+    seed = derive_seed(purpose, runner.seed, get_rank(), runner.iter)
+    seed_all(seed)
+    if torch.cuda.is_available():
+        torch.cuda.manual_seed(seed)
 
 
 def derive_seed(purpose: str, *key: int) -> int:
