@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-import os
+import random
 import subprocess
 import sys
 import threading
@@ -14,7 +14,7 @@ import pytest
 
 from mmseq.checkpoints.download import DownloadError, check, download
 
-BODY = os.urandom(300_000)
+BODY = random.Random(0).randbytes(300_000)
 DIGEST = hashlib.sha256(BODY).hexdigest()
 QUICK = (0.0, 0.0)
 
@@ -142,7 +142,7 @@ def test_a_file_that_was_replaced_meanwhile_is_not_glued(server, target, tags):
     server.cuts, server.tags = [100_000], tags
     with pytest.raises(DownloadError):
         download(server.address, target, None, ())
-    server.body = os.urandom(200_000)
+    server.body = random.Random(1).randbytes(200_000)
     download(server.address, target, None, ())
     assert target.read_bytes() == server.body
 
