@@ -26,8 +26,8 @@ setup: .venv/.ready  ## install everything into .venv
 demo: .venv/.run  ## fine-tune and evaluate a small model in both tasks on the embedded data
 	@$(BIN)/python tools/demo.py
 
-test: .venv/.ready  ## run the tests
-	@$(BIN)/python -m pytest
+test: .venv/.ready  ## run the tests, in two processes: half the time
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 docs: .venv/.ready  ## build the documentation site into build/docs
 	@$(BIN)/python -m sphinx -W --keep-going -q -E -d build/doctrees -b html docs build/docs

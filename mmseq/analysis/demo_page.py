@@ -1,10 +1,13 @@
 """The demo's web page, made with gradio: loopback, no analytics, nothing from outside."""
 
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from types import ModuleType
 from typing import Any
+
+from mmengine.logging import MMLogger
 
 from mmseq.analysis.demo import Demo, Sight
 from mmseq.analysis.demo_style import CSS, LOGO
@@ -188,7 +191,17 @@ class Page:
             )
         except OSError as error:
             raise InputError(f'{host}:{port or ""}: cannot listen there ({error}); try another --port') from error
+        finally:
+            forget_closed_logs()
         return address
+
+
+def forget_closed_logs() -> None:
+    """The web server closes every log file of the process; mmengine would write into that of an earlier training."""
+    logger = MMLogger.get_current_instance()
+    for handler in list(logger.handlers):
+        if isinstance(handler, logging.FileHandler) and handler.stream is None:
+            logger.removeHandler(handler)
 
 
 def theme(gr: ModuleType) -> Any:

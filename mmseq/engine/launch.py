@@ -1,5 +1,6 @@
 """From a config file and a few options to a finished run; one way for detection and segmentation."""
 
+import itertools
 import os
 import random
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,8 @@ from mmseq.explain import explaining
 from mmseq.explain.channels import check_channels
 from mmseq.explain.work import Work
 from mmseq.ranks import is_first_process, world_size
+
+_RUNS = itertools.count()
 
 
 def train(
@@ -263,9 +266,9 @@ def build_runner(cfg: Config) -> Runner:
         # Without a number on record a resumed run would see the data in another order.
         cfg.randomness = dict(cfg.get('randomness', {}), seed=random.SystemRandom().randrange(2**31))
     # mmengine keeps one visualiser of a name per process: a second run's figures would go into the first one's folder.
-    # Without a name it is named by run.
-    settings = cfg.get('visualizer') or {}
-    name = settings.pop('name', None)
+    settings = cfg.get('visualizer') or ConfigDict()
+    name = settings.get('name')
+    settings['name'] = f'{name}_{next(_RUNS)}'
     runner = Runner.from_cfg(cfg)
     if name:
         runner.cfg.visualizer.name = name

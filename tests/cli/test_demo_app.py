@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from PIL import Image
 
 from mmseq.analysis import demo_page
@@ -105,7 +106,7 @@ def test_from_an_upload_to_a_receptive_field(tab, picture):
     tab.mouse.click(box['x'] + 0.25 * box['width'], box['y'] + 0.75 * box['height'])
     tab.wait_for_selector('.mmseq-sentence')
     assert tab.inner_text('.mmseq-sentence').startswith('Stride 32: half of what')
-    assert tab.is_visible('#field img')
+    tab.wait_for_selector('#field img')
     tab.click('#level label:has-text("stride 4")')
     tab.wait_for_function("document.querySelector('.mmseq-sentence')?.innerText.startsWith('Stride 4: ')")
 
@@ -183,6 +184,15 @@ def test_only_uploads_are_looked_at(address, tmp_path):
         last = next(line for line in answer.iter_lines() if 'process_completed' in line)
     assert '"success":false' in last
     assert 'secret' not in last
+
+
+@needs_gradio
+def test_a_log_of_an_earlier_training_stops_nothing(only_loopback, tmp_path):
+    MMLogger.get_instance('training', log_file=str(tmp_path / 'training.log'))
+    page = page_of(SEGMENTOR)
+    page.launch('127.0.0.1', None)
+    load_trained(SEGMENTOR, None, device='cpu')
+    page.blocks.close(verbose=False)
 
 
 @needs_gradio
