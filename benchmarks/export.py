@@ -119,10 +119,12 @@ def table(results: Mapping[str, Any]) -> str:
             timed.append((name, *seconds))
     about = results['machine']
     where = f'{about["device"]}, threads: {about["threads"]}, torch {about["torch"]}'
+    times = f'\nOne image of {SIDE} x {SIDE} px, from pixels to labels:\n\n' + markdown(
+        ('model', 'torch', 'onnxruntime'), timed
+    )
     return (
         markdown(('model', 'config', *FORMATS), rows)
-        + f'\n{SIDE} x {SIDE} px, median of 5:\n\n'
-        + markdown(('model', 'torch', 'onnxruntime'), timed)
+        + (times if timed else '')
         + f'\n*{where}: `benchmarks/results/{RESULT.name}`*\n'
     )
 

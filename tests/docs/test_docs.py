@@ -28,7 +28,7 @@ TUTORIALS = {
     ),
     'tutorial_segmentation.md': (
         ['mIoU', 'sound'],
-        [f'work_dirs/segmentor/{name}' for name in (*RUN, 'report.html', 'pictures/*')]
+        [f'work_dirs/segmentor/{name}' for name in (*RUN, 'report.html')]
         + ['predictions/maps/*.png', 'predictions/overlays/*.png'],
     ),
     'tutorial_weights.md': (
@@ -50,11 +50,13 @@ SHORTER = {
         'iter_1200': 'iter_2',
     },
     'tutorial_weights.md': {
+        # What it compares is compared in tests/cli/test_weights_tools.py.
+        'imagenet.safetensors --verify\n```\n\nThe': 'imagenet.safetensors\n```\n\nThe',
         '--train 40 --val 8': '--train 4 --val 2',
         'max_iters=40, val_interval=40': 'max_iters=4, val_interval=4',
-        'checkpoint=dict(interval=10': 'checkpoint=dict(interval=1',
+        'checkpoint=dict(interval=10': 'checkpoint=dict(interval=2',
         'train finetune.py\n': 'train finetune.py --cfg-options train_dataloader.batch_size=2\n',
-        'iter_[234]0': 'iter_[234]',
+        'iter_[234]0': 'iter_[24]',
     },
 }
 
