@@ -7,7 +7,10 @@ Every model gives its normalised last feature map from random images and weights
 of ours are held to it with the same weights; nothing is timed, and the exit status is 1, if they differ. DIR holds the
 authors' repositories: DIR/SPACH (github.com/microsoft/SPACH) and DIR/vision-lstm (github.com/NX-AI/vision-lstm, which
 needs einops). Sides are rounded down to what a model can take. Training is forward and backward; the optimiser stands
-in benchmarks/training.py. Peak memory is what a call takes beyond weights and image, in a process of its own.
+in benchmarks/training.py. Peak memory is what a call takes beyond weights and image.
+
+On a CPU every contender has a process of its own, set up as its project does: ours reuse the memory of large tensors,
+as mmseq's runs do (mmseq/compat/allocator.py), and peers have torch's defaults, or the same with --same-allocator.
 """
 
 import argparse
@@ -16,12 +19,12 @@ import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from peers import CONTENDERS, build, difference
 
-from mmseq.analysis.timing import alternate, machine, peak_bytes, ratio, slope, spread
+from mmseq.analysis.timing import OwnProcess, alternate, machine, peak_bytes, ratio, slope, spread
 from mmseq.cli import run
 from mmseq.compat.allocator import keep_memory
 from mmseq.errors import InputError
@@ -33,6 +36,8 @@ TOLERANCE = 1e-5
 # Pixels per side between which the growth with the number of pixels is judged.
 GROWTH = (448, 1792)
 PEERS = ('timm_', 'authors_')
+# Seconds for the threads of the contender before to fall asleep.
+REST = 0.05
 Point = dict[str, Any]
 
 
@@ -50,6 +55,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument('--rounds', type=int, default=7, help='turns of every model at a point; at least 3')
     parser.add_argument('--budget', type=float, default=60, help='seconds for a point, after three rounds')
     parser.add_argument('--limit', type=float, default=15, help='a peer that takes longer gets no larger images (s)')
+    parser.add_argument('--same-allocator', action='store_true', help='peers reuse the memory of large tensors as well')
     parser.add_argument('--no-memory', action='store_true', help='leave the measurement of memory out')
     parser.add_argument(
         '--add', action='store_true', help='to what --out holds of the same machine, whose points are kept or replaced'
@@ -58,9 +64,20 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def make_call(name: str, side: int, batch: int, mode: str, where: tuple[Path | None, str, str]) -> Callable[[], object]:
+class Setting(NamedTuple):
+    """How a contender runs."""
+
+    peers: Path | None
+    device: str
+    dtype: str
+    keep: bool
+
+
+def make_call(name: str, side: int, batch: int, mode: str, setting: Setting) -> Callable[[], object]:
     """One inference or training step; a function of this module, since other processes make it too."""
-    peers, device, dtype = where
+    peers, device, dtype, keep = setting
+    if keep:
+        keep_memory()
     model = build(name, side, peers, torch.device(device), torch.float32).train(mode == 'training')
     images = torch.randn(batch, 3, side, side, device=device)
     low = dtype != 'float32'
@@ -96,19 +113,24 @@ def gate(names: list[str], peers: Path | None, device: torch.device) -> dict[str
 
 def measure_point(names: list[str], side: int, batch: int, mode: str, args: argparse.Namespace) -> list[Point]:
     """Memory of each model, then their times in turns."""
-    where = (args.peers, args.device, args.dtype)
     device = torch.device(args.device)
     points, calls = {}, {}
     for name in names:
         own = side // CONTENDERS[name].multiple * CONTENDERS[name].multiple
         points[name] = dict(model=name, side=own, nominal_side=side, batch=batch, mode=mode)
+        keep = device.type == 'cpu' and (args.same_allocator or not name.startswith(PEERS))
+        arguments = (name, own, batch, mode, Setting(args.peers, args.device, args.dtype, keep))
         if not args.no_memory:
-            points[name]['peak_bytes'] = peak_bytes(make_call, (name, own, batch, mode, where), device)
+            points[name]['peak_bytes'] = peak_bytes(make_call, arguments, device)
             if points[name]['peak_bytes'] is None:
                 points[name]['left_out'] = 'the memory does not suffice'
                 continue
-        calls[name] = make_call(name, own, batch, mode, where)
-    times = alternate(calls, device, args.rounds, budget=args.budget) if calls else {}
+        calls[name] = OwnProcess(make_call, arguments) if device.type == 'cpu' else make_call(*arguments)
+    rest = REST if device.type == 'cpu' else 0.0
+    times = alternate(calls, device, args.rounds, budget=args.budget, rest=rest) if calls else {}
+    for call in calls.values():
+        if isinstance(call, OwnProcess):
+            call.close()
     for name, values in times.items():
         points[name]['seconds'] = spread(values)
         ours = CONTENDERS[name].mirrors
@@ -176,8 +198,9 @@ def earlier(out: Path, result: dict[str, Any]) -> list[Point]:
     keys = ('device', 'threads', 'torch', 'python')
     if [found['machine'][key] for key in keys] != [result['machine'][key] for key in keys]:
         raise InputError(f'--add: {out} was measured on another machine or with other versions; give another --out')
-    if found['dtype'] != result['dtype']:
-        raise InputError(f'--add: {out} holds {found["dtype"]}; give another --out')
+    for key in ('dtype', 'allocator'):
+        if found.get(key) != result[key]:
+            raise InputError(f'--add: {out} has {key} {found.get(key)}; give another --out')
     result['differences'] = {**found['differences'], **result['differences']}
     return found['points']
 
@@ -185,8 +208,6 @@ def earlier(out: Path, result: dict[str, Any]) -> list[Point]:
 def main() -> int:
     args = parse()
     check(args)
-    # For all contenders, or large maps would be timed by the pages that they ask the system for.
-    keep_memory()
     device = torch.device(args.device)
     names = args.models or [
         name
@@ -199,7 +220,13 @@ def main() -> int:
     if any(not value <= TOLERANCE for value in differences.values()):
         print('nothing was timed: models that should do the same do not')
         return 1
-    result = dict(machine=machine(device), dtype=args.dtype, tolerance=TOLERANCE, differences=differences)
+    result = dict(
+        machine=machine(device),
+        dtype=args.dtype,
+        allocator=args.allocator,
+        tolerance=TOLERANCE,
+        differences=differences,
+    )
     points = result['points'] = earlier(out, result) if args.add else []
     slow: set[tuple[str, str, int]] = set()
     for mode in args.modes:
@@ -222,6 +249,7 @@ def main() -> int:
 
 def check(args: argparse.Namespace) -> None:
     """Raises InputError for what cannot be measured."""
+    args.allocator = 'same' if args.same_allocator else 'own'
     args.dtype = args.dtype or ('bfloat16' if args.device.startswith('cuda') else 'float32')
     if args.device.startswith('cuda') and not torch.cuda.is_available():
         raise InputError(f'--device {args.device}: there is no CUDA GPU here; use cpu')

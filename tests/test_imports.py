@@ -26,7 +26,17 @@ MAY = {
     'segmentors': {'registry'},
     'datasets': {'registry'},
     'evaluation': {'registry'},
-    'analysis': {'backbones', 'registry', 'ops', 'checkpoints', 'config', 'datasets', 'evaluation', 'explain'},
+    'analysis': {
+        'backbones',
+        'registry',
+        'ops',
+        'checkpoints',
+        'compat',
+        'config',
+        'datasets',
+        'evaluation',
+        'explain',
+    },
     'engine': {'registry', 'datasets', 'evaluation', 'analysis', 'checkpoints', 'compat', 'config', 'explain'},
     'doctor': {'compat', 'checkpoints'},
     'cli': {

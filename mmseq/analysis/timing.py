@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ def alternate(
     slot: float = 0.2,
     budget: float | None = None,
     said: Callable[[str], object] | None = None,
+    rest: float = 0.0,
 ) -> dict[str, list[float]]:
     """Seconds per call of several functions that take turns, in another order each round, after calls not counted.
 
@@ -53,6 +55,8 @@ def alternate(
         slot: seconds that a turn should last; shorter calls are repeated within it.
         budget: seconds after which no further round begins, once there are three.
         said: told of each round.
+        rest: seconds of silence before each turn. Threads of the call before spin for a while, and where calls have
+            processes of their own they would take the processor from the next one.
 
     Returns:
         As many values for each name, in the order of the rounds.
@@ -72,6 +76,7 @@ def alternate(
         # What ran before leaves caches and memory behind: not always the same neighbour.
         order.shuffle(names)
         for name in names:
+            time.sleep(rest)
             times[name].append(seconds(calls[name], repeats[name], device))
     return times
 
@@ -95,6 +100,56 @@ def slope(x: Sequence[float], y: Sequence[float]) -> dict[str, float]:
     return dict(slope=float(line.slope), low=float(line.slope) - half, high=float(line.slope) + half, points=len(x))
 
 
+class OwnProcess:
+    """A call that a process of its own makes and runs, so that no other call's memory lies in its heap.
+
+    Args:
+        make: gives the call; a function of a module.
+        arguments: of ``make``.
+    """
+
+    def __init__(self, make: Callable[..., Call], arguments: tuple[Any, ...]) -> None:
+        context = forkserver()
+        self._pipe, there = context.Pipe()
+        self._process = context.Process(target=serve, args=(make, arguments, there), daemon=True)
+        self._process.start()
+        there.close()
+
+    def __call__(self) -> None:
+        """One call.
+
+        Raises:
+            ChildProcessError: the process has ended, for lack of memory or with the error that it printed.
+        """
+        try:
+            self._pipe.send(None)
+            self._pipe.recv()
+        except (EOFError, OSError) as error:
+            raise ChildProcessError('the process of a timed call has ended; does the memory suffice?') from error
+
+    def close(self) -> None:
+        """End the process."""
+        self._pipe.close()
+        self._process.join()
+
+
+def serve(make: Callable[..., Call], arguments: tuple[Any, ...], pipe: Any) -> None:
+    """Run in a process of its own: a call for each message."""
+    call = make(*arguments)
+    with suppress(EOFError):
+        while True:
+            pipe.recv()
+            call()
+            pipe.send(None)
+
+
+def forkserver() -> Any:
+    """Processes that have imported what takes long, and have not used it."""
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload(list(PRELOAD))
+    return context
+
+
 def peak_bytes(make: Callable[..., Call], arguments: tuple[Any, ...], device: torch.device) -> int | None:
     """What a call takes at most beyond what stood before it.
 
@@ -111,8 +166,7 @@ def peak_bytes(make: Callable[..., Call], arguments: tuple[Any, ...], device: to
         return peak_on_gpu(make(*arguments))
     if not sys.platform.startswith('linux'):
         return None
-    context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(list(PRELOAD))
+    context = forkserver()
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=measured, args=(make, arguments, sender))
     process.start()

@@ -15,6 +15,7 @@ from mmseq.analysis.complexity import build_here
 from mmseq.checkpoints.compare import compare
 from mmseq.checkpoints.files import load_file
 from mmseq.checkpoints.wrappers import state_dict
+from mmseq.compat.allocator import keep_memory
 from mmseq.config import existing_file, load_config
 from mmseq.errors import InputError
 from mmseq.explain.names import unknown_type
@@ -55,6 +56,8 @@ def load_trained(
     target = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
     if target.type == 'cuda' and not torch.cuda.is_available():
         raise InputError(f'device {device}: there is no CUDA GPU here; use cpu')
+    if target.type == 'cpu':
+        keep_memory()
     # For good, since upstream's functions build their pipelines later.
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     model, meta = build_here(cfg), dataset_meta(cfg)

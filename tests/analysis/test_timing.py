@@ -1,9 +1,11 @@
 """What the figures of the benchmarks are made of."""
 
+import os
+
 import pytest
 import torch
 
-from mmseq.analysis.timing import alternate, peak_bytes, ratio, slope, spread
+from mmseq.analysis.timing import OwnProcess, alternate, peak_bytes, ratio, slope, spread
 
 CPU = torch.device('cpu')
 MEGABYTES = 2**20
@@ -48,6 +50,38 @@ def fill(megabytes):
 def test_peak_is_what_the_call_held():
     found = peak_bytes(fill, (200,), CPU)
     assert 200 * MEGABYTES <= found < 240 * MEGABYTES
+
+
+def count_in(path):
+    """A call that adds its process to a file."""
+
+    def call():
+        with open(path, 'a') as file:
+            file.write(f'{os.getpid()}\n')
+
+    return call
+
+
+def test_a_call_with_a_process_of_its_own(tmp_path):
+    calls = [OwnProcess(count_in, (tmp_path / name,)) for name in 'ab']
+    for call in (*calls, calls[0]):
+        call()
+    for call in calls:
+        call.close()
+    first, second = ((tmp_path / name).read_text().split() for name in 'ab')
+    assert (len(first), len(set(first)), len(second)) == (2, 1, 1)
+    assert not {str(os.getpid())} & {*first, *second}
+    assert set(first) != set(second)
+
+
+def fail():
+    return lambda: 1 // 0
+
+
+def test_a_process_that_ended_is_named_not_waited_for():
+    call = OwnProcess(fail, ())
+    with pytest.raises(ChildProcessError, match='has ended'):
+        call()
 
 
 def ask_for_too_much():

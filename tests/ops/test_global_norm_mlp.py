@@ -78,6 +78,9 @@ def test_where_it_serves():
     assert not fits(x[:, 1:])
     assert not fits(x.half())
     assert not fits(x.to('meta'))
+    with torch.no_grad():
+        assert not fits(x)
+        assert fits(torch.zeros(1, 32, 16, 4))
     with torch.autocast('cpu', torch.bfloat16):
         assert not fits(x)
     with ops.use('reference'):

@@ -49,13 +49,15 @@ def global_norm_mlp(
 def fits(x: Tensor) -> bool:
     """Whether the operator serves (B, H, W, C) better than its parts: in eager code on a CPU, on large maps.
 
-    Folding the norm costs passes over the weights, and saves passes over the cells.
+    Folding the norm costs passes over the weights, and saves passes over the cells: few of those where no gradients are
+    made, so that a map must then be larger.
     """
+    cells_per_channel = 8 if torch.is_grad_enabled() else 128
     # Compilers are asked for first: the sizes that follow may be symbols to them.
     return (
         not torch.compiler.is_compiling()
         and x.device.type == 'cpu'
-        and x.shape[1] * x.shape[2] >= 8 * x.shape[3]
+        and x.shape[1] * x.shape[2] >= cells_per_channel * x.shape[3]
         and x.dtype in (torch.float32, torch.float64)
         and not torch.is_autocast_enabled('cpu')
         and not torch.jit.is_tracing()
