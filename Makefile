@@ -49,7 +49,9 @@ fuzz: .venv/.ready  ## convert 4000 damaged and hostile checkpoints
 bench: .venv/.ready  ## our backbones and operators beside their peers: tables, JSON and plots; about an hour on a CPU
 	@$(BIN)/python benchmarks/ops.py
 	@$(BIN)/python benchmarks/backbones.py $(if $(PEERS),--peers $(PEERS))
-	@for results in benchmarks/results/backbones_*.json; do $(BIN)/python benchmarks/plot.py $$results; done
+	@$(BIN)/python benchmarks/backbones.py $(if $(PEERS),--peers $(PEERS)) --add --sizes 224 --batches 2 4 8
+	@$(BIN)/python benchmarks/backbones.py $(if $(PEERS),--peers $(PEERS)) --same-allocator --sizes 512 --no-memory
+	@for results in benchmarks/results/backbones_[cg]pu.json; do $(BIN)/python benchmarks/plot.py $$results; done
 	@$(BIN)/python benchmarks/tables.py
 
 bench-gpu: .venv/.ready  ## the Triton kernels on a GPU: correctness first, then everything that is timed

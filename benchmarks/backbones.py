@@ -60,7 +60,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         '--add', action='store_true', help='to what --out holds of the same machine, whose points are kept or replaced'
     )
-    parser.add_argument('--out', type=Path, help='default: benchmarks/results/backbones_cpu.json or ..._gpu.json')
+    parser.add_argument('--out', type=Path, help='default: benchmarks/results/backbones_cpu.json or its like')
     return parser.parse_args()
 
 
@@ -112,7 +112,15 @@ def gate(names: list[str], peers: Path | None, device: torch.device) -> dict[str
 
 
 def measure_point(names: list[str], side: int, batch: int, mode: str, args: argparse.Namespace) -> list[Point]:
-    """Memory of each model, then their times in turns."""
+    """Memory of each model, then times: of those that do the same in turns, of others alone."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(CONTENDERS[name].mirrors or name, []).append(name)
+    return [point for group in groups.values() for point in measure_group(group, side, batch, mode, args)]
+
+
+def measure_group(names: list[str], side: int, batch: int, mode: str, args: argparse.Namespace) -> list[Point]:
+    """Models that do the same."""
     device = torch.device(args.device)
     points, calls = {}, {}
     for name in names:
@@ -127,7 +135,13 @@ def measure_point(names: list[str], side: int, batch: int, mode: str, args: argp
                 continue
         calls[name] = OwnProcess(make_call, arguments) if device.type == 'cpu' else make_call(*arguments)
     rest = REST if device.type == 'cpu' else 0.0
-    times = alternate(calls, device, args.rounds, budget=args.budget, rest=rest) if calls else {}
+    try:
+        times = alternate(calls, device, args.rounds, budget=args.budget, rest=rest) if calls else {}
+    except ChildProcessError as error:
+        # Each had enough memory alone.
+        for name in calls:
+            points[name]['left_out'] = str(error)
+        times = {}
     for call in calls.values():
         if isinstance(call, OwnProcess):
             call.close()
@@ -214,7 +228,8 @@ def main() -> int:
         for name, one in CONTENDERS.items()
         if (args.peers or not one.folder) and (device.type == 'cuda' or not one.gpu_only)
     ]
-    out = args.out or RESULTS / f'backbones_{"gpu" if device.type == "cuda" else "cpu"}.json'
+    kind = 'backbones_same_allocator' if args.same_allocator else 'backbones'
+    out = args.out or RESULTS / f'{kind}_{"gpu" if device.type == "cuda" else "cpu"}.json'
     print(json.dumps(machine(device)))
     differences = gate(names, args.peers, device)
     if any(not value <= TOLERANCE for value in differences.values()):

@@ -1,4 +1,4 @@
-"""Write the tables of docs/benchmarks.md from benchmarks/results/{backbones,ops,training}_{cpu,gpu}.json.
+"""Write the tables of docs/benchmarks.md from the files in benchmarks/results.
 
 python benchmarks/tables.py            # after make bench
 python benchmarks/tables.py --check    # status 1 if the page says anything else than the results
@@ -132,6 +132,8 @@ def training(results: Result) -> str:
 
 TABLES: dict[str, tuple[str, Callable[[Result], str]]] = {
     'ratios': ('backbones', ratios),
+    'same': ('backbones_same_allocator', ratios),
+    'vil': ('backbones_vil_1024', ratios),
     'growth': ('backbones', growth),
     'operators': ('ops', operators),
     'training': ('training', training),

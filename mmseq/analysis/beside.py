@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 from torch import nn
 
-from mmseq.analysis.browse import GREY, OPACITY, Sample, draw_object, read_objects
-from mmseq.analysis.drawing import draw, fill, font_of, name_areas, write
+from mmseq.analysis.browse import Sample, draw_sample, read_objects
+from mmseq.analysis.drawing import draw, font_of
 from mmseq.analysis.prediction import read_prediction
 from mmseq.analysis.report.pictures import factor_for, scale_prediction, scale_sample
 
@@ -37,7 +37,7 @@ def beside(
     panels = {'prediction': draw(scale_prediction(predicted, factor), classes, palette)}
     truth = read_truth(picture, sample)
     if truth.objects is not None or truth.labels is not None:
-        panels = {'truth': draw_truth(scale_sample(truth, factor), classes, palette)} | panels
+        panels = {'truth': draw_sample(scale_sample(truth, factor), classes, palette)} | panels
     return side_by_side(panels)
 
 
@@ -50,20 +50,6 @@ def read_truth(picture: np.ndarray, sample: Any) -> Sample:
     found = [sample.get(name) for name in ('gt_instances', 'ignored_instances')]
     objects, ignored = (read_objects(one if one is None else one.cpu()) for one in found)
     return Sample(PurePath(str(sample.get('img_path', ''))).stem, picture, objects, ignored, labels)
-
-
-def draw_truth(truth: Sample, classes: Sequence[str], palette: np.ndarray) -> np.ndarray:
-    """The picture with its annotations, crowds in grey."""
-    canvas, chips = truth.picture.copy(), []
-    if truth.labels is not None:
-        labels = np.where(truth.labels < 0, len(classes), np.minimum(truth.labels, len(classes))).astype(np.intp)
-        fill(canvas, labels, labels, palette, OPACITY)
-        chips += name_areas(labels, classes, palette)
-    for i in range(len(truth.ignored or ())):
-        chips.append(draw_object(canvas, truth.ignored, i, 'ignored', GREY, OPACITY))
-    for i, label in enumerate(truth.objects.labels if truth.objects else ()):
-        chips.append(draw_object(canvas, truth.objects, i, classes[label], palette[label], OPACITY))
-    return write(canvas, chips)
 
 
 def side_by_side(panels: dict[str, np.ndarray]) -> np.ndarray:

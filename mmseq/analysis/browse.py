@@ -180,7 +180,7 @@ class Browser:
 
 
 def draw_sample(sample: Sample, classes: Sequence[str], palette: np.ndarray) -> np.ndarray:
-    """The picture of a sample with its boxes, masks and label map, and the classes' names.
+    """The picture of a sample with its boxes, masks and label map, and the classes' names; crowds in grey.
 
     Args:
         sample: see there.

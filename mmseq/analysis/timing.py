@@ -16,7 +16,11 @@ from typing import Any
 import torch
 from scipy.stats import linregress, t
 
+from mmseq.compat.allocator import available, resident
+
 Call = Callable[[], object]
+# Until the holes that calls leave in the memory are as many as they will be.
+CALLS = 3
 # Imported once by the server that the measuring processes fork from.
 PRELOAD = ('torch', 'timm', 'mmseq.backbones')
 
@@ -151,7 +155,7 @@ def forkserver() -> Any:
 
 
 def peak_bytes(make: Callable[..., Call], arguments: tuple[Any, ...], device: torch.device) -> int | None:
-    """What a call takes at most beyond what stood before it.
+    """What calls take at most beyond what stood before them, from the first to the third.
 
     Args:
         make: gives the call; a function of a module, since a process of its own makes and runs it where the memory is
@@ -196,7 +200,7 @@ def peak_on_gpu(call: Call) -> int | None:
 
 
 def measured(make: Callable[..., Call], arguments: tuple[Any, ...], sender: Any) -> None:
-    """Run in a process of its own: send the peak of resident memory beyond what stood before the call."""
+    """Run in a process of its own: send the peak of resident memory beyond what stood before the calls."""
     # So that a call which asks for more than there is fails by itself, instead of the machine choosing what to end.
     limit = int(0.8 * available())
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
@@ -205,29 +209,14 @@ def measured(make: Callable[..., Call], arguments: tuple[Any, ...], sender: Any)
     Path('/proc/self/clear_refs').write_text('5')
     before = resident('VmRSS')
     try:
-        call()
+        for _ in range(CALLS):
+            call()
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and 'allocate memory' not in str(error):
             raise
         sender.send(None)
         return
     sender.send(max(0, resident('VmHWM') - before))
-
-
-def available() -> int:
-    """Bytes of memory that are free or could be (proc(5), meminfo)."""
-    for line in Path('/proc/meminfo').read_text().splitlines():
-        if line.startswith('MemAvailable:'):
-            return int(line.split()[1]) * 1024
-    raise OSError('/proc/meminfo has no MemAvailable')
-
-
-def resident(field: str) -> int:
-    """Bytes of a line of this process's status (proc(5))."""
-    for line in Path('/proc/self/status').read_text().splitlines():
-        if line.startswith(f'{field}:'):
-            return int(line.split()[1]) * 1024
-    raise OSError(f'/proc/self/status has no {field}')
 
 
 def machine(device: torch.device) -> dict[str, Any]:

@@ -2,13 +2,21 @@
 
 glibc takes whatever is larger than 32 MB, a bound that cannot be raised, from the system and gives it back at once. The
 activations of a map of 128 x 128 cells are that large, and each of their pages is then zeroed anew in every operator.
+
+Kept memory has holes: a training whose images differ in size can come to hold half as much again, or more. So whoever
+keeps it looks at :func:`is_short` from time to time.
 """
 
 import ctypes
+import sys
+from pathlib import Path
 
 # malloc.h of glibc.
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
-TOP_PAD = 64 * 2**20
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -2, -3, -4
+# No trimming: the largest number that the C interface takes.
+KEPT = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 64 * 2**20))
+# What glibc itself comes to in a process with large tensors.
+USUAL = ((M_MMAP_MAX, 65536), (M_MMAP_THRESHOLD, 32 * 2**20), (M_TRIM_THRESHOLD, 64 * 2**20), (M_TOP_PAD, 0))
 
 
 def keep_memory() -> bool:
@@ -17,11 +25,53 @@ def keep_memory() -> bool:
     Returns:
         Whether the C library took it; others than glibc have other allocators, which are left as they are.
     """
+    return _set(KEPT)
+
+
+def release_memory() -> None:
+    """Undo :func:`keep_memory`, and give all that is free back to the system."""
+    if _set(USUAL):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _set(wishes: tuple[tuple[int, int], ...]) -> bool:
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return False
-    # No trimming: the largest number that the C interface takes.
-    wishes = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, TOP_PAD))
     taken = [mallopt(key, value) for key, value in wishes]
     return all(taken)
+
+
+def is_short() -> bool:
+    """Whether the machine, or the container, has no room for this process to grow by half."""
+    return sys.platform.startswith('linux') and available() < resident('VmRSS') / 2
+
+
+def available(system: Path = Path('/')) -> int:
+    """Bytes of memory that are free or could be (proc(5), meminfo; memory.max of control groups, version 2).
+
+    Args:
+        system: root of the file system.
+    """
+    found = _line(system / 'proc' / 'meminfo', 'MemAvailable:') * 1024
+    group = system / 'sys' / 'fs' / 'cgroup'
+    try:
+        limit = int((group / 'memory.max').read_text())
+        used = int((group / 'memory.current').read_text()) - _line(group / 'memory.stat', 'inactive_file')
+    except (OSError, ValueError):
+        # No limit, or no such groups.
+        return found
+    return min(found, limit - used)
+
+
+def resident(field: str) -> int:
+    """Bytes of a line of this process's status (proc(5))."""
+    return _line(Path('/proc/self/status'), f'{field}:') * 1024
+
+
+def _line(path: Path, name: str) -> int:
+    for line in path.read_text().splitlines():
+        if line.startswith(name):
+            return int(line.split()[1])
+    raise OSError(f'{path} has no {name}')

@@ -18,6 +18,7 @@ from mmseq.compat.allocator import keep_memory
 from mmseq.config import existing_file, load_config
 from mmseq.engine import recipe
 from mmseq.engine.hooks.corrupt_data import tolerate
+from mmseq.engine.hooks.kept_memory import KeptMemoryHook
 from mmseq.engine.loggers import add_loggers
 from mmseq.engine.preflight import check_class_counts, check_datasets
 from mmseq.engine.processes import naming_missing_processes, start_without_gpu
@@ -257,8 +258,7 @@ def build_runner(cfg: Config) -> Runner:
     Raises:
         InputError: parts of the model that do not fit each other.
     """
-    if not torch.cuda.is_available():
-        keep_memory()
+    kept = not torch.cuda.is_available() and keep_memory()
     if cfg.launcher != 'none' and not torch.cuda.is_available() and not torch.distributed.is_initialized():
         start_without_gpu(cfg.launcher, cfg.env_cfg.dist_cfg.get('timeout'))
     seed = cfg.get('randomness', {}).get('seed')
@@ -272,5 +272,7 @@ def build_runner(cfg: Config) -> Runner:
     runner = Runner.from_cfg(cfg)
     if name:
         runner.cfg.visualizer.name = name
+    if kept:
+        runner.register_hook(KeptMemoryHook())
     check_channels(runner.model, cfg)
     return runner

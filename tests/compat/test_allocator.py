@@ -6,17 +6,24 @@ import sys
 
 import pytest
 
+from mmseq.compat import allocator
+from mmseq.compat.allocator import available, is_short
+
 # 64 MB, twice what glibc would keep by itself, where more has been given back before.
 CODE = """
 import resource, sys, torch
-from mmseq.compat.allocator import keep_memory
-if sys.argv[1] == 'keep':
+from mmseq.compat.allocator import keep_memory, release_memory, resident
+if sys.argv[1] != 'leave':
     assert keep_memory()
 def faults(size):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     torch.ones(size)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 faults(2**25)
+if sys.argv[1] == 'release':
+    before = resident('VmRSS')
+    release_memory()
+    assert before - resident('VmRSS') > 100 * 2**20
 print(faults(2**24))
 """
 
@@ -30,3 +37,21 @@ def faults(how):
 def test_pages_are_used_again():
     assert faults('leave') > 10000
     assert faults('keep') < 1000
+    assert faults('release') > 10000
+
+
+def test_room_is_that_of_the_machine_or_of_its_container(tmp_path, monkeypatch):
+    (tmp_path / 'proc').mkdir()
+    (tmp_path / 'proc' / 'meminfo').write_text('MemTotal: 90 kB\nMemAvailable:       80 kB\n')
+    assert available(tmp_path) == 80 * 1024
+    group = tmp_path / 'sys' / 'fs' / 'cgroup'
+    group.mkdir(parents=True)
+    for name, text in (('memory.max', 'max\n'), ('memory.current', '5000\n'), ('memory.stat', 'inactive_file 1000\n')):
+        (group / name).write_text(text)
+    assert available(tmp_path) == 80 * 1024
+    (group / 'memory.max').write_text('9000\n')
+    assert available(tmp_path) == 5000
+    for held, short in ((10001, True), (9999, False)):
+        monkeypatch.setattr(allocator, 'available', lambda: 5000)
+        monkeypatch.setattr(allocator, 'resident', lambda field, held=held: held)
+        assert is_short() is short

@@ -7,6 +7,7 @@ from mmseq.engine.hooks.corrupt_data import CorruptDataHook
 from mmseq.engine.hooks.curves import CurvesHook
 from mmseq.engine.hooks.eval_artifacts import EvalArtifactsHook
 from mmseq.engine.hooks.final_weights import FinalWeightsHook
+from mmseq.engine.hooks.kept_memory import KeptMemoryHook
 from mmseq.engine.hooks.loader_share import LoaderShareHook
 from mmseq.engine.hooks.model_form import ChannelsLastHook, CompileHook
 from mmseq.engine.hooks.pictures import PicturesHook
@@ -27,6 +28,7 @@ __all__ = [
     'CurvesHook',
     'EvalArtifactsHook',
     'FinalWeightsHook',
+    'KeptMemoryHook',
     'LoaderShareHook',
     'PicturesHook',
     'PreemptionHook',

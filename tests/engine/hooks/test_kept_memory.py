@@ -1,0 +1,27 @@
+"""A run keeps its memory until there is little left."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from mmseq.config import load_config
+from mmseq.engine import launch
+from mmseq.engine.hooks import KeptMemoryHook, kept_memory
+
+
+def test_memory_is_given_back_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    said, short, released = [], [False, True, True], []
+    monkeypatch.setattr(kept_memory, 'is_short', lambda: short.pop(0))
+    monkeypatch.setattr(kept_memory, 'release_memory', lambda: released.append(len(short)))
+    hook, runner = KeptMemoryHook(), SimpleNamespace(logger=SimpleNamespace(warning=said.append))
+    for call in (hook.after_train_iter, hook.after_val_iter, hook.after_test_iter):
+        call(runner, 0)
+    assert released == [1]
+    assert [text.split(':')[0] for text in said] == ['memory is short']
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='with a GPU tensors lie elsewhere')
+def test_runs_look(tmp_path) -> None:
+    runner = launch.build_runner(load_config('configs/upernet_seq2d_nano_shapes.py', {}, str(tmp_path), None, 'none'))
+    assert any(isinstance(hook, KeptMemoryHook) for hook in runner.hooks)
