@@ -4,10 +4,12 @@ glibc takes whatever is larger than 32 MB, a bound that cannot be raised, from t
 activations of a map of 128 x 128 cells are that large, and each of their pages is then zeroed anew in every operator.
 
 Kept memory has holes: a training whose images differ in size can come to hold half as much again, or more. So whoever
-keeps it looks at :func:`is_short` from time to time.
+keeps it looks at :func:`is_short` from time to time. And what is free is given back before a fork, or a loader's workers
+would hold on to pages that this process goes on to write to.
 """
 
 import ctypes
+import os
 import sys
 from pathlib import Path
 
@@ -17,6 +19,8 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -2, -3, -4
 KEPT = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 64 * 2**20))
 # What glibc itself comes to in a process with large tensors.
 USUAL = ((M_MMAP_MAX, 65536), (M_MMAP_THRESHOLD, 32 * 2**20), (M_TRIM_THRESHOLD, 64 * 2**20), (M_TOP_PAD, 0))
+# None before the first time.
+_kept: bool | None = None
 
 
 def keep_memory() -> bool:
@@ -25,12 +29,25 @@ def keep_memory() -> bool:
     Returns:
         Whether the C library took it; others than glibc have other allocators, which are left as they are.
     """
-    return _set(KEPT)
+    global _kept
+    if not _set(KEPT):
+        return False
+    if _kept is None:
+        os.register_at_fork(before=_trim)
+    _kept = True
+    return True
 
 
 def release_memory() -> None:
     """Undo :func:`keep_memory`, and give all that is free back to the system."""
-    if _set(USUAL):
+    global _kept
+    if _kept and _set(USUAL):
+        _trim()
+        _kept = False
+
+
+def _trim() -> None:
+    if _kept:
         ctypes.CDLL(None).malloc_trim(0)
 
 

@@ -11,7 +11,7 @@ from mmseq.compat.allocator import available, is_short
 
 # 64 MB, twice what glibc would keep by itself, where more has been given back before.
 CODE = """
-import resource, sys, torch
+import os, resource, sys, torch
 from mmseq.compat.allocator import keep_memory, release_memory, resident
 if sys.argv[1] != 'leave':
     assert keep_memory()
@@ -20,10 +20,16 @@ def faults(size):
     torch.ones(size)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 faults(2**25)
+held = resident('VmRSS')
 if sys.argv[1] == 'release':
-    before = resident('VmRSS')
     release_memory()
-    assert before - resident('VmRSS') > 100 * 2**20
+    assert resident('VmRSS') < held - 100 * 2**20
+if sys.argv[1] == 'fork':
+    child = os.fork()
+    if not child:
+        assert resident('VmRSS') < held - 100 * 2**20
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
 print(faults(2**24))
 """
 
@@ -38,6 +44,11 @@ def test_pages_are_used_again():
     assert faults('leave') > 10000
     assert faults('keep') < 1000
     assert faults('release') > 10000
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='another C library than glibc has another allocator')
+def test_a_forked_process_holds_no_pages_that_were_free():
+    assert faults('fork') > 10000
 
 
 def test_room_is_that_of_the_machine_or_of_its_container(tmp_path, monkeypatch):
