@@ -49,7 +49,7 @@ fuzz: .venv/.ready  ## convert 4000 damaged and hostile checkpoints
 bench: .venv/.ready  ## our backbones and operators beside their peers: tables, JSON and plots; about an hour on a CPU
 	@$(BIN)/python benchmarks/ops.py
 	@$(BIN)/python benchmarks/backbones.py $(if $(PEERS),--peers $(PEERS))
-	@$(BIN)/python benchmarks/backbones.py $(if $(PEERS),--peers $(PEERS)) --add --sizes 224 --batches 2 4 8
+	@$(BIN)/python benchmarks/backbones.py $(if $(PEERS),--peers $(PEERS)) --sizes 224 --batches 2 4 8 --no-memory
 	@$(BIN)/python benchmarks/backbones.py $(if $(PEERS),--peers $(PEERS)) --same-allocator --sizes 512 --no-memory
 	@for results in benchmarks/results/backbones_[cg]pu.json; do $(BIN)/python benchmarks/plot.py $$results; done
 	@$(BIN)/python benchmarks/tables.py

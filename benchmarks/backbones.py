@@ -229,6 +229,7 @@ def main() -> int:
         if (args.peers or not one.folder) and (device.type == 'cuda' or not one.gpu_only)
     ]
     kind = 'backbones_same_allocator' if args.same_allocator else 'backbones'
+    kind += '_batches' if min(args.batches) > 1 else ''
     out = args.out or RESULTS / f'{kind}_{"gpu" if device.type == "cuda" else "cpu"}.json'
     print(json.dumps(machine(device)))
     differences = gate(names, args.peers, device)
