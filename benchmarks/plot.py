@@ -13,7 +13,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, ScalarFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from mmseq.cli import run
 from mmseq.errors import InputError
@@ -59,6 +59,7 @@ def panel(axes: Axes, points: list[dict[str, Any]], mode: str, what: str) -> Non
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(ScalarFormatter())
         axis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.set_xticks([224, 448, 896, 1792], labels=['224', '448', '896', '1792'])
     axes.set_xlabel('side of the image (px)', fontsize=8, color=INK)
     axes.grid(color=GRID, linewidth=0.8)

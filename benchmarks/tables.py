@@ -65,7 +65,10 @@ def ratios(results: Result) -> str:
                 f'{megabytes(point)} / {megabytes(mine)}',
             )
         )
-    return markdown(('', 'mode', 'image', 'time', 'ratio (quartiles)', 'peak memory'), rows)
+    heads = ('', 'mode', 'image', 'time', 'ratio (quartiles)', 'peak memory')
+    if not any(point.get('peak_bytes') for point in results['points']):
+        heads, rows = heads[:-1], [row[:-1] for row in rows]
+    return markdown(heads, rows)
 
 
 def ordered(points: Iterable[Result]) -> list[Result]:
