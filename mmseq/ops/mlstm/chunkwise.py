@@ -19,6 +19,9 @@ from mmseq.ops.mlstm.reference import EPS
 
 # exp of it is still far from float32's largest, 3.4e38; a read over so small a memory is 0 either way.
 LARGEST_EXPONENT = 80.0
+# The memories of so many chunks come of one product, where a loop over chunks would call several operators for each.
+# What it multiplies grows with their number and is still little beside the chunks' own products.
+AT_ONCE = 32
 
 
 class Weights(NamedTuple):
@@ -30,7 +33,7 @@ class Weights(NamedTuple):
     within: Tensor  # (G, K, L, L) share of step j (last axis) at step t, 0 for j > t
     before: Tensor  # (G, K, L) share of the memory from before the chunk at step t
     write: Tensor  # (G, K, L) share of step j in the memory after the chunk
-    keep: Tensor  # (G, K) share of the memory from before the chunk in that after it
+    log_keep: Tensor  # (G, K) of the share of the memory from before the chunk in that after it, in float64
     floor: Tensor  # (G, K, L) exp(-m_t), the least that the normaliser may be
     best: Tensor  # (G, K, L) the step whose weight is the row maximum, -1 for the memory from before the chunk
 
@@ -50,49 +53,75 @@ def weigh(igate: Tensor, fgate: Tensor, q: Tensor) -> Weights:
         within=(c[..., None, :] - m[..., :, None]).to(dtype).exp_().tril_().mul_(scale),
         before=(m_before - m).to(dtype).exp() * scale,
         write=(c - m[..., -1:]).to(dtype).exp(),
-        keep=(m_before - m[..., -1:]).to(dtype).exp()[..., 0],
+        # The first chunk finds an empty memory: it may keep it.
+        log_keep=F.pad((m_before - m[..., -1:])[:, 1:, 0], (1, 0)),
         floor=(-b - m).clamp(max=LARGEST_EXPONENT).to(dtype).exp(),
         best=best.where(largest >= m_before, -1),
     )
 
 
-def memories(k: Tensor, v: Tensor, weights: Weights) -> Tensor:
-    """The memory after every chunk but the last: (G, K - 1, d, D)."""
-    memory = (k * weights.write[..., None])[:, :-1].mT @ v[:, :-1]
-    for i in range(1, memory.shape[1]):
-        memory[:, i].addcmul_(memory[:, i - 1], weights.keep[:, i, None, None])
-    return memory
+def carry(x: Tensor, log_keep: Tensor, reverse: bool = False) -> Tensor:
+    """What stands before every chunk of what the chunks before it have written, and how that goes back.
+
+    Args:
+        x: what each chunk writes (G, K, d, D); in reverse the gradient with respect to the memory before each.
+        log_keep: of :class:`Weights`.
+        reverse: from the last chunk to the first.
+
+    Returns:
+        (G, K, d, D), the memory before each chunk; in reverse the gradient with respect to what each writes.
+    """
+    flat, count = x.flatten(2), x.shape[1]
+    keep, after = log_keep.to(x.dtype).exp()[..., None], log_keep.cumsum(-1)
+    before = F.pad(after[:, :-1], (1, 0))
+    found: list[Tensor] = []
+    carried = flat[:, :1]
+    starts = range(0, count, AT_ONCE)
+    for start in reversed(starts) if reverse else starts:
+        stop = min(start + AT_ONCE, count)
+        part = slice(start, stop)
+        # Of what chunk j (last axis) wrote, before chunk k.
+        left = (before[:, part, None] - after[:, None, part]).to(x.dtype).exp().tril_(-1)
+        mine = (left.mT if reverse else left) @ flat[:, part]
+        if found:
+            share = after[:, stop - 1 : stop] - after[:, part] if reverse else before[:, part] - before[:, start, None]
+            mine.addcmul_(share.to(x.dtype).exp()[..., None], carried)
+        edge = slice(start, start + 1) if reverse else slice(stop - 1, stop)
+        carried = torch.addcmul(flat[:, edge], keep[:, edge], mine[:, :1] if reverse else mine[:, -1:])
+        found.append(mine)
+    whole = found[0] if len(found) == 1 else torch.cat(found[::-1] if reverse else found, dim=1)
+    return whole.view_as(x)
 
 
-def read(q: Tensor, k: Tensor, v: Tensor, weights: Weights) -> tuple[Tensor, Tensor, Tensor]:
-    """Weighted scores (G, K, L, L), memories (G, K - 1, d, D) and sums (G, K, L, D) before normalisation."""
-    scores = (q @ k.mT).mul_(weights.within)
-    memory = memories(k, v, weights)
-    sums = scores @ v
-    sums[:, 1:].addcmul_(q[:, 1:] @ memory, weights.before[:, 1:, :, None])
-    return scores, memory, sums
+def add_product(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """x + a @ b in the memory of x, for all chunks."""
+    x.flatten(0, 1).baddbmm_(a.flatten(0, 1), b.flatten(0, 1))
+    return x
 
 
 def normaliser(sums: Tensor, weights: Weights) -> Tensor:
-    """(G, K, L)."""
-    return torch.maximum(sums[..., -1].abs(), weights.floor) + EPS
+    """(G, K, L), from the sums of the weights."""
+    return torch.maximum(sums.abs(), weights.floor) + EPS
 
 
-def gradient_of_max(slope: Tensor, weights: Weights) -> tuple[Tensor, Tensor]:
-    """Where a gradient with respect to m_t ends up, which is its largest term.
+def add_gradient_of_max(slope: Tensor, weights: Weights, within: Tensor) -> Tensor:
+    """Where a gradient with respect to m_t ends up, which is the largest term.
 
     Args:
         slope: (G, K, L).
+        weights: of the same steps.
+        within: (G, K, L, L), gets what falls to step j by way of step t.
 
     Returns:
-        What falls to step j by way of step t (G, K, L, L), and to the memory from before the chunk (G, K, L).
+        What falls to the memory from before the chunk (G, K, L).
     """
     earlier = weights.best < 0
-    for i in range(slope.shape[1] - 1, 0, -1):
-        slope[:, i - 1, -1] += (slope[:, i] * earlier[:, i]).sum(-1)
-    steps = torch.zeros_like(weights.within)
-    steps.scatter_(-1, weights.best.clamp(min=0)[..., None], (slope * ~earlier)[..., None])
-    return steps, slope * earlier
+    # The memory's own maximum is that of the last step of the chunk before, whose largest term may be earlier still.
+    ends = F.pad((~earlier[..., -1]).cumsum(-1)[:, :-1], (1, 0))
+    same = (ends[:, :, None] == ends[:, None, :]).triu().to(slope.dtype)
+    slope[:, :-1, -1] += (same @ (slope * earlier).sum(-1, keepdim=True))[:, 1:, 0]
+    within.scatter_add_(-1, weights.best.clamp(min=0)[..., None], (slope * ~earlier)[..., None])
+    return slope * earlier
 
 
 def gradient_of_gates(
@@ -118,19 +147,21 @@ def gradient_of_gates(
 
 
 class Chunkwise(torch.autograd.Function):
-    """Keeps its inputs alone, as they lie, and computes everything else again in the backward pass."""
+    """Keeps its inputs, its output and the sums of the weights, and makes all else again in the backward pass."""
 
     @staticmethod
     def forward(ctx, q: Tensor, k: Tensor, v: Tensor, igate: Tensor, fgate: Tensor, chunk: int) -> Tensor:
-        ctx.save_for_backward(q, k, v, igate, fgate)
+        h, total = forward(q, k, v, igate, fgate, chunk)
+        ctx.save_for_backward(q, k, v, igate, fgate, h, total)
         ctx.chunk = chunk
-        return forward(q, k, v, igate, fgate, chunk)
+        return h
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        *inputs, h, total = ctx.saved_tensors
         with torch.autocast(grad.device.type, enabled=False):
-            return *backward(*ctx.saved_tensors, ctx.chunk, grad), None
+            return *backward(*inputs, ctx.chunk, h, total, grad), None
 
 
 def split(x: Tensor, chunk: int, fill: float = 0.0) -> Tensor:
@@ -141,7 +172,8 @@ def split(x: Tensor, chunk: int, fill: float = 0.0) -> Tensor:
     missing = chunks * steps - length
     if missing:
         x = F.pad(x, (*(0, 0) * (x.dim() - 3), 0, missing), value=fill)
-    return x.reshape(-1, chunks, steps, *x.shape[3:])
+    # Of a view that is no block of memory every product would make a copy of its own.
+    return x.reshape(-1, chunks, steps, *x.shape[3:]).contiguous()
 
 
 def join(x: Tensor, like: Tensor) -> Tensor:
@@ -152,59 +184,72 @@ def join(x: Tensor, like: Tensor) -> Tensor:
 def prepare(q: Tensor, k: Tensor, v: Tensor, igate: Tensor, fgate: Tensor, chunk: int) -> tuple[Tensor, ...]:
     """Split into chunks and give the values their channel of ones."""
     dtype = torch.promote_types(q.dtype, torch.float32)
-    q, k, v = (split(x.to(dtype), chunk) for x in (q, k, v))
+    q, k = (split(x.to(dtype), chunk) for x in (q, k))
+    batch, heads, length, d = v.shape
+    values = q.new_empty(*q.shape[:-1], d + 1)
+    values[..., d] = 1
+    rows = values.view(batch, heads, -1, d + 1)
+    rows[:, :, :length, :d] = v
+    rows[:, :, length:, :d] = 0
     # A step whose input gate is shut is no step.
-    return q, k, F.pad(v, (0, 1), value=1.0), split(igate, chunk, -torch.inf), split(fgate, chunk)
+    return q, k, values, split(igate, chunk, -torch.inf), split(fgate, chunk)
 
 
-def forward(q: Tensor, k: Tensor, v: Tensor, igate: Tensor, fgate: Tensor, chunk: int) -> Tensor:
-    """(B, heads, S, d)."""
+def forward(q: Tensor, k: Tensor, v: Tensor, igate: Tensor, fgate: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
+    """h (B, heads, S, d), and the sums of the weights by chunks (G, K, L)."""
     like = v
     q, k, v, igate, fgate = prepare(q, k, v, igate, fgate, chunk)
     weights = weigh(igate, fgate, q)
-    _, _, sums = read(q, k, v, weights)
-    return join(sums[..., :-1] / normaliser(sums, weights)[..., None], like.to(q.dtype))
+    scores = (q @ k.mT).mul_(weights.within)
+    memory = carry((k * weights.write[..., None]).mT @ v, weights.log_keep)
+    sums = add_product((q @ memory).mul_(weights.before[..., None]), scores, v)
+    total = sums[..., -1].contiguous()
+    return join(sums[..., :-1] / normaliser(total, weights)[..., None], like.to(q.dtype)), total
 
 
 def backward(
-    q: Tensor, k: Tensor, v: Tensor, igate: Tensor, fgate: Tensor, chunk: int, grad: Tensor
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    igate: Tensor,
+    fgate: Tensor,
+    chunk: int,
+    h: Tensor,
+    total: Tensor,
+    grad: Tensor,
 ) -> tuple[Tensor, ...]:
-    """Gradients of the first five inputs of :func:`forward`."""
+    """Gradients of the first five inputs of :func:`forward`, from both of its results and the gradient of the first."""
     inputs = (q, k, v, igate, fgate)
     q, k, v, igate, fgate = prepare(*inputs, chunk)
-    grad = split(grad, chunk)
+    h, grad = split(h, chunk), split(grad, chunk)
     weights = weigh(igate, fgate, q)
-    scores, memory, sums = read(q, k, v, weights)
-    norm = normaliser(sums, weights)
-    projected = (grad * sums[..., :-1]).sum(-1) / norm
-    to_norm = torch.where(sums[..., -1].abs() > weights.floor, -projected / norm * sums[..., -1].sign(), 0)
-    to_sums = torch.cat([grad / norm[..., None], to_norm[..., None]], dim=-1)
-    # The maximum cancels from h but for the constant that is added to the normaliser.
-    to_max, to_max_before = gradient_of_max(-EPS * projected / norm, weights)
+    scores = (q @ k.mT).mul_(weights.within)
+    written = k * weights.write[..., None]
+    memory = carry(written.mT @ v, weights.log_keep)
 
-    # By way of the scores within chunks, then by way of the memories between them.
+    norm = normaliser(total, weights)
+    projected = (grad * h).sum(-1)
+    to_sums = torch.empty_like(v)
+    torch.div(grad, norm[..., None], out=to_sums[..., :-1])
+    to_sums[..., -1] = torch.where(total.abs() > weights.floor, -projected / norm * total.sign(), 0)
+
+    # By way of the memories between chunks, and by way of the scores within them.
+    to_written = carry((q * weights.before[..., None]).mT @ to_sums, weights.log_keep, reverse=True)
     to_scores = to_sums @ v.mT
-    log_within = (scores * to_scores).add_(to_max)
+    log_within = scores * to_scores
     to_products = to_scores.mul_(weights.within)
-    to_q, to_k, to_v = to_products @ k, to_products.mT @ q, scores.mT @ to_sums
+    to_q = (to_sums @ memory.mT).mul_(weights.before[..., None])
+    log_before = (q * to_q).sum(-1)
+    to_k = (v @ to_written.mT).mul_(weights.write[..., None])
+    log_write = (k * to_k).sum(-1)
+    log_keep = (to_written * memory).sum((-2, -1)) * weights.log_keep.exp().to(memory.dtype)
+    to_q, to_k = add_product(to_q, to_products, k), add_product(to_k, to_products.mT, q)
+    to_v = add_product(written @ to_written[..., :-1], scores.mT, to_sums[..., :-1])
 
-    to_memory = (q * weights.before[..., None])[:, 1:].mT @ to_sums[:, 1:]
-    for i in range(to_memory.shape[1] - 1, 0, -1):
-        to_memory[:, i - 1].addcmul_(to_memory[:, i], weights.keep[:, i, None, None])
-    to_q_before = (to_sums[:, 1:] @ memory.mT).mul_(weights.before[:, 1:, :, None])
-    to_k_write = (v[:, :-1] @ to_memory.mT).mul_(weights.write[:, :-1, :, None])
-    to_q[:, 1:] += to_q_before
-    to_k[:, :-1] += to_k_write
-    to_v[:, :-1] += (k[:, :-1] @ to_memory).mul_(weights.write[:, :-1, :, None])
-
-    to_max_before[:, 1:] += (q[:, 1:] * to_q_before).sum(-1)
-    log_write = F.pad((k[:, :-1] * to_k_write).sum(-1), (0, 0, 0, 1))
-    log_keep = torch.zeros_like(weights.keep)
-    # The last chunk's memory is never read, and nothing stands before the first.
-    log_keep[:, 1:-1] = weights.keep[:, 1:-1] * (to_memory[:, 1:] * memory[:, :-1]).sum((-2, -1))
-    gates = gradient_of_gates(log_within, to_max_before, log_write, log_keep, fgate)
-    found = (to_q, to_k, to_v[..., :-1], *gates)
-    return tuple(join(x, like) for x, like in zip(found, inputs))
+    # The maximum cancels from h but for the constant that is added to the normaliser.
+    log_before += add_gradient_of_max(-EPS * projected / norm, weights, log_within)
+    gates = gradient_of_gates(log_within, log_before, log_write, log_keep, fgate)
+    return tuple(join(x, like) for x, like in zip((to_q, to_k, to_v, *gates), inputs))
 
 
 def mlstm_chunkwise(q: Tensor, k: Tensor, v: Tensor, igate: Tensor, fgate: Tensor, chunk: int | None = None) -> Tensor:
@@ -219,4 +264,4 @@ def mlstm_chunkwise(q: Tensor, k: Tensor, v: Tensor, igate: Tensor, fgate: Tenso
     with torch.autocast(q.device.type, enabled=False):
         if torch.is_grad_enabled() and any(x.requires_grad for x in inputs):
             return Chunkwise.apply(*inputs, chunk)
-        return forward(*inputs, chunk)
+        return forward(*inputs, chunk)[0]
