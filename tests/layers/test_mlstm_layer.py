@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from mmseq.layers import MLSTMLayer
-from mmseq.layers.mlstm_layer import DIRECTIONS, CausalConv, GridConv, HeadwiseLinear, turn, turn_back
+from mmseq.layers.mlstm_layer import DIRECTIONS, CausalConv, GridConv, HeadNorm, HeadwiseLinear, turn, turn_back
 
 
 def lively(module):
@@ -134,6 +134,32 @@ def test_headwise_linear_is_block_diagonal():
     x = torch.randn(2, 3, 12)
     dense = torch.block_diag(*linear.weight)
     torch.testing.assert_close(linear(x), F.linear(x, dense, linear.bias))
+
+
+@pytest.mark.parametrize('bias', [True, False])
+@pytest.mark.parametrize('steps', [1, 5])
+def test_norm_and_skip_are_group_norm_and_sum(bias, steps):
+    norm = lively(HeadNorm(4, 24, bias)).double()
+    h = torch.randn(2, 4, steps, 6, dtype=torch.float64, requires_grad=True)
+    c = torch.randn(2, steps, 24, dtype=torch.float64, requires_grad=True)
+    skip = torch.randn(24, dtype=torch.float64, requires_grad=True)
+    rows = h.transpose(1, 2).reshape(-1, 24)
+    expected = F.group_norm(rows, 4, norm.weight, norm.bias).view(c.shape) + skip * c
+    inputs = [h, skip, c, *norm.parameters()]
+    out_grad = torch.randn_like(expected)
+    y = norm(h, skip, c)
+    torch.testing.assert_close(y, expected)
+    for a, b in zip(torch.autograd.grad(y, inputs, out_grad), torch.autograd.grad(expected, inputs, out_grad)):
+        torch.testing.assert_close(a, b)
+
+
+def test_norm_and_skip_under_autocast():
+    norm = lively(HeadNorm(4, 24, True))
+    h, c, skip = torch.randn(1, 4, 5, 6), torch.randn(1, 5, 24), torch.randn(24)
+    with torch.autocast('cpu', torch.bfloat16):
+        y = norm(h, skip, c.bfloat16())
+    assert y.dtype == torch.float32
+    torch.testing.assert_close(y, norm(h, skip, c), rtol=0.01, atol=0.02)
 
 
 def test_initialisation_is_the_authors():

@@ -138,6 +138,16 @@ def test_any_chunk_length_is_right(chunk):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11)
 
 
+def test_memories_pass_through_many_chunks():
+    """70 chunks: more than come of one product, so that what one product leaves is carried to the next and back."""
+    inputs = double(make(140, 'keeps', batch=1, d=4))
+    out_grad = torch.randn(1, 2, 140, 4)
+    got = run(lambda *x: mlstm_chunkwise(*x, chunk=2), inputs, out_grad)
+    expected = run(mlstm_reference, inputs, out_grad)
+    for a, b in zip((got[0], *got[1]), (expected[0], *expected[1])):
+        torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-10)
+
+
 def test_gradcheck():
     inputs = [x.requires_grad_() for x in double(make(7, batch=1, heads=2, d=3))]
     assert torch.autograd.gradcheck(lambda *x: mlstm_chunkwise(*x, chunk=3), inputs)
