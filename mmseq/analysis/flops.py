@@ -105,9 +105,11 @@ class Counting(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         out = func(*args, **(kwargs or {}))
         name = func._schema.name.removeprefix('aten::')
-        if func.overloadpacket in flop_registry:
-            # The registry counts a multiplication and an addition as two.
-            n = flop_registry[func.overloadpacket](*args, **(kwargs or {}), out_val=out) // 2
+        # The registry knows products by the names of those that make a new tensor.
+        product = getattr(torch.ops.aten, name.removesuffix('_'), None)
+        if product in flop_registry:
+            # It counts a multiplication and an addition as two.
+            n = flop_registry[product](*args, **(kwargs or {}), out_val=out) // 2
             self.tally.madds[self.where[-1], name] += n
         elif name in PER_ELEMENT:
             self.tally.madds[self.where[-1], name] += PER_ELEMENT[name] * out.numel()

@@ -79,8 +79,8 @@ def test_mlstm_counts_its_chunks(length, chunk):
 
     chunks = -(-length // chunk)
     steps = -(-length // chunks)
-    # Scores, what they read, the memory after all chunks but the last, and its reading; 25: the channel of ones.
-    by_hand = chunks * steps * steps * (24 + 25) + 2 * (chunks - 1) * steps * 24 * 25
+    # Scores, what they read, what each chunk writes, what stands before each, and its reading; 25: the channel of ones.
+    by_hand = chunks * steps * steps * (24 + 25) + (2 * chunks * steps + chunks**2) * 24 * 25
     assert count(Cell(), (1,)).total == 2 * 4 * by_hand
 
 
@@ -92,7 +92,7 @@ def test_an_mlstm_layer_by_hand():
     inner, tokens = 64, 60
     projections = tokens * (32 * 2 * inner + inner * 32)
     scan = tokens * (9 * inner + 3 * 4 * inner + 3 * inner * 8)
-    assert found.total == projections + scan + 4 * tokens * tokens * (16 + 17)
+    assert found.total == projections + scan + 4 * (tokens * tokens * (16 + 17) + (2 * tokens + 1) * 16 * 17)
 
 
 def test_a_shift_and_the_norms_count_nothing():
