@@ -21,7 +21,7 @@ from mmseq.ops.mlstm.reference import EPS
 LARGEST_EXPONENT = 80.0
 # The memories of so many chunks come of one product, where a loop over chunks would call several operators for each.
 # What it multiplies grows with their number and is still little beside the chunks' own products.
-AT_ONCE = 32
+AT_ONCE = 16
 
 
 class Weights(NamedTuple):
