@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmseq.ops.symbolic import exporting
+from mmseq.ops.symbolic import eager_on_cpu, exporting
 
 
 class GlobalNorm(nn.GroupNorm):
@@ -31,7 +31,7 @@ class GlobalNorm(nn.GroupNorm):
         weight, bias = self.weight.to(wide.dtype), self.bias.to(wide.dtype)
         if exporting():
             y = written_out(wide, weight, bias, self.eps)
-        elif x.device.type == 'cpu' and not torch.compiler.is_compiling():
+        elif eager_on_cpu(x):
             y = Normalise.apply(wide, weight, bias, self.eps)
         else:
             y = through_group_norm(wide, weight, bias, self.eps)

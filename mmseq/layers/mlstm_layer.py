@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from mmseq import ops
-from mmseq.ops.symbolic import exporting
+from mmseq.ops.symbolic import eager_on_cpu
 
 DIRECTIONS = ('rows', 'rows_reversed', 'columns', 'columns_reversed')
 HEADS = 4
@@ -92,8 +92,7 @@ class HeadNorm(nn.GroupNorm):
 
     def forward(self, h: Tensor, skip: Tensor, c: Tensor) -> Tensor:
         """norm(h) + skip c: h (B, N, S, d), skip (D,), c (B, S, D) to (B, S, D)."""
-        tracing = exporting() or torch.compiler.is_compiling()
-        if h.device.type == 'cpu' and h.dtype == c.dtype == skip.dtype == self.weight.dtype and not tracing:
+        if eager_on_cpu(h) and h.dtype == c.dtype == skip.dtype == self.weight.dtype:
             return NormAndSkip.apply(h, self.weight, self.bias, self.eps, skip, c)
         batch, _, length, _ = h.shape
         steps = h.transpose(1, 2).reshape(batch * length, -1)

@@ -1,4 +1,4 @@
-"""For torch.export: sizes are symbols while it records, and what they decide is recorded for those of the example."""
+"""For what records: to torch.export sizes are symbols, and what they decide is recorded for those of the example."""
 
 import torch
 from torch import Tensor
@@ -9,6 +9,11 @@ def exporting() -> bool:
     """Whether torch.export is recording, so that no step may be chosen by the value of a size."""
     # torch 2.6 cannot be asked.
     return getattr(torch.compiler, 'is_exporting', bool)()
+
+
+def eager_on_cpu(x: Tensor) -> bool:
+    """Whether an operator with gradients of its own may take x: no compiler, exporter or tracer records it."""
+    return x.device.type == 'cpu' and not torch.compiler.is_compiling() and not torch.jit.is_tracing()
 
 
 def ceil_div(size: int, divisor: int) -> int:

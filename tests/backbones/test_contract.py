@@ -1,6 +1,7 @@
 """The contract that every registered backbone keeps (base.py says it in words)."""
 
 import inspect
+import io
 import math
 
 import pytest
@@ -47,6 +48,19 @@ def test_arguments_are_one_vocabulary(name):
     assert all(p.kind is not p.VAR_KEYWORD for p in parameters.values())
     with pytest.raises(TypeError, match='depth'):
         build(name, depth=50)
+
+
+def test_can_be_traced_and_saved(name):
+    model, images = build(name).eval(), torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        expected = model(images)
+        traced = torch.jit.trace(model, images)
+        file = io.BytesIO()
+        torch.jit.save(traced, file)
+        file.seek(0)
+        levels = torch.jit.load(file)(images)
+    for level, other in zip(levels, expected, strict=True):
+        torch.testing.assert_close(level, other, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize('size', SIZES)

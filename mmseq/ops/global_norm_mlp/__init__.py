@@ -8,6 +8,7 @@ from torch import Tensor
 from mmseq.ops.dispatch import asked, choose
 from mmseq.ops.global_norm_mlp.native import global_norm_mlp_native
 from mmseq.ops.global_norm_mlp.reference import global_norm_mlp_reference
+from mmseq.ops.symbolic import eager_on_cpu
 
 BACKENDS: Mapping[str, Callable[..., Tensor]] = {
     'reference': global_norm_mlp_reference,
@@ -55,11 +56,9 @@ def fits(x: Tensor) -> bool:
     cells_per_channel = 8 if torch.is_grad_enabled() else 128
     # Compilers are asked for first: the sizes that follow may be symbols to them.
     return (
-        not torch.compiler.is_compiling()
-        and x.device.type == 'cpu'
+        eager_on_cpu(x)
         and x.shape[1] * x.shape[2] >= cells_per_channel * x.shape[3]
         and x.dtype in (torch.float32, torch.float64)
         and not torch.is_autocast_enabled('cpu')
-        and not torch.jit.is_tracing()
         and asked() in (None, 'native')
     )

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmseq.ops.symbolic import eager_on_cpu
+
 # Moves of the four groups: the axis of (B, H, W, C), and by how many cells.
 MOVES = ((2, -1), (2, 1), (1, -1), (1, 1))
 # Channels that are gathered at once; copying fewer costs more than to look up where they come from.
@@ -63,8 +65,8 @@ class Shift(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, group: int, sign: int) -> Tensor:
         ctx.group, ctx.sign = group, sign
-        runs = x.device.type == 'cpu' and math.gcd(group, x.shape[3]) >= LEAST_RUN and x.numel() < 2**31
-        return (by_runs if runs and not torch.compiler.is_compiling() else by_groups)(x, group, sign)
+        runs = eager_on_cpu(x) and math.gcd(group, x.shape[3]) >= LEAST_RUN and x.numel() < 2**31
+        return (by_runs if runs else by_groups)(x, group, sign)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
@@ -73,4 +75,6 @@ class Shift(torch.autograd.Function):
 
 def shift2d_native(x: Tensor, n_div: int) -> Tensor:
     """See :func:`mmseq.ops.shift2d`."""
-    return Shift.apply(x, x.shape[3] // n_div, 1)
+    group = x.shape[3] // n_div
+    # TorchScript cannot write down gradients made in Python.
+    return by_groups(x, group, 1) if torch.jit.is_tracing() else Shift.apply(x, group, 1)
