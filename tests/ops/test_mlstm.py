@@ -92,7 +92,8 @@ def test_equals_reference(backend, gates, length):
     with ops.use(backend):
         got = run(ops.mlstm, inputs, out_grad)
     assert got[0].dtype == torch.float32
-    # Of two steps with large gates one is all that counts, and little but rounding is left of either's gradients.
+    # Of two steps with large gates one is all that counts, and little but rounding is left of either's gradients: the
+    # recurrence itself, run in float32, misses the bound there for some seeds.
     assert_near(got, expected, forget_is_rounding=gates == 'all kinds' and length == 2)
 
 

@@ -72,10 +72,9 @@ def carry(x: Tensor, log_keep: Tensor, reverse: bool = False) -> Tensor:
         (G, K, d, D), the memory before each chunk; in reverse the gradient with respect to what each writes.
     """
     flat, count = x.flatten(2), x.shape[1]
-    keep, after = log_keep.to(x.dtype).exp()[..., None], log_keep.cumsum(-1)
+    after = log_keep.cumsum(-1)
     before = F.pad(after[:, :-1], (1, 0))
     found: list[Tensor] = []
-    carried = flat[:, :1]
     starts = range(0, count, AT_ONCE)
     for start in reversed(starts) if reverse else starts:
         stop = min(start + AT_ONCE, count)
@@ -84,10 +83,12 @@ def carry(x: Tensor, log_keep: Tensor, reverse: bool = False) -> Tensor:
         left = (before[:, part, None] - after[:, None, part]).to(x.dtype).exp().tril_(-1)
         mine = (left.mT if reverse else left) @ flat[:, part]
         if found:
-            share = after[:, stop - 1 : stop] - after[:, part] if reverse else before[:, part] - before[:, start, None]
+            # What the chunks done so far pass on, by way of the one at their edge.
+            edge = slice(stop, stop + 1) if reverse else slice(start - 1, start)
+            nearest = found[-1][:, :1] if reverse else found[-1][:, -1:]
+            carried = torch.addcmul(flat[:, edge], log_keep[:, edge, None].to(x.dtype).exp(), nearest)
+            share = after[:, stop - 1, None] - after[:, part] if reverse else before[:, part] - before[:, start, None]
             mine.addcmul_(share.to(x.dtype).exp()[..., None], carried)
-        edge = slice(start, start + 1) if reverse else slice(stop - 1, stop)
-        carried = torch.addcmul(flat[:, edge], keep[:, edge], mine[:, :1] if reverse else mine[:, -1:])
         found.append(mine)
     whole = found[0] if len(found) == 1 else torch.cat(found[::-1] if reverse else found, dim=1)
     return whole.view_as(x)
@@ -228,10 +229,11 @@ def backward(
     memory = carry(written.mT @ v, weights.log_keep)
 
     norm = normaliser(total, weights)
-    projected = (grad * h).sum(-1)
     to_sums = torch.empty_like(v)
-    torch.div(grad, norm[..., None], out=to_sums[..., :-1])
-    to_sums[..., -1] = torch.where(total.abs() > weights.floor, -projected / norm * total.sign(), 0)
+    to_read = torch.div(grad, norm[..., None], out=to_sums[..., :-1])
+    # Summed from what the values meet as well: where one step is all that counts, the two cancel.
+    projected = (to_read * h).sum(-1)
+    to_sums[..., -1] = torch.where(total.abs() > weights.floor, -projected * total.sign(), 0)
 
     # By way of the memories between chunks, and by way of the scores within them.
     to_written = carry((q * weights.before[..., None]).mT @ to_sums, weights.log_keep, reverse=True)
@@ -244,10 +246,10 @@ def backward(
     log_write = (k * to_k).sum(-1)
     log_keep = (to_written * memory).sum((-2, -1)) * weights.log_keep.exp().to(memory.dtype)
     to_q, to_k = add_product(to_q, to_products, k), add_product(to_k, to_products.mT, q)
-    to_v = add_product(written @ to_written[..., :-1], scores.mT, to_sums[..., :-1])
+    to_v = add_product(written @ to_written[..., :-1], scores.mT, to_read)
 
     # The maximum cancels from h but for the constant that is added to the normaliser.
-    log_before += add_gradient_of_max(-EPS * projected / norm, weights, log_within)
+    log_before += add_gradient_of_max(-EPS * projected, weights, log_within)
     gates = gradient_of_gates(log_within, log_before, log_write, log_keep, fgate)
     return tuple(join(x, like) for x, like in zip((to_q, to_k, to_v, *gates), inputs))
 
