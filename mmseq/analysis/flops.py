@@ -105,8 +105,8 @@ class Counting(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         out = func(*args, **(kwargs or {}))
         name = func._schema.name.removeprefix('aten::')
-        # The registry knows products by the names of those that make a new tensor.
-        product = getattr(torch.ops.aten, name.removesuffix('_'), None)
+        # The registry knows products that make a new tensor, not their twins in place.
+        product = getattr(torch.ops.aten, name[:-1], None) if name.endswith('_') else func.overloadpacket
         if product in flop_registry:
             # It counts a multiplication and an addition as two.
             n = flop_registry[product](*args, **(kwargs or {}), out_val=out) // 2
