@@ -87,7 +87,10 @@ def samples(cfg: Config, shape: tuple[int, int], count: int) -> list[Any]:
 
 
 def measure(subject: Subject, case: Case, seconds: float, memory: bool = True) -> dict[str, Any]:
-    """Latencies of one case over so many seconds, at least five calls, and its peak memory.
+    """Latencies of one case over so many seconds, at least five calls, the first call of all, and peak memory.
+
+    The first call is what a service waits for after its start: caches, and compiling unless an earlier run's code is
+    found in ``TORCHINDUCTOR_CACHE_DIR``; the measurement of memory is such a run.
 
     Raises:
         InputError: no C++ compiler for ``compiled``.
@@ -103,8 +106,7 @@ def measure(subject: Subject, case: Case, seconds: float, memory: bool = True) -
     # A model of its own: compiling changes it.
     call = make_call(subject, case)
     try:
-        for _ in range(WARM_UP):
-            call()
+        first, *_ = [duration(call, device) for _ in range(WARM_UP)]
     except RuntimeError as error:
         if 'ompiler' not in str(error):
             raise
@@ -113,6 +115,7 @@ def measure(subject: Subject, case: Case, seconds: float, memory: bool = True) -
     median = statistics.median(latencies)
     return row | dict(
         images_per_s=case.batch / median,
+        first_call_s=first,
         latency_s={f'p{p}': float(np.percentile(latencies, p)) for p in PERCENTILES},
         calls=len(latencies),
     )
@@ -122,12 +125,17 @@ def timed(call: Callable[[], object], device: torch.device, seconds: float) -> I
     """The duration of each call, one waited for before the next begins, as a server would see it."""
     begin, done = time.perf_counter(), 0
     while done < 5 or time.perf_counter() - begin < seconds:
-        start = time.perf_counter()
-        call()
-        if device.type == 'cuda':
-            torch.cuda.synchronize()
-        yield time.perf_counter() - start
+        yield duration(call, device)
         done += 1
+
+
+def duration(call: Callable[[], object], device: torch.device) -> float:
+    """Seconds until a call's work is done."""
+    start = time.perf_counter()
+    call()
+    if device.type == 'cuda':
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
 
 
 def data_seconds(cfg: Config, images: int = 20) -> dict[str, Any]:

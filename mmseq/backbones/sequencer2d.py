@@ -13,10 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
-from torchvision.ops import StochasticDepth
 
 from mmseq.backbones.base import Backbone, Stage
-from mmseq.layers import Mlp, PatchConv, Recurrent2D, add_branch, drop_path_ramp, init_sequencer
+from mmseq.layers import DropPath, Mlp, PatchConv, Recurrent2D, add_branch, drop_path_ramp, init_sequencer
 from mmseq.registry import MODELS
 
 EPS = 1e-6
@@ -68,7 +67,7 @@ class Sequencer2DBlock(nn.Module):
         self.rnn_tokens = Recurrent2D(dim, hidden, arch.cell, arch.bidirectional, arch.union, arch.with_fc)
         self.norm2 = nn.LayerNorm(dim, eps=EPS)
         self.mlp_channels = Mlp(dim, int(arch.mlp_ratio * dim))
-        self.drop_path = StochasticDepth(drop_path, mode='row')
+        self.drop_path = DropPath(drop_path)
         self.with_fc = arch.with_fc
 
     def forward(self, x: Tensor) -> Tensor:

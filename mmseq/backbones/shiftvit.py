@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
-from torchvision.ops import StochasticDepth
 
 from mmseq import ops
 from mmseq.backbones.base import Backbone, Stage
-from mmseq.layers import GlobalNorm, Mlp, PatchConv, add_branch, drop_path_ramp
+from mmseq.layers import DropPath, GlobalNorm, Mlp, PatchConv, add_branch, drop_path_ramp
 from mmseq.ops.global_norm_mlp import fits
 from mmseq.registry import MODELS
 
@@ -87,7 +86,7 @@ class ShiftViTBlock(nn.Module):
         self.n_div = arch.n_div
         self.norm = GlobalNorm(dim)
         self.mlp = Mlp(dim, int(arch.mlp_ratio * dim))
-        self.drop_path = StochasticDepth(drop_path, mode='row')
+        self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
         x = ops.shift2d(x, self.n_div)

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
-from torchvision.ops import StochasticDepth
 
 from mmseq.backbones.base import Backbone, Stage
-from mmseq.layers import MLSTMLayer, PositionEmbedding, drop_path_ramp
+from mmseq.layers import DropPath, MLSTMLayer, PositionEmbedding, drop_path_ramp
 from mmseq.layers.mlstm_layer import DIRECTIONS
 from mmseq.registry import MODELS
 
@@ -99,7 +98,7 @@ class SubBlock(nn.Module):
         conv = 'grid' if arch.version == 2 else 'causal'
         self.norm = nn.LayerNorm(arch.dim, eps=1e-5, bias=bias)
         self.layer = MLSTMLayer(arch.dim, directions, shared, conv, proj_bias=bias, norm_bias=bias)
-        self.drop_path = StochasticDepth(drop_path, mode='row')
+        self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.drop_path(self.layer(self.norm(x)))

@@ -17,10 +17,18 @@ from operator import mul
 from typing import Any
 
 from torch import Tensor, nn
-from torchvision.ops import StochasticDepth
 
 from mmseq.backbones.base import Backbone, Stage
-from mmseq.layers import Mlp, PatchConv, PositionEmbedding, Recurrent1D, add_branch, drop_path_ramp, init_sequencer
+from mmseq.layers import (
+    DropPath,
+    Mlp,
+    PatchConv,
+    PositionEmbedding,
+    Recurrent1D,
+    add_branch,
+    drop_path_ramp,
+    init_sequencer,
+)
 from mmseq.registry import MODELS
 
 EPS = 1e-6
@@ -71,7 +79,7 @@ class VSequencerBlock(nn.Module):
         self.rnn_tokens = Recurrent1D(dim, dim // 2)
         self.norm2 = nn.LayerNorm(dim, eps=EPS)
         self.mlp_channels = Mlp(dim, int(mlp_ratio * dim))
-        self.drop_path = StochasticDepth(drop_path, mode='row')
+        self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.drop_path(self.rnn_tokens(self.norm1(x)))

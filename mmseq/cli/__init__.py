@@ -112,7 +112,7 @@ class OptionsAction(argparse.Action):
     """mmengine's DictAction, which is asked when there is something to parse: --help does not wait for it.
 
     Raises:
-        InputError: a text without a key or with brackets that do not match; mmengine is absent.
+        InputError: a text without a key, with brackets that do not match or with dicts in a list; mmengine is absent.
     """
 
     def __call__(
@@ -134,6 +134,11 @@ class OptionsAction(argparse.Action):
             action(parser, namespace, values, option_string)
         except AssertionError as error:
             raise InputError(f'{option_string}: brackets that do not match in {" ".join(values)}') from error
+        except RecursionError as error:
+            raise InputError(
+                f'{option_string} {" ".join(values)}: lists may hold numbers, words and lists; what holds dicts goes '
+                'into a config that inherits this one'
+            ) from error
 
 
 def positive(text: str) -> int:

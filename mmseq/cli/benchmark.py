@@ -22,9 +22,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('--batches', nargs='+', type=int, default=[1], metavar='N', help='images of a call')
     parser.add_argument('--dtypes', nargs='+', choices=['float32', 'bfloat16'], default=['float32'])
-    parser.add_argument(
-        '--compile', choices=['no', 'yes', 'both'], default='no', help='compile the backbone, which takes minutes'
-    )
+    parser.add_argument('--compile', choices=['no', 'yes', 'both'], default='no', help='compile the backbone')
     parser.add_argument('--seconds', type=float, default=5.0, help='for each point, five calls at least')
     parser.add_argument('--device', help='cpu or cuda (default: cuda if there is one)')
     parser.add_argument('--no-memory', action='store_true', help='leave the measurement of memory out')
@@ -66,7 +64,8 @@ def main(argv: list[str] | None = None) -> int:
     folder = Path(cfg.work_dir)
     about = machine(torch.device(device))
     write_json(folder / 'benchmark.json', dict(config=args.config, machine=about, data=data, rows=rows))
-    columns = ('height', 'width', 'batch', 'dtype', 'compiled', 'images_per_s', 'peak_bytes', 'left_out')
+    case = ('height', 'width', 'batch', 'dtype', 'compiled')
+    columns = (*case, 'images_per_s', 'first_call_s', 'peak_bytes', 'left_out')
     latencies = tuple(f'p{p}' for p in PERCENTILES)
     table = [[row.get(key) for key in columns] + [row.get('latency_s', {}).get(p) for p in latencies] for row in rows]
     write_csv(folder / 'benchmark.csv', (*columns, *(f'latency_{p}_s' for p in latencies)), table)
@@ -97,4 +96,5 @@ def describe(row: dict) -> str:
         return f'{what}: {row["left_out"]}'
     latency = ', '.join(f'{name} {1000 * value:.1f}' for name, value in row['latency_s'].items())
     memory = f', {row["peak_bytes"] / 2**20:.0f} MB' if row.get('peak_bytes') is not None else ''
-    return f'{what}: {row["images_per_s"]:.2f} images/s, latency {latency} ms{memory}'
+    first = f', first call {row["first_call_s"]:.1f} s'
+    return f'{what}: {row["images_per_s"]:.2f} images/s, latency {latency} ms{first}{memory}'

@@ -1,6 +1,6 @@
 """Modules over the operators."""
 
-from mmseq.layers.basic import Mlp, PatchConv, add_branch, drop_path_ramp
+from mmseq.layers.basic import DropPath, Mlp, PatchConv, add_branch, drop_path_ramp
 from mmseq.layers.global_norm import GlobalNorm
 from mmseq.layers.init import init_sequencer
 from mmseq.layers.mlstm_layer import MLSTMLayer
@@ -9,6 +9,7 @@ from mmseq.layers.recurrent1d import Recurrent1D
 from mmseq.layers.recurrent2d import Recurrent2D
 
 __all__ = [
+    'DropPath',
     'GlobalNorm',
     'MLSTMLayer',
     'Mlp',

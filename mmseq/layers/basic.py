@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision.ops import StochasticDepth
 
 
 class Mlp(nn.Module):
@@ -28,6 +29,28 @@ def add_branch(x: Tensor, branch: Tensor) -> Tensor:
     if branch.dtype == torch.promote_types(x.dtype, branch.dtype):
         return branch.add_(x)
     return x + branch
+
+
+class DropPath(StochasticDepth):
+    """Stochastic depth (arXiv 1603.09382): in training an image loses the whole branch with probability ``p``, and the
+    branches that stay are divided by 1 - ``p``: (B, ...) to the same.
+
+    Args:
+        p: between 0 and 1.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__(p, mode='row')
+        # A number is part of compiled code and would make every block a variant of its own; a tensor is an input.
+        self.keep = torch.tensor(1.0 - p, device='cpu')
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not torch.compiler.is_compiling():
+            return super().forward(x)
+        if not self.training:
+            return x
+        stays = torch.rand(len(x), *(1,) * (x.dim() - 1), device=x.device) < self.keep
+        return x * torch.where(stays, 1 / self.keep, 0).to(x.dtype)
 
 
 class PatchConv(nn.Conv2d):

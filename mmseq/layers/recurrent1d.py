@@ -1,5 +1,6 @@
 """The token mixer of VSequencer (arXiv 2205.01972)."""
 
+import torch
 from torch import Tensor, nn
 
 from mmseq import ops
@@ -18,6 +19,8 @@ class Recurrent1D(nn.Module):
         super().__init__()
         self.rnn = nn.LSTM(dim, hidden, batch_first=True, bidirectional=True)
 
+    # A compiler would write the recurrence out step by step.
+    @torch.compiler.disable
     def forward(self, x: Tensor) -> Tensor:
         batch, height, width, channels = x.shape
         tokens = x.reshape(batch, height * width, channels)

@@ -51,8 +51,14 @@ class Recurrent2D(nn.Module):
         self.fc = nn.Linear(joined, dim) if with_fc else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.scan(x))
+
+    # A compiler would write the recurrence out step by step.
+    @torch.compiler.disable
+    def scan(self, x: Tensor) -> Tensor:
+        """The joined scans, (B, H, W, joined channels)."""
         if self.cell == 'lstm' and self.union == 'cat':
-            return self.fc(ops.bilstm2d(x, flat_weights(self.rnn_v), flat_weights(self.rnn_h)))
+            return ops.bilstm2d(x, flat_weights(self.rnn_v), flat_weights(self.rnn_h))
         batch, height, width, channels = x.shape
         scans = []
         if self.union != 'horizontal':
@@ -61,8 +67,7 @@ class Recurrent2D(nn.Module):
         if self.union != 'vertical':
             rows = x.reshape(batch * height, width, channels)
             scans.append(self.rnn_h(rows)[0].view(batch, height, width, -1))
-        joined = torch.cat(scans, dim=-1) if self.union == 'cat' else sum(scans[1:], scans[0])
-        return self.fc(joined)
+        return torch.cat(scans, dim=-1) if self.union == 'cat' else sum(scans[1:], scans[0])
 
 
 def flat_weights(rnn: nn.RNNBase) -> list[Tensor]:

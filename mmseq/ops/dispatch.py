@@ -76,8 +76,12 @@ def choose(
     run = backends[name]
     if exported is not None and not named and exporting():
         name, reason, run = exported.__name__, 'torch.export is recording', exported
-    said = (operator, name, example.device.type)
-    if said not in _said:
-        _said.add(said)
-        logging.getLogger('mmseq').info('%s runs on backend %s: %s', operator, name, reason)
+    say(operator, name, example.device.type, reason)
     return run
+
+
+def say(operator: str, name: str, device: str, reason: str) -> None:
+    """Log which backend runs, the first time."""
+    if (operator, name, device) not in _said:
+        _said.add((operator, name, device))
+        logging.getLogger('mmseq').info('%s runs on backend %s: %s', operator, name, reason)

@@ -6,11 +6,12 @@ import math
 
 import pytest
 import torch
+from torch import _dynamo as dynamo
 from torch import nn
-from torchvision.ops import StochasticDepth
 
 import mmseq.backbones
 from mmseq.backbones.base import Backbone
+from mmseq.layers import DropPath
 from mmseq.registry import MODELS
 
 BACKBONES = [name for name, cls in MODELS.module_dict.items() if isinstance(cls, type) and issubclass(cls, Backbone)]
@@ -61,6 +62,37 @@ def test_can_be_traced_and_saved(name):
         levels = torch.jit.load(file)(images)
     for level, other in zip(levels, expected, strict=True):
         torch.testing.assert_close(level, other, rtol=1e-4, atol=1e-5)
+
+
+def test_compiles_block_by_block(name):
+    """Equal blocks share their code whatever their drop path, in one piece but where an LSTM runs as it is."""
+    dynamo.reset()
+    dynamo.utils.counters.clear()
+    plain, model = build(name), build(name, drop_path_rate=0.2)
+    model.load_state_dict(plain.state_dict())
+    graphs = []
+    model.compile(backend=lambda graph, _: graphs.append(graph) or graph.forward, dynamic=False)
+    assert model.state_dict().keys() == plain.state_dict().keys()
+
+    model(torch.randn(2, 3, 64, 96))
+    pieces = len(graphs)
+    assert dynamo.utils.counters['stats']['unique_graphs'] == pieces
+    assert all('compiler.disable' in reason for reason in dynamo.utils.counters['graph_break'])
+    widths = len({*model.dims}) if name != 'VisionLSTM' else 1
+    assert pieces == widths * {'Sequencer2D': 3, 'VSequencer': 2}.get(name, 1)
+
+    for module in model.modules():
+        if isinstance(module, DropPath):
+            module.keep.fill_(1)
+    images = torch.randn(2, 3, 64, 96)
+    results = []
+    for one in (plain, model):
+        levels = one(images)
+        sum((level * torch.arange(level.shape[1]).view(-1, 1, 1)).sum() for level in levels).backward()
+        results.append([*levels, *(p.grad for p in one.parameters())])
+    assert len(graphs) == pieces
+    for a, b in zip(*results, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4 * a.abs().max().item())
 
 
 @pytest.mark.parametrize('size', SIZES)
@@ -126,9 +158,9 @@ def test_freezing(name, frozen):
         if isinstance(module, nn.RNNBase):
             assert module.training
     for stage in model.stages[:frozen]:
-        assert not any(m.training for m in stage.modules() if isinstance(m, StochasticDepth))
+        assert not any(m.training for m in stage.modules() if isinstance(m, DropPath))
     for stage in model.stages[frozen:]:
-        assert all(m.training for m in stage.modules() if isinstance(m, StochasticDepth))
+        assert all(m.training for m in stage.modules() if isinstance(m, DropPath))
     images = torch.randn(1, 3, 32, 32, requires_grad=True)
     last = model(images)[-1]
     # Not a plain sum: that of a normalised map is constant.
@@ -184,7 +216,7 @@ def test_layer_depth_grows_from_stem_to_norms(name):
 
 def test_drop_path_ramps_linearly(name):
     model = build(name, drop_path_rate=0.4)
-    rates = [m.p for m in model.modules() if isinstance(m, StochasticDepth)]
+    rates = [m.p for m in model.modules() if isinstance(m, DropPath)]
     assert rates == pytest.approx(torch.linspace(0, 0.4, len(rates)).tolist())
 
 

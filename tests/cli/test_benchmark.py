@@ -25,6 +25,7 @@ def test_every_combination_is_measured(tmp_path, capsys):
     assert len(points) == len(set(points)) == 8
     for row in found['rows']:
         assert row['calls'] >= 5
+        assert row['first_call_s'] > 0
         assert row['latency_s']['p50'] <= row['latency_s']['p90'] <= row['latency_s']['p99']
         assert row['images_per_s'] == pytest.approx(row['batch'] / row['latency_s']['p50'])
         assert 'peak_bytes' not in row
@@ -66,7 +67,7 @@ def test_sizes_that_are_none(tmp_path, sizes):
 
 
 def test_compiled(tmp_path, monkeypatch):
-    """Not with inductor, which takes minutes: that the backbone runs through a compiler is seen with another one."""
+    """Not with inductor, which takes half a minute: that the backbone is compiled is seen with another one."""
     seen = []
     from mmseq.backbones import Sequencer2D
 

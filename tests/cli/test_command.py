@@ -89,6 +89,7 @@ def test_overview_lists_all(capsys):
         (['train', 'a.py', '--gpus', '0'], '0: expected a whole number above 0'),
         (['train', 'a.py', '--cfg-options', 'x'], '--cfg-options x: expected KEY=VALUE'),
         (['train', 'a.py', '--cfg-options', 'x=[1,(2]'], 'brackets that do not match in x=[1,(2]'),
+        (['train', 'a.py', '--cfg-options', "x=[dict(type='A', b=1)]"], 'what holds dicts goes into a config'),
         (['seeds', 'a.py', '--first', '--', '--amp'], 'expected one argument'),
     ],
 )

@@ -127,29 +127,23 @@ def test_channels_last_changes_no_result(name):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
-# One family without and one with recurrence: tracing is slow.
-TINY = {
-    'Sequencer2D': dict(arch=dict(depths=(1, 1, 1, 1), dims=(8, 8, 8, 8), hidden=(2, 2, 2, 2)), out_indices=(0,)),
-    'ShiftViT': dict(arch=dict(depths=(1, 1, 1, 1), dim=24), out_indices=(0,)),
-}
-
-
-@pytest.mark.parametrize('name', TINY)
-def test_compiled_backbones_give_the_same_and_keep_their_names(name):
-    """With the compiler's first half: what it cannot take apart or takes apart wrongly shows there."""
-    torch._dynamo.reset()
-    plain, model = Model(name, **TINY[name]), Model(name, **TINY[name])
-    model.load_state_dict(plain.state_dict())
+@pytest.mark.parametrize('name', BACKBONES)
+def test_backbones_are_compiled_block_by_block(name, monkeypatch):
+    model, compiled = Model(name), []
+    monkeypatch.setattr(nn.Module, 'compile', lambda self, **options: compiled.append((self, options)))
     CompileHook(backend='eager').before_run(Runner(model))
-    assert model.state_dict().keys() == plain.state_dict().keys()
-    images = torch.randn(2, 3, 32, 32)
-    results = []
-    for one in (plain, model):
-        levels = one.backbone(images)
-        sum(level.square().mean() for level in levels).backward()
-        results.append([*levels, *(p.grad for p in one.backbone.parameters())])
-    for a, b in zip(*results):
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+    blocks = [block for stage in model.backbone.stages for block in stage.blocks]
+    assert [block for block, _ in compiled] == blocks
+    assert all(options == dict(backend='eager', mode=None, dynamic=False) for _, options in compiled)
+
+
+def test_other_backbones_are_compiled_whole():
+    model = nn.Module()
+    model.backbone = nn.Linear(2, 2)
+    calls = []
+    CompileHook(backend=lambda graph, _: calls.append(graph) or graph.forward).before_run(Runner(model))
+    model.backbone(torch.ones(1, 2))
+    assert len(calls) == 1
 
 
 def test_nothing_to_compile():

@@ -22,26 +22,25 @@ def plain_model(runner: Runner) -> nn.Module:
 class CompileHook(Hook):
     """Compile the backbone in place, for training and inference; names in checkpoints stay as they are.
 
-    mmengine's own ``compile`` takes the whole training step, with heads and losses whose shapes follow the data. Each
-    shape of the images is compiled anew: it pays where they are few, as with crops and windows. The compiled code is
-    kept in ``TORCHINDUCTOR_CACHE_DIR`` and found there by later runs.
+    mmengine's own ``compile`` takes the whole training step, with heads and losses whose shapes follow the data. The
+    compiled code is kept in ``TORCHINDUCTOR_CACHE_DIR`` and found there by later runs.
 
     Args:
         backend: torch's name of a compiler.
         mode: torch's, for example ``max-autotune``.
+        dynamic: compile once for images of all shapes, where detectors see many. Vision-LSTM cannot be compiled so.
     """
 
-    def __init__(self, backend: str = 'inductor', mode: str | None = None) -> None:
-        self.options: dict[str, Any] = dict(backend=backend, mode=mode)
+    def __init__(self, backend: str = 'inductor', mode: str | None = None, dynamic: bool = False) -> None:
+        self.options: dict[str, Any] = dict(backend=backend, mode=mode, dynamic=dynamic)
 
     def before_run(self, runner: Runner) -> None:
         """Compile; the work is done when the first images come."""
         model = plain_model(runner)
         if not hasattr(model, 'backbone'):
             raise InputError(f'--compile: {type(model).__name__} has no backbone')
-        # With shapes left open torch 2.14's compiler fails on the norms of the families.
-        model.backbone.compile(dynamic=False, **self.options)
-        runner.logger.info('the backbone is compiled as images come; the first of each shape takes minutes on a CPU')
+        model.backbone.compile(**self.options)
+        runner.logger.info('the backbone is compiled as images come, which the first of each shape wait for')
 
 
 @HOOKS.register_module()

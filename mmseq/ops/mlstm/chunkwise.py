@@ -229,11 +229,11 @@ def backward(
     memory = carry(written.mT @ v, weights.log_keep)
 
     norm = normaliser(total, weights)
-    to_sums = torch.empty_like(v)
-    to_read = torch.div(grad, norm[..., None], out=to_sums[..., :-1])
+    to_read = grad / norm[..., None]
     # Summed from what the values meet as well: where one step is all that counts, the two cancel.
     projected = (to_read * h).sum(-1)
-    to_sums[..., -1] = torch.where(total.abs() > weights.floor, -projected * total.sign(), 0)
+    to_total = torch.where(total.abs() > weights.floor, -projected * total.sign(), 0)
+    to_sums = torch.cat([to_read, to_total[..., None]], dim=-1)
 
     # By way of the memories between chunks, and by way of the scores within them.
     to_written = carry((q * weights.before[..., None]).mT @ to_sums, weights.log_keep, reverse=True)
