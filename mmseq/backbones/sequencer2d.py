@@ -68,12 +68,9 @@ class Sequencer2DBlock(nn.Module):
         self.norm2 = nn.LayerNorm(dim, eps=EPS)
         self.mlp_channels = Mlp(dim, int(arch.mlp_ratio * dim))
         self.drop_path = DropPath(drop_path)
-        self.with_fc = arch.with_fc
 
     def forward(self, x: Tensor) -> Tensor:
-        mixed = self.drop_path(self.rnn_tokens(self.norm1(x)))
-        # The scans keep their own result for the backward pass; a linear map behind them does not.
-        x = add_branch(x, mixed) if self.with_fc else x + mixed
+        x = add_branch(x, self.drop_path(self.rnn_tokens(self.norm1(x))))
         return add_branch(x, self.drop_path(self.mlp_channels(self.norm2(x))))
 
 

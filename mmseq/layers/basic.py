@@ -5,6 +5,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import StochasticDepth
 
+from mmseq.ops.symbolic import eager_on_cpu
+
 
 class Mlp(nn.Module):
     """Two linear maps with a GELU between, on the last axis: (..., dim) to (..., dim)."""
@@ -22,11 +24,12 @@ class Mlp(nn.Module):
 
 
 def add_branch(x: Tensor, branch: Tensor) -> Tensor:
-    """x + branch, in the memory of ``branch``, which the caller has just made, where that holds the sum.
+    """x + branch; without gradients in the memory of ``branch``, which the caller has just made, if that holds the sum.
 
-    No linear map or product needs its result in the backward pass, so this is also right with gradients.
+    With gradients that would cost more than it saves: to autograd a linear map of four axes answers with a view, and a
+    view that is changed in place gets its gradient by way of a copy.
     """
-    if branch.dtype == torch.promote_types(x.dtype, branch.dtype):
+    if not torch.is_grad_enabled() and branch.dtype == torch.promote_types(x.dtype, branch.dtype):
         return branch.add_(x)
     return x + branch
 
@@ -71,6 +74,13 @@ class PatchConv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         if self.kernel_size == (1, 1):
             return F.linear(x, self.weight.flatten(1), self.bias)
+        if torch.is_grad_enabled() and eager_on_cpu(x):
+            # The gradients of one product take less time than those of a convolution.
+            batch, height, width, channels = x.shape
+            patch = self.kernel_size[0]
+            cells = (height // patch, width // patch)
+            patches = x.reshape(batch, cells[0], patch, cells[1], patch, channels).transpose(2, 3)
+            return F.linear(patches.reshape(batch, *cells, -1), self.weight.permute(0, 2, 3, 1).flatten(1), self.bias)
         return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 

@@ -61,15 +61,16 @@ class Normalise(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
         y = torch.empty_like(x, memory_format=torch.contiguous_format)
         moments = []
-        for image, out in zip(x, y):
-            mean = image.mean()
-            torch.sub(image, mean, out=out)
-            # What the first mean lost by rounding.
-            rest = out.mean()
-            flat = out.view(-1)
-            rstd = (torch.dot(flat, flat) / flat.numel() - rest.square() + eps).rsqrt()
+        for image, out in zip(x.contiguous(), y):
+            mean, centred = image.new_zeros(()), image
+            rest, variance = moments_of(image)
+            # Digits are lost to a mean that is larger than the deviation, and to no other.
+            if rest.square() > variance:
+                mean, centred = rest, torch.sub(image, rest, out=out)
+                rest, variance = moments_of(out)
+            rstd = (variance + eps).rsqrt()
             scale = rstd * weight
-            torch.addcmul(bias - rest * scale, out, scale, out=out)
+            torch.addcmul(bias - rest * scale, centred, scale, out=out)
             moments.append((mean, rest, rstd))
         ctx.moments = moments
         ctx.save_for_backward(x, weight)
@@ -82,13 +83,21 @@ class Normalise(torch.autograd.Function):
         to_x = torch.empty_like(x, memory_format=torch.contiguous_format)
         to_weight, to_bias = torch.zeros_like(weight), torch.zeros_like(weight)
         for image, g, out, (mean, rest, rstd) in zip(x, grad, to_x, ctx.moments):
-            centred = (image - mean).sub_(rest)
+            centred = image - mean if mean else image
             # Sums over the cells, which give all others: the norm's two means are sums over channels of these.
-            weight_share = torch.mul(g, centred, out=out).sum((0, 1)).mul_(rstd)
             bias_share = g.sum((0, 1))
+            weight_share = torch.mul(g, centred, out=out).sum((0, 1)).sub_(rest * bias_share).mul_(rstd)
             to_weight += weight_share
             to_bias += bias_share
             slope = rstd.square() * (weight @ weight_share) / out.numel()
-            torch.addcmul(-rstd * (weight @ bias_share) / out.numel(), g, rstd * weight, out=out)
+            constant = slope * rest - rstd * (weight @ bias_share) / out.numel()
+            torch.addcmul(constant, g, rstd * weight, out=out)
             out.addcmul_(centred, -slope)
         return to_x, to_weight, to_bias, None
+
+
+def moments_of(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of all numbers of a contiguous tensor."""
+    flat = image.view(-1)
+    mean = flat.mean()
+    return mean, torch.dot(flat, flat) / flat.numel() - mean.square()

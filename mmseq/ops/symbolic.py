@@ -1,7 +1,7 @@
 """For what records: to torch.export sizes are symbols, and what they decide is recorded for those of the example."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 
@@ -12,8 +12,10 @@ def exporting() -> bool:
 
 
 def eager_on_cpu(x: Tensor) -> bool:
-    """Whether an operator with gradients of its own may take x: no compiler, exporter or tracer records it."""
-    return x.device.type == 'cpu' and not torch.compiler.is_compiling() and not torch.jit.is_tracing()
+    """Whether an operator with gradients of its own may take x, which has values and is not recorded: no compiler,
+    exporter or tracer, nor one who counts by shapes alone."""
+    plain = type(x) in (Tensor, nn.Parameter)
+    return plain and x.device.type == 'cpu' and not torch.compiler.is_compiling() and not torch.jit.is_tracing()
 
 
 def ceil_div(size: int, divisor: int) -> int:

@@ -1,7 +1,8 @@
 import pytest
 import torch
+from torch.nn import functional as F
 
-from mmseq.layers import DropPath
+from mmseq.layers import DropPath, PatchConv
 
 
 @pytest.mark.parametrize('compiled', [False, True])
@@ -46,3 +47,23 @@ def test_rates_share_compiled_code():
         drop.compile(backend=backend, dynamic=False)
         drop(torch.ones(3, 2))
     assert len(graphs) == 1
+
+
+@pytest.mark.parametrize('patch', [1, 2, 7])
+@pytest.mark.parametrize('bias', [False, True])
+@pytest.mark.parametrize('channels_first', [False, True])
+def test_patch_conv_is_a_convolution(patch, bias, channels_first):
+    conv = PatchConv(3, 5, patch, bias=bias).double()
+    size = (2, 3 * patch, 2 * patch, 3)
+    x = torch.randn(size, dtype=torch.float64)
+    if channels_first:
+        x = x.permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)
+    inputs = [x.requires_grad_(), *conv.parameters()]
+    expected = F.conv2d(x.permute(0, 3, 1, 2), conv.weight, conv.bias, stride=patch).permute(0, 2, 3, 1)
+    y = conv(x)
+    torch.testing.assert_close(y, expected)
+    out_grad = torch.randn_like(y)
+    for mine, judge in zip(torch.autograd.grad(y, inputs, out_grad), torch.autograd.grad(expected, inputs, out_grad)):
+        torch.testing.assert_close(mine, judge)
+    with torch.no_grad():
+        torch.testing.assert_close(conv(x), expected)

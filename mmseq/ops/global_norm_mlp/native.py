@@ -3,14 +3,15 @@
 Shapes: T cells of one image, C channels, D hidden ones. The norm's scale and shift go into the first product,
 
     W1' = W1 * factor,   b1' = b1 + W1 constant,   h = c W1'^T + b1',
-    factor = scale / deviation,   constant = shift - rest * factor,   rest: what the mean lost by rounding,
+    factor = scale / deviation,   constant = shift - rest * factor,   rest: the mean of c,
 
-so that only c = x - mean is made of the cells. The gradient with respect to W1', which the first product has to make
-anyway, holds the sums over the cells that the norm's own gradient needs:
+so that the product takes the cells as they are, c = x, or less their mean where that is so large that it would cost
+digits. The gradient with respect to W1', which the first product has to make anyway, holds the sums over the cells that
+the norm's own gradient needs:
 
     sum_t dc = W1'^T db1',      sum_t,c dc c = sum W1' * dW1'.
 
-Kept for the backward pass are x and h; c is made again. Both passes go over the cells in tiles whose hidden channels
+Kept for the backward pass are x and h. Both passes go over the cells in tiles whose hidden channels
 stay in the cache.
 """
 
@@ -49,20 +50,32 @@ class Norm:
         self.constant = shift - self.rest * self.factor
 
     def measure(self, eps: float) -> Moments:
-        """The mean, what it lost by rounding, and 1 / deviation."""
-        self.mean = self.image.mean()
+        """What is taken off the cells, the mean of what is left, and 1 / deviation.
+
+        Nothing is taken off where the mean is smaller than the deviation: digits are lost to a large one only.
+        """
+        self.mean = self.image.new_zeros(())
+        rest, variance = self.sums()
+        if rest.square() > variance:
+            self.mean = rest.to(self.mean.dtype)
+            rest, variance = self.sums()
+        return self.mean, rest.to(self.mean.dtype), (variance + eps).rsqrt().to(self.mean.dtype)
+
+    def sums(self) -> tuple[Tensor, Tensor]:
+        """Mean and variance of the cells as they are now, in float64."""
         total, squares = self.image.new_zeros(2, dtype=torch.float64)
         for tile in tiles(*self.image.shape):
-            c = self.cells(tile).view(-1)
+            c = self.cells(tile).reshape(-1)
             total += c.sum()
             squares += torch.dot(c, c)
-        rest = total / self.image.numel()
-        rstd = (squares / self.image.numel() - rest.square() + eps).rsqrt()
-        return self.mean, rest.to(self.mean.dtype), rstd.to(self.mean.dtype)
+        mean = total / self.image.numel()
+        return mean, squares / self.image.numel() - mean.square()
 
     def cells(self, tile: slice) -> Tensor:
         """c of a tile; the next call overwrites it."""
         part = self.image[tile]
+        if not self.mean:
+            return part
         if len(self.buffer) < len(part):
             self.buffer = torch.empty_like(part)
         return torch.sub(part, self.mean, out=self.buffer[: len(part)])
