@@ -166,8 +166,9 @@ class Backbone(BaseModule):
             options: of torch.compile. With ``dynamic=False`` each shape of the images is compiled anew; after
                 ``MAX_COMPILED`` variants of a block torch goes on without compiling.
         """
-        # torch's own 8 are used up by four stages in training and in evaluation.
-        dynamo.config.recompile_limit = max(dynamo.config.recompile_limit, MAX_COMPILED)
+        # torch's own 8 are used up by four stages in training and in evaluation. torch 2.6 has it by an older name.
+        limit = 'recompile_limit' if hasattr(dynamo.config, 'recompile_limit') else 'cache_size_limit'
+        setattr(dynamo.config, limit, max(getattr(dynamo.config, limit), MAX_COMPILED))
         for stage in self.stages:
             for block in stage.blocks:
                 block.compile(**options)
