@@ -127,14 +127,15 @@ def test_channels_last_changes_no_result(name):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize('dynamic', [False, True])
 @pytest.mark.parametrize('name', BACKBONES)
-def test_backbones_are_compiled_block_by_block(name, monkeypatch):
+def test_backbones_are_compiled_block_by_block(name, dynamic, monkeypatch):
     model, compiled = Model(name), []
     monkeypatch.setattr(nn.Module, 'compile', lambda self, **options: compiled.append((self, options)))
-    CompileHook(backend='eager').before_run(Runner(model))
+    CompileHook(backend='eager', dynamic=dynamic).before_run(Runner(model))
     blocks = [block for stage in model.backbone.stages for block in stage.blocks]
     assert [block for block, _ in compiled] == blocks
-    assert all(options == dict(backend='eager', mode=None, dynamic=False) for _, options in compiled)
+    assert all(options == dict(backend='eager', mode=None, dynamic=dynamic) for _, options in compiled)
 
 
 def test_other_backbones_are_compiled_whole():

@@ -28,7 +28,7 @@ class CompileHook(Hook):
     Args:
         backend: torch's name of a compiler.
         mode: torch's, for example ``max-autotune``.
-        dynamic: compile once for images of all shapes, where detectors see many. Vision-LSTM cannot be compiled so.
+        dynamic: compile for images of all shapes at once, where detectors see many. Vision-LSTM cannot be compiled so.
     """
 
     def __init__(self, backend: str = 'inductor', mode: str | None = None, dynamic: bool = False) -> None:
