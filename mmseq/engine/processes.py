@@ -35,8 +35,9 @@ def start_without_gpu(launcher: str, timeout: float | None) -> None:
 def part() -> None:
     """End the connection between the processes of a run that has succeeded in all of them.
 
-    The first one often has more to write than the others. Interpreters that end with open connections, at different
-    times, now and then abort in torch's threads, and a run that is complete would end with an error.
+    A thread of gloo that still holds a tensor when its interpreter ends aborts the process ("terminate called without
+    an active exception", and a complete run ends with an error). Destroying the group waits for such threads only where
+    no model holds on to it; the barrier always does. The first process often has more to write than the others, too.
     """
     if torch.distributed.is_initialized():
         torch.distributed.barrier()

@@ -9,6 +9,7 @@ import sys
 import torch.distributed
 
 from mmseq.engine import launch
+from mmseq.engine.processes import part
 
 
 def main() -> None:
@@ -16,7 +17,7 @@ def main() -> None:
     for name, arguments in json.loads(plans).items():
         launch.train(config, work_dir=f'{folder}/{name}', launcher='pytorch', check_data=False, **arguments)
         torch.distributed.barrier()
-    torch.distributed.destroy_process_group()
+    part()
 
 
 if __name__ == '__main__':

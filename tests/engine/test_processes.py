@@ -1,5 +1,9 @@
 """Who is told to be missing; tests/faults takes real nodes away."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -22,3 +26,21 @@ def test_only_failures_to_communicate_lead_to_a_roll_call() -> None:
 def test_one_process_alone_keeps_its_errors() -> None:
     with pytest.raises(RuntimeError, match='gloo'), naming_missing_processes():
         raise RuntimeError('gloo')
+
+
+def test_work_that_nobody_waited_for_does_not_abort_the_end(tmp_path: Path) -> None:
+    """Without the barrier one of these processes or both abort in most runs."""
+    code = f"""
+import sys
+import torch
+from mmseq.engine.processes import part
+torch.distributed.init_process_group('gloo', 'file://{tmp_path}/store', rank=int(sys.argv[1]), world_size=2)
+# It keeps the group alive, which otherwise waits when it is destroyed.
+model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(3, 3))
+for _ in range(3000):
+    torch.distributed.all_reduce(torch.ones(3), async_op=True)
+part()
+"""
+    # Not by multiprocessing, whose processes leave without ending their interpreters.
+    processes = [subprocess.Popen([sys.executable, '-c', code, str(rank)]) for rank in range(2)]
+    assert [process.wait(120) for process in processes] == [0, 0]
