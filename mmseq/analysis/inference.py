@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from mmseq.analysis.palette import class_colours
 from mmseq.analysis.prediction import Prediction, read_prediction
+from mmseq.compat.allocator import release_if_short
 from mmseq.datasets.checks.images import UNREADABLE, DamagedFileError, decode, glance
 from mmseq.datasets.multispectral import stretch
 from mmseq.errors import InputError
@@ -98,6 +99,8 @@ class Predictor:
         for places in groups.values():
             with torch.no_grad():
                 samples = self.model.test_step(collate([prepared[i] for i in places]))
+            # Pictures of many sizes leave holes.
+            release_if_short()
             for i, sample in zip(places, samples):
                 found[i] = read_prediction(
                     prepared[i].picture, sample, self.model, len(self.classes), certainty=self.certainty

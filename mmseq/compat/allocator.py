@@ -4,8 +4,8 @@ glibc takes whatever is larger than 32 MB, a bound that cannot be raised, from t
 activations of a map of 128 x 128 cells are that large, and each of their pages is then zeroed anew in every operator.
 
 Kept memory has holes: a training whose images differ in size can come to hold half as much again, or more. So whoever
-keeps it looks at :func:`is_short` from time to time. And what is free is given back before a fork, or the workers of a
-loader would hold on to pages that this process goes on to write to.
+keeps it calls :func:`release_if_short` from time to time. And what is free is given back before a fork, or the workers
+of a loader would hold on to pages that this process goes on to write to.
 """
 
 import ctypes
@@ -44,6 +44,14 @@ def release_memory() -> None:
     if _kept and _set(USUAL):
         _trim()
         _kept = False
+
+
+def release_if_short() -> bool:
+    """:func:`release_memory` where the machine has little left; whether it was done."""
+    if not (_kept and is_short()):
+        return False
+    release_memory()
+    return True
 
 
 def _trim() -> None:

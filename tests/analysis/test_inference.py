@@ -12,6 +12,7 @@ from PIL import Image
 from mmseq.analysis.inference import Predictor, prediction_steps, to_look_at
 from mmseq.analysis.inference_run import expected, sliding_options
 from mmseq.analysis.trained import load_trained
+from mmseq.compat import allocator
 from mmseq.datasets.sources import Picture, Video
 from mmseq.errors import InputError
 
@@ -85,6 +86,15 @@ def test_instances_are_upstreams(detector, pictures):
         assert np.array_equal(found.instances.labels, truth.labels[order])
         assert found.instances.masks.shape[1:] == found.size
         assert found.labels is None
+
+
+def test_memory_is_given_back_where_it_is_short(segmentor, pictures, monkeypatch):
+    settings = []
+    monkeypatch.setattr(allocator, '_kept', True)
+    monkeypatch.setattr(allocator, 'is_short', lambda: True)
+    monkeypatch.setattr(allocator, '_set', lambda wishes: not settings.append(wishes))
+    Predictor(segmentor).predict(pictures)
+    assert settings == [allocator.USUAL]
 
 
 @pytest.mark.parametrize('name', ['segmentor', 'detector'])

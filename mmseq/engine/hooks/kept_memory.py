@@ -5,7 +5,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmseq.compat.allocator import is_short, release_memory
+from mmseq.compat.allocator import release_if_short
 from mmseq.registry import HOOKS
 
 
@@ -17,16 +17,11 @@ class KeptMemoryHook(Hook):
     instead of being killed.
     """
 
-    def __init__(self) -> None:
-        self._kept = True
-
     def _after_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None, mode: str = 'train'
     ) -> None:
         """Look after every iteration of any kind."""
-        if self._kept and is_short():
-            release_memory()
-            self._kept = False
+        if release_if_short():
             runner.logger.warning(
                 'memory is short: large tensors are given back to the system after use from now on, which is slower; '
                 'smaller batches or images would need less'

@@ -5,15 +5,17 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from mmseq.compat import allocator
 from mmseq.config import load_config
 from mmseq.engine import launch
-from mmseq.engine.hooks import KeptMemoryHook, kept_memory
+from mmseq.engine.hooks import KeptMemoryHook
 
 
 def test_memory_is_given_back_once(monkeypatch: pytest.MonkeyPatch) -> None:
     said, short, released = [], [False, True, True], []
-    monkeypatch.setattr(kept_memory, 'is_short', lambda: short.pop(0))
-    monkeypatch.setattr(kept_memory, 'release_memory', lambda: released.append(len(short)))
+    monkeypatch.setattr(allocator, '_kept', True)
+    monkeypatch.setattr(allocator, 'is_short', lambda: short.pop(0))
+    monkeypatch.setattr(allocator, '_set', lambda wishes: not released.append(len(short)))
     hook, runner = KeptMemoryHook(), SimpleNamespace(logger=SimpleNamespace(warning=said.append))
     for call in (hook.after_train_iter, hook.after_val_iter, hook.after_test_iter):
         call(runner, 0)
