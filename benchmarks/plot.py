@@ -39,10 +39,10 @@ INK, GRID = '#303030', '#e4e4e4'
 def panel(axes: Axes, points: list[dict[str, Any]], mode: str, what: str) -> None:
     """One quantity of one mode against the side of the image, both axes logarithmic."""
     for name, (label, colour, line) in STYLES.items():
-        chosen = sorted(
-            (p for p in points if (p['model'], p['mode'], p['batch']) == (name, mode, 1) and 'seconds' in p),
-            key=lambda p: p['side'],
-        )
+        own = [p for p in points if (p['model'], p['mode'], p['batch']) == (name, mode, 1) and 'seconds' in p]
+        # Sizes that a model rounds down to the same side were measured twice; the first one stands.
+        by_side = {p['side']: p for p in reversed(own)}
+        chosen = [by_side[side] for side in sorted(by_side)]
         if what == 'peak memory (MB)':
             values = [(p['side'], p['peak_bytes'] / 2**20) for p in chosen if p.get('peak_bytes')]
         else:

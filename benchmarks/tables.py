@@ -138,7 +138,6 @@ TABLES: dict[str, tuple[str, Callable[[Result], str]]] = {
     'batches': ('backbones_batches', ratios),
     'same': ('backbones_same_allocator', ratios),
     'vil': ('backbones_vil_1024', ratios),
-    'pairs': ('backbones_pairs', ratios),
     'growth': ('backbones', growth),
     'operators': ('ops', operators),
     'training': ('training', training),
