@@ -11,8 +11,7 @@ the norm's own gradient needs:
 
     sum_t dc = W1'^T db1',      sum_t,c dc c = sum W1' * dW1'.
 
-Kept for the backward pass are x and h. Both passes go over the cells in tiles whose hidden channels
-stay in the cache.
+Kept for the backward pass are x and h. Both passes go over the cells in tiles.
 """
 
 from collections.abc import Iterator
@@ -23,8 +22,9 @@ from torch import Tensor
 
 from mmseq.ops.cpu_linear import cpu_linear
 
-TILE = 2**20
-"""Hidden numbers of a tile: 4 MB in float32, for two cores with 2 MB of second-level cache each."""
+TILE = 2**21
+"""Hidden numbers of a tile: 8 MB in float32. Half of it took up to 4 % longer in the training of ShiftViT-T at 512 and
+896 px, on two cores with 2 MB of second-level cache each; twice or four times as much took the same time."""
 gelu = torch.ops.aten.gelu.out
 gelu_backward = torch.ops.aten.gelu_backward.grad_input
 
@@ -107,7 +107,7 @@ def forward(norm: Norm, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, out: Ten
             kept.append(hidden)
             buffer = torch.empty_like(hidden) if buffer is None else buffer
             hidden = gelu(hidden, out=buffer[: len(hidden)])
-        torch.addmm(norm.image[tile], hidden, w2.mT, out=out[tile]).add_(b2)
+        torch.add(norm.image[tile], b2, out=out[tile]).addmm_(hidden, w2.mT)
     return kept
 
 
