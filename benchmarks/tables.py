@@ -135,6 +135,7 @@ def training(results: Result) -> str:
 
 TABLES: dict[str, tuple[str, Callable[[Result], str]]] = {
     'ratios': ('backbones', ratios),
+    'shiftvit': ('backbones_shiftvit', ratios),
     'batches': ('backbones_batches', ratios),
     'same': ('backbones_same_allocator', ratios),
     'vil': ('backbones_vil_1024', ratios),
