@@ -1,4 +1,4 @@
-"""Who is told to be missing; tests/faults takes real nodes away."""
+"""Who is told to be missing, and how processes part; tests/faults takes real nodes away."""
 
 import subprocess
 import sys
