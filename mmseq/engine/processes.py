@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,8 @@ from torch.distributed import TCPStore
 
 # Long enough for every process to notice the failure that one of them noticed first.
 ROLL_CALL_SECONDS = 15
+# As torch names the threads that do the work of a group.
+GLOO_THREAD = 'pt_gloo_runloop'
 
 
 def start_without_gpu(launcher: str, timeout: float | None) -> None:
@@ -35,13 +38,44 @@ def start_without_gpu(launcher: str, timeout: float | None) -> None:
 def part() -> None:
     """End the connection between the processes of a run that has succeeded in all of them.
 
-    A thread of gloo that still holds a tensor when its interpreter ends aborts the process ("terminate called without
-    an active exception", and a complete run ends with an error). Destroying the group waits for such threads only where
-    no model holds on to it; the barrier always does. The first process often has more to write than the others, too.
+    A thread of gloo that still lets go of a tensor when its interpreter ends aborts the process ("terminate called
+    without an active exception", and a complete run ends with an error; https://github.com/pytorch/pytorch/pull/179291).
+    Destroying the group waits for such threads only where no model holds on to it. The barrier waits until all work is
+    done in all processes, the first of which often has more to write than the others; but a thread tells that its work
+    is done before it lets go of the tensors.
     """
     if torch.distributed.is_initialized():
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
+        _wait_for_gloo()
+
+
+def _wait_for_gloo(seconds: float = 10) -> None:
+    """Return once gloo's threads in this process sleep and stay asleep; on Linux, elsewhere at once.
+
+    A thread that waits for the interpreter looks asleep too, but in the pauses here nobody else holds that.
+    """
+    end = time.monotonic() + seconds
+    before, now = None, _gloo_threads()
+    while now and time.monotonic() < end and (now != before or any(state != 'S' for state, *_ in now.values())):
+        time.sleep(0.02)
+        before, now = now, _gloo_threads()
+
+
+def _gloo_threads() -> dict[str, tuple[str, ...]]:
+    """State and counts of context switches (proc(5), status) of gloo's threads by their number."""
+    threads = {}
+    for path in Path('/proc/self/task').glob('*/status'):
+        try:
+            lines = path.read_text().splitlines()
+        except OSError:
+            # It has ended since.
+            continue
+        status = dict(line.split(':', 1) for line in lines)
+        if status['Name'].strip() == GLOO_THREAD:
+            switches = (status[key] for key in status if key.endswith('ctxt_switches'))
+            threads[path.parent.name] = (status['State'].split()[0], *switches)
+    return threads
 
 
 @contextmanager

@@ -28,19 +28,41 @@ def test_one_process_alone_keeps_its_errors() -> None:
         raise RuntimeError('gloo')
 
 
-def test_work_that_nobody_waited_for_does_not_abort_the_end(tmp_path: Path) -> None:
-    """Without the barrier one of these processes or both abort in most runs."""
-    code = f"""
-import sys
-import torch
-from mmseq.engine.processes import part
-torch.distributed.init_process_group('gloo', 'file://{tmp_path}/store', rank=int(sys.argv[1]), world_size=2)
-# It keeps the group alive, which otherwise waits when it is destroyed.
-model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(3, 3))
+WORKS = """
 for _ in range(3000):
     torch.distributed.all_reduce(torch.ones(3), async_op=True)
+"""
+# The first process has let go of its tensor before the other sends what it waits for: gloo's thread is the last holder.
+SLOW_END = """
+class Slow:
+    def __del__(self):
+        for _ in range(1500):
+            time.sleep(0.001)
+        open(f'{folder}/gone{rank}', 'w').close()
+tensor = torch.ones(3)
+tensor.held = Slow()
+if rank == 1:
+    time.sleep(1)
+torch.distributed.all_reduce(tensor, async_op=True)
+del tensor
+"""
+
+
+@pytest.mark.parametrize('works, left', [(WORKS, []), (SLOW_END, ['gone0', 'gone1'])], ids=['many', 'slow'])
+def test_gloo_lets_go_of_all_tensors_before_the_end(tmp_path: Path, works: str, left: list[str]) -> None:
+    """Else one of these processes or both abort: in most runs without the barrier, and with it alone while one goes."""
+    code = f"""
+import sys, time
+import torch
+from mmseq.engine.processes import part
+rank, folder = int(sys.argv[1]), {str(tmp_path)!r}
+torch.distributed.init_process_group('gloo', f'file://{{folder}}/store', rank=rank, world_size=2)
+# It keeps the group alive, which otherwise waits when it is destroyed.
+model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(3, 3))
+{works}
 part()
 """
     # Not by multiprocessing, whose processes leave without ending their interpreters.
     processes = [subprocess.Popen([sys.executable, '-c', code, str(rank)]) for rank in range(2)]
     assert [process.wait(120) for process in processes] == [0, 0]
+    assert sorted(path.name for path in tmp_path.glob('gone*')) == left
