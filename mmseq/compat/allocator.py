@@ -6,19 +6,26 @@ activations of a map of 128 x 128 cells are that large, and each of their pages 
 Kept memory has holes: a training whose images differ in size can come to hold half as much again, or more. So whoever
 keeps it calls :func:`release_if_short` from time to time. And what is free is given back before a fork, or the workers
 of a loader would hold on to pages that this process goes on to write to.
+
+A heap that grows step by step has pages of 4 kB, and a processor that has to look up where each of them is. Large ones
+(admin-guide/mm/transhuge of the Linux kernel) have to be asked for before a page is touched, so the heap is first made
+as large as it may ever become: address space, no memory.
 """
 
 import ctypes
 import os
 import sys
+from mmap import PAGESIZE
 from pathlib import Path
 
 # malloc.h of glibc.
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -2, -3, -4
-# No trimming: the largest number that the C interface takes.
-KEPT = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 64 * 2**20))
+# A threshold of -1 is none: nothing is trimmed.
+KEPT = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, -1), (M_TOP_PAD, 64 * 2**20))
 # What glibc itself comes to in a process with large tensors.
 USUAL = ((M_MMAP_MAX, 65536), (M_MMAP_THRESHOLD, 32 * 2**20), (M_TRIM_THRESHOLD, 64 * 2**20), (M_TOP_PAD, 0))
+# madvise(2).
+MADV_HUGEPAGE = 14
 # None before the first time.
 _kept: bool | None = None
 
@@ -33,7 +40,9 @@ def keep_memory() -> bool:
     if not _set(KEPT):
         return False
     if _kept is None:
-        os.register_at_fork(before=_trim)
+        os.register_at_fork(before=_trim_and_reserve)
+    if not _kept:
+        _reserve()
     _kept = True
     return True
 
@@ -55,8 +64,56 @@ def release_if_short() -> bool:
 
 
 def _trim() -> None:
+    ctypes.CDLL(None).malloc_trim(0)
+
+
+def _trim_and_reserve() -> None:
     if _kept:
-        ctypes.CDLL(None).malloc_trim(0)
+        _trim()
+        # Trimming has taken the end of the heap away.
+        _reserve()
+
+
+def _reserve() -> None:
+    """Grow the heap by what the machine has free, and ask for large pages there."""
+    if not may_reserve():
+        return
+    library = ctypes.CDLL(None)
+    library.malloc.restype = library.sbrk.restype = ctypes.c_void_p
+    library.malloc.argtypes = library.sbrk.argtypes = [ctypes.c_ssize_t]
+    library.free.argtypes = [ctypes.c_void_p]
+    library.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    start = -(-library.sbrk(0) // PAGESIZE) * PAGESIZE
+    # What is freed at the end of the heap stays there. If the system refuses, nothing has changed.
+    library.free(library.malloc(available()))
+    if (length := library.sbrk(0) - start) > 0:
+        library.madvise(start, length, MADV_HUGEPAGE)
+
+
+def may_reserve(system: Path = Path('/')) -> bool:
+    """Whether large pages go to those who ask, and address space is free of charge.
+
+    It is not under limits (ulimit -v, -d), where the system keeps what it promises (vm.overcommit_memory=2), and where
+    the allocator fills what is freed.
+
+    Args:
+        system: root of the file system.
+    """
+    try:
+        pages = (system / 'sys' / 'kernel' / 'mm' / 'transparent_hugepage' / 'enabled').read_text()
+        promises = (system / 'proc' / 'sys' / 'vm' / 'overcommit_memory').read_text()
+    except OSError:
+        return False
+    # Where all get large pages, nobody need ask.
+    if '[madvise]' not in pages or promises.strip() == '2':
+        return False
+    if 'MALLOC_PERTURB_' in os.environ or 'glibc.malloc.perturb' in os.environ.get('GLIBC_TUNABLES', ''):
+        return False
+    # Of Unix alone, as the files above.
+    import resource
+
+    limits = (resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA))
+    return all(limit == resource.RLIM_INFINITY for limit in limits)
 
 
 def _set(wishes: tuple[tuple[int, int], ...]) -> bool:

@@ -7,12 +7,14 @@ import sys
 import pytest
 
 from mmseq.compat import allocator
-from mmseq.compat.allocator import available, is_short
+from mmseq.compat.allocator import available, is_short, may_reserve
 
 # 64 MB, twice what glibc would keep by itself, where more has been given back before.
 CODE = """
 import os, resource, sys, torch
 from mmseq.compat.allocator import keep_memory, release_memory, resident
+def large():
+    return sum(int(line.split()[1]) for line in open('/proc/self/smaps') if line.startswith('AnonHugePages')) * 1024
 if sys.argv[1] != 'leave':
     assert keep_memory()
 def faults(size):
@@ -30,25 +32,84 @@ if sys.argv[1] == 'fork':
         assert resident('VmRSS') < held - 100 * 2**20
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
-print(faults(2**24))
+    assert resident('VmRSS') < held - 100 * 2**20
+if sys.argv[1] == 'limit':
+    assert resident('VmSize') < held + 8 * 2**30, 'address space that has a limit'
+print(faults(2**24), large() // 2**20)
 """
 
 
-def faults(how):
-    done = subprocess.run([sys.executable, '-c', CODE, how], capture_output=True, text=True, check=True)
-    return int(done.stdout)
+def faults(how, limit=''):
+    """Page faults of a second tensor, and the MB that the process then has in large pages."""
+    command = [sys.executable, '-c', CODE, how]
+    done = subprocess.run(
+        ['sh', '-c', f'{limit} exec "$@"', 'sh', *command], capture_output=True, text=True, check=True
+    )
+    return [int(number) for number in done.stdout.split()]
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='another C library than glibc has another allocator')
+glibc = pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='another C library has another allocator')
+large_pages = pytest.mark.skipif(not may_reserve(), reason='the system has no large pages for those who ask')
+
+
+@glibc
 def test_pages_are_used_again():
-    assert faults('leave') > 10000
-    assert faults('keep') < 1000
-    assert faults('release') > 10000
+    assert faults('leave')[0] > 10000
+    assert faults('keep')[0] < 1000
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='another C library than glibc has another allocator')
-def test_a_forked_process_holds_no_pages_that_were_free():
-    assert faults('fork') > 10000
+@glibc
+@pytest.mark.parametrize('how', ['release', 'fork'])
+def test_what_is_free_is_given_back(how):
+    # The assertions are in that process, and in the one it forks.
+    assert faults(how)
+
+
+@glibc
+@large_pages
+@pytest.mark.parametrize('how', ['keep', 'fork'])
+def test_kept_memory_has_large_pages(how):
+    assert faults('leave')[1] < 20
+    few, large = faults(how)
+    assert few < 1000
+    # 64 MB, of which the ends need not be aligned; 128 where nothing was given back before.
+    assert large >= 58
+
+
+@glibc
+def test_address_space_with_a_limit_is_left_alone():
+    few, large = faults('limit', limit='ulimit -v 60000000;')
+    assert few < 1000
+    assert large < 20
+
+
+@pytest.mark.parametrize(
+    'pages, promises, environment, free',
+    [
+        ('always [madvise] never', '0', {}, True),
+        ('[always] madvise never', '0', {}, False),
+        ('always madvise [never]', '0', {}, False),
+        ('always [madvise] never', '2', {}, False),
+        ('always [madvise] never', '1', {'MALLOC_PERTURB_': '7'}, False),
+        ('always [madvise] never', '1', {'GLIBC_TUNABLES': 'glibc.malloc.perturb=7'}, False),
+    ],
+)
+def test_address_space_is_taken_only_where_it_is_free(tmp_path, monkeypatch, pages, promises, environment, free):
+    import resource
+
+    monkeypatch.setattr(resource, 'getrlimit', lambda kind: (resource.RLIM_INFINITY,) * 2)
+    for name in ('MALLOC_PERTURB_', 'GLIBC_TUNABLES'):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert not may_reserve(tmp_path)
+    for place, text in (
+        ('sys/kernel/mm/transparent_hugepage/enabled', pages),
+        ('proc/sys/vm/overcommit_memory', promises),
+    ):
+        (tmp_path / place).parent.mkdir(parents=True)
+        (tmp_path / place).write_text(f'{text}\n')
+    assert may_reserve(tmp_path) is free
 
 
 def test_room_is_that_of_the_machine_or_of_its_container(tmp_path, monkeypatch):
