@@ -31,7 +31,8 @@ _kept: bool | None = None
 
 
 def keep_memory() -> bool:
-    """Let this process's allocator reuse what it has been given, for its own tensors alone.
+    """Let this process's allocator reuse what it has been given, for its own tensors alone; in large pages, where
+    :func:`may_reserve` says so.
 
     Returns:
         Whether the C library took it; others than glibc have other allocators, which are left as they are.
