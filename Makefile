@@ -44,7 +44,7 @@ lint: .venv/.ready  ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
 fuzz: .venv/.ready  ## convert 4000 damaged and hostile checkpoints
-	@$(BIN)/python benchmarks/fuzz_checkpoints.py
+	@$(BIN)/python -m benchmarks.fuzz
 
 bench: .venv/.ready  ## our backbones and operators beside their peers: tables, JSON and plots; about an hour on a CPU
 	@$(BIN)/python benchmarks/ops.py

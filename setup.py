@@ -30,7 +30,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['mmseq', 'mmseq.*']),
-    package_data={'mmseq.checkpoints': ['weights.json'], 'mmseq.analysis.report': ['assets/*']},
+    package_data={'mmseq.checkpoints': ['weights.json'], 'mmseq.runs.report': ['assets/*']},
     cmdclass={'build_py': BuildWithConfigs},
     entry_points={'console_scripts': ['mmseq = mmseq.cli.main:command']},
     # mmengine and mmcv call pkgutil.find_loader, which Python 3.14 dropped.

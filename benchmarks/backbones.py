@@ -24,11 +24,11 @@ from typing import Any, NamedTuple
 import torch
 from peers import CONTENDERS, build, difference
 
-from mmseq.analysis.timing import OwnProcess, alternate, machine, peak_bytes, ratio, slope, spread
 from mmseq.cli import run
 from mmseq.compat.allocator import keep_memory
 from mmseq.errors import InputError
-from mmseq.evaluation.artifacts import write_json
+from mmseq.files import write_json
+from mmseq.measure.timing import OwnProcess, alternate, machine, peak_bytes, ratio, slope, spread
 
 RESULTS = Path(__file__).parent / 'results'
 SIZES = (224, 448, 672, 896, 1120, 1344, 1568, 1792, 2048)

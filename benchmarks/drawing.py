@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from mmengine.structures import InstanceData, PixelData
 
-from mmseq.analysis.drawing import draw
-from mmseq.analysis.palette import palette
-from mmseq.analysis.prediction import Instances, Prediction
-from mmseq.analysis.prediction_files import CODEC
-from mmseq.evaluation.artifacts import write_json
+from mmseq.files import write_json
+from mmseq.pictures.drawing import draw
+from mmseq.pictures.palette import palette
+from mmseq.pictures.prediction import Instances, Prediction
+from mmseq.predict.prediction_files import CODEC
 
 RESULT = Path(__file__).parent / 'results' / 'drawing.json'
 HEIGHT, WIDTH, NUMBER = 720, 1280, 20

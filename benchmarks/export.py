@@ -21,13 +21,13 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from mmseq.analysis.export import FORMATS, Part, export, part_of
-from mmseq.analysis.model_tables import markdown
-from mmseq.analysis.timing import alternate, machine, spread
-from mmseq.analysis.trained import load_trained
+from benchmarks.index.model_tables import markdown
 from mmseq.cli import run
 from mmseq.errors import InputError
-from mmseq.evaluation.artifacts import write_json, write_text
+from mmseq.export import FORMATS, Part, export, part_of
+from mmseq.files import write_json, write_text
+from mmseq.measure.timing import alternate, machine, spread
+from mmseq.model.trained import load_trained
 
 ROOT = Path(__file__).parents[1]
 RESULT, PAGE = ROOT / 'benchmarks' / 'results' / 'export.json', ROOT / 'docs' / 'export.md'

@@ -21,10 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from mmseq import ops
-from mmseq.analysis.timing import alternate, machine, peak_on_gpu, ratio, spread
 from mmseq.cli import run as run_command
 from mmseq.errors import InputError
 from mmseq.layers.recurrent2d import flat_weights
+from mmseq.measure.timing import alternate, machine, peak_on_gpu, ratio, spread
 from mmseq.ops.bilstm2d.reference import bilstm2d_reference
 
 CUDA = torch.device('cuda')

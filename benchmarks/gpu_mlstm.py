@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from mmseq import ops
 from mmseq.cli import run
 from mmseq.errors import InputError
-from mmseq.evaluation.artifacts import write_json
+from mmseq.files import write_json
 from mmseq.ops.shift2d.reference import shift2d_reference
 
 CHUNK = 64

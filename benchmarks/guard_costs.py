@@ -22,7 +22,7 @@ from mmseq.datasets.checks.images import decode
 from mmseq.datasets.shapes import generate
 from mmseq.datasets.tolerant import inspect
 from mmseq.engine.hooks import BadNumbersHook
-from mmseq.evaluation.artifacts import write_json
+from mmseq.files import write_json
 
 RESULT = Path(__file__).parent / 'results' / 'guard_costs.json'
 

@@ -23,11 +23,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmseq import ops
-from mmseq.analysis.timing import alternate, machine, ratio, spread
 from mmseq.cli import run
 from mmseq.compat.allocator import keep_memory
-from mmseq.evaluation.artifacts import write_json
+from mmseq.files import write_json
 from mmseq.layers.recurrent2d import flat_weights
+from mmseq.measure.timing import alternate, machine, ratio, spread
 from mmseq.ops.bilstm2d.reference import bilstm2d_reference
 from mmseq.ops.global_norm_mlp.reference import global_norm_mlp_reference
 from mmseq.ops.shift2d.reference import shift2d_reference

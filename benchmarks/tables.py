@@ -14,10 +14,10 @@ from typing import Any
 from peers import CONTENDERS
 from plot import STYLES
 
-from mmseq.analysis.model_tables import markdown
+from benchmarks.index.model_tables import markdown
 from mmseq.cli import run
 from mmseq.errors import InputError
-from mmseq.evaluation.artifacts import write_text
+from mmseq.files import write_text
 
 ROOT = Path(__file__).parents[1]
 RESULTS, PAGE = ROOT / 'benchmarks' / 'results', ROOT / 'docs' / 'benchmarks.md'

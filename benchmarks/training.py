@@ -19,12 +19,12 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmseq.analysis.timing import machine, spread
 from mmseq.cli import run
 from mmseq.config import load_config
 from mmseq.engine.launch import build_runner, use_amp
 from mmseq.errors import InputError
-from mmseq.evaluation.artifacts import write_json
+from mmseq.files import write_json
+from mmseq.measure.timing import machine, spread
 from mmseq.registry import HOOKS
 
 RESULTS = Path(__file__).parent / 'results'

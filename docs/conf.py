@@ -1,8 +1,7 @@
 """The documentation site: ``make docs`` builds it into build/docs, tests/docs builds it with warnings as errors.
 
 The pages are Markdown that reads well without the site too. What code knows better than people is made while the site
-is built, by the modules of ``docs/_site``: the tools from their parsers, the reference from the packages, the arrows
-from their test.
+is built, by the modules of ``docs/_site``: the tools from their parsers and the reference from the packages.
 """
 
 import importlib.util

@@ -1,61 +1,30 @@
-"""The arrows of the design: who may import whom, read from the syntax trees."""
+"""Who may import whom: the table of docs/architecture.md, compared with the syntax trees."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / 'mmseq'
-ANYWHERE = {'errors', 'nested', 'ranks'}
-# Room -> rooms that it may import from. Everything heavy and upstream is asked for in FORBIDDEN.
-MAY = {
-    'errors': set(),
-    'nested': set(),
-    'ranks': set(),
-    'explain': {'compat'},
-    'config': {'compat', 'explain'},
-    'registry': set(),
-    'compat': {'checkpoints'},
-    'checkpoints': set(),
-    'ops': set(),
-    'layers': {'ops', 'registry'},
-    'backbones': {'layers', 'ops', 'checkpoints', 'registry'},
-    'necks': {'layers', 'ops', 'registry'},
-    'segmentors': {'registry'},
-    'datasets': {'registry'},
-    'evaluation': {'registry'},
-    'analysis': {
-        'backbones',
-        'registry',
-        'ops',
-        'checkpoints',
-        'compat',
-        'config',
-        'datasets',
-        'evaluation',
-        'explain',
-    },
-    'engine': {'registry', 'datasets', 'evaluation', 'analysis', 'checkpoints', 'compat', 'config', 'explain'},
-    'doctor': {'compat', 'checkpoints'},
-    'cli': {
-        'engine',
-        'datasets',
-        'evaluation',
-        'analysis',
-        'compat',
-        'checkpoints',
-        'doctor',
-        'registry',
-        'backbones',
-        'config',
-        'explain',
-    },
-    '__init__': {'compat'},
-    '__main__': {'cli'},
-}
-# Top-level packages that a room's modules may not import when they are loaded.
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / 'mmseq'
+
+
+def table():
+    """Package -> packages that it may import, in the order of the page."""
+    rows = {}
+    for line in (ROOT / 'docs' / 'architecture.md').read_text().split('## Contracts')[0].splitlines():
+        cells = line.split('|')
+        if len(cells) == 5 and '`' in cells[1]:
+            rows |= {name: set(re.findall(r'`(\w+)`', cells[3])) for name in re.findall(r'`(\w+)`', cells[1])}
+    return rows
+
+
+MAY = table()
+ANYWHERE = {'files', 'errors', 'nested', 'ranks'}
+# Top-level packages that a package's modules may not import when they are loaded.
 FORBIDDEN = {
     'checkpoints': {'mmengine', 'mmcv', 'mmdet', 'mmseg', 'timm', 'torchvision'},
     'ops': {'mmengine', 'mmcv', 'mmdet', 'mmseg', 'timm', 'torchvision', 'triton'},
@@ -68,7 +37,7 @@ LAZY = {'huggingface_hub'}
 ON_DEMAND = {'segmentors/sliding.py'}
 
 
-def room(path):
+def package(path):
     return path.relative_to(PACKAGE).parts[0].removesuffix('.py')
 
 
@@ -89,8 +58,8 @@ FILES = sorted(PACKAGE.rglob('*.py'))
 
 
 @pytest.mark.parametrize('path', FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_arrows(path):
-    here = room(path)
+def test_imports_are_allowed(path):
+    here = package(path)
     for name in imports(path, top_level=False):
         parts = name.split('.')
         if (
@@ -108,8 +77,8 @@ def test_arrows(path):
         assert name.split('.')[0] not in LAZY, f'{path}: imports {name} when it is loaded'
 
 
-def test_every_room_is_listed():
-    assert {room(path) for path in FILES} == set(MAY)
+def test_every_package_is_listed():
+    assert {package(path) for path in FILES} == set(MAY)
 
 
 def test_import_mmseq_loads_nothing_heavy():
@@ -118,3 +87,18 @@ def test_import_mmseq_loads_nothing_heavy():
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == '[]'
     assert done.stderr == ''
+
+
+def test_nothing_imports_upwards():
+    order = list(MAY)
+    for name, below in MAY.items():
+        assert all(order.index(name) < order.index(other) for other in below), f'{name} stands below what it imports'
+
+
+def test_every_permission_is_used():
+    used = {name: set() for name in MAY}
+    for path in FILES:
+        names = [name.split('.') for name in imports(path, top_level=False)]
+        used[package(path)] |= {parts[1] for parts in names if parts[0] == 'mmseq' and len(parts) > 1}
+    for name, allowed in MAY.items():
+        assert allowed <= used[name], f'{name} imports nothing of {allowed - used[name]}'

@@ -1,7 +1,7 @@
 """Count parameters and operations of a config's model; see --help."""
 
 from mmseq.cli import run
-from mmseq.cli.get_flops import main
+from mmseq.cli.flops import main
 
 if __name__ == '__main__':
     run(main)

@@ -21,10 +21,10 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit status; raises InputError for what the user can mend."""
     args = build_parser().parse_args(argv)
-    from mmseq.checkpoints.average import average
     from mmseq.checkpoints.digest import file_sha256
     from mmseq.checkpoints.fetch import locate
-    from mmseq.checkpoints.weights_file import check_target, origin, save_weights
+    from mmseq.weights.average import average
+    from mmseq.weights.weights_file import check_target, origin, save_weights
 
     check_target(args.out, tuple(args.sources))
     mean, remarks = average(args.sources, args.ema)

@@ -35,13 +35,14 @@ def main(argv: list[str] | None = None) -> int:
     import torch
     from tqdm import tqdm
 
-    from mmseq.analysis.complexity import build, usual_shape
-    from mmseq.analysis.throughput import PERCENTILES, Subject, cases, data_seconds, measure
-    from mmseq.analysis.throughput_plot import plot
-    from mmseq.analysis.timing import machine
     from mmseq.config import load_config
     from mmseq.errors import InputError
-    from mmseq.evaluation.artifacts import write_csv, write_json
+    from mmseq.files import write_csv, write_json
+    from mmseq.measure.throughput import PERCENTILES, Subject, cases, data_seconds, measure
+    from mmseq.measure.throughput_plot import plot
+    from mmseq.measure.timing import machine
+    from mmseq.model.build import build
+    from mmseq.model.shape import usual_shape
 
     if min(args.batches) < 1 or args.seconds < 0:
         raise InputError('--batches begin at 1 and --seconds at 0')

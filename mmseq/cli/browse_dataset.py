@@ -43,10 +43,10 @@ def main(argv: list[str] | None = None) -> int:
     from PIL import Image
     from tqdm import tqdm
 
-    from mmseq.analysis.browse import Browser, Counts
-    from mmseq.analysis.overlays import contact_sheet
     from mmseq.config import load_config
-    from mmseq.evaluation.artifacts import write_json
+    from mmseq.files import write_json
+    from mmseq.pictures.browse import Browser, Counts
+    from mmseq.pictures.contact_sheet import contact_sheet
 
     cfg = load_config(args.config, args.cfg_options, args.work_dir, None, 'none')
     browser = Browser(cfg, args.split, args.raw)

@@ -67,16 +67,13 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command('make-shapes', 'mmseq.cli.make_shapes', "write the demo's generated data set", 'make_shapes'),
     ),
     'cost': (
-        Command('flops', 'mmseq.cli.get_flops', "parameters and operations of a config's model", 'get_flops'),
+        Command('flops', 'mmseq.cli.flops', "parameters and operations of a config's model", 'get_flops'),
         Command('benchmark', 'mmseq.cli.benchmark', 'images per second, latency and memory', 'benchmark'),
     ),
     'weights': (
         Command('convert', 'mmseq.cli.convert', 'weights from one layout to another', 'convert_checkpoint'),
         Command('average', 'mmseq.cli.average', 'the mean of several checkpoints', 'average_checkpoints'),
         Command('publish', 'mmseq.cli.publish', 'strip a checkpoint to its weights and name it', 'publish_checkpoint'),
-    ),
-    'this repository': (
-        Command('model-index', 'mmseq.cli.model_index', 'refresh model-index.yml and its tables', 'model_index'),
     ),
 }
 COMMANDS = tuple(command for group in GROUPS.values() for command in group)

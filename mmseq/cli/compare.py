@@ -31,9 +31,9 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Returns 0; raises InputError for what the user can mend."""
     args = build_parser().parse_args(argv)
-    from mmseq.analysis import comparison
-    from mmseq.analysis.runs import read_runs
-    from mmseq.evaluation.artifacts import write_csv, write_json, write_text
+    from mmseq.files import write_csv, write_json, write_text
+    from mmseq.runs import comparison
+    from mmseq.runs.run import read_runs
 
     groups = comparison.group_runs(read_runs(args.runs))
     tables = [comparison.summary_rows(groups, comparison.choose_metrics(groups, args.metrics))]

@@ -30,9 +30,9 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Returns 0; raises InputError for what the user can mend."""
     args = build_parser().parse_args(argv)
-    from mmseq.analysis.confusion import confused_pairs, find_confusion, read_confusion
-    from mmseq.analysis.confusion_plot import short, write_confusion
     from mmseq.errors import InputError
+    from mmseq.runs.confusion import confused_pairs, find_confusion, read_confusion
+    from mmseq.runs.confusion_plot import short, write_confusion
 
     if args.top < 2:
         raise InputError(f'--top {args.top}: a picture has 2 classes and more')

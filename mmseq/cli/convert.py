@@ -41,21 +41,18 @@ def main(argv: list[str] | None = None) -> int:
     """Returns the exit status; raises InputError for what the user can mend."""
     args = build_parser().parse_args(argv)
     # Imported late, so that --help does not wait for them.
-    from mmseq.analysis.arch_tables import arch_table
-    from mmseq.analysis.weight_parity import verify
-    from mmseq.checkpoints.convert import convert_file
-    from mmseq.checkpoints.fit import Geometry
+    from mmseq.weights.convert import convert_file
+    from mmseq.weights.fit import Geometry
 
     lines = convert_file(
         args.source,
         args.target,
-        lambda family: arch_table(family, args.arch),
         to=args.to,
         arch=args.arch,
         ema=args.ema,
         keep_head=args.keep_head,
         geometry=Geometry(args.in_channels, args.patch_size, tuple(args.grid) if args.grid else None),
-        verify=verify if args.verify else None,
+        check=args.verify,
     )
     print('\n'.join(lines))
     return 0

@@ -77,7 +77,7 @@ def demonstrate(
     pictures = folder / 'pictures'
     command(['test', path, checkpoint, '--show-dir', str(pictures), *common], environment, f'{config}: testing')
     # Imported late: matplotlib and Pillow are not needed to say --help.
-    from mmseq.analysis.overlays import contact_sheet
+    from mmseq.pictures.contact_sheet import contact_sheet
 
     contact_sheet(pictures, folder / 'overview.png')
     return json.loads((folder / 'metrics.json').read_text())['metrics'], folder, checkpoint

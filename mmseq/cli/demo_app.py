@@ -38,10 +38,10 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Returns 0 after Ctrl-C; raises InputError for what the user can mend."""
     args = build_parser().parse_args(argv)
-    from mmseq.analysis.demo import Demo, Limits
-    from mmseq.analysis.demo_page import Page, require_gradio
-    from mmseq.analysis.inference import Predictor
-    from mmseq.analysis.trained import load_trained
+    from mmseq.model.trained import load_trained
+    from mmseq.predict.page.page import Page, require_gradio
+    from mmseq.predict.page.viewer import Demo, Limits
+    from mmseq.predict.predictor import Predictor
 
     require_gradio()
     _, model = load_trained(

@@ -11,7 +11,7 @@ from mmseq.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from mmseq.analysis.receptive_field import Level
+    from mmseq.measure.receptive_field import Level
 
 BEFORE, AFTER = 'before', 'after'
 # What --before takes beside checkpoints: as the constructors draw them, and those that training begins with.
@@ -58,9 +58,9 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Returns 0; raises InputError for what the user can mend."""
     args = build_parser().parse_args(argv)
-    from mmseq.analysis.complexity import usual_shape
-    from mmseq.analysis.receptive_field_plot import plot
     from mmseq.config import load_config
+    from mmseq.measure.receptive_field_plot import plot
+    from mmseq.model.shape import usual_shape
 
     cfg = load_config(args.config, args.cfg_options, args.work_dir, None, 'none')
     shape = tuple(args.shape) if args.shape else usual_shape(cfg)
@@ -111,7 +111,7 @@ def load(args: argparse.Namespace, source: str) -> 'nn.Module':
     """The model with random weights, with those that training begins with, or with those of a checkpoint."""
     import torch
 
-    from mmseq.analysis.trained import load_trained
+    from mmseq.model.trained import load_trained
 
     options = dict(args.cfg_options)
     if source == 'random':
@@ -123,8 +123,8 @@ def load(args: argparse.Namespace, source: str) -> 'nn.Module':
 
 def choose_images(args: argparse.Namespace, model: 'nn.Module', shape: tuple[int, int]) -> 'Tensor':
     """The images that the arguments name."""
-    from mmseq.analysis import sample_images
     from mmseq.datasets.sources import Picture, find
+    from mmseq.measure import sample_images
 
     if args.noise:
         return sample_images.noise(model, args.num, shape, args.seed)
@@ -144,7 +144,7 @@ def look(model: 'nn.Module', images: 'Tensor', pixel: tuple[int, int], neck: boo
     """The fields of all levels, with progress."""
     from tqdm import tqdm
 
-    from mmseq.analysis.receptive_field import fields_at
+    from mmseq.measure.receptive_field import fields_at
 
     if neck and getattr(model, 'neck', None) is None:
         raise InputError('--neck: the model has none; its heads read the maps of the backbone')
@@ -161,7 +161,7 @@ def look(model: 'nn.Module', images: 'Tensor', pixel: tuple[int, int], neck: boo
 
 def records(found: Mapping[str, Sequence['Level']]) -> list[dict[str, Any]]:
     """A flat row for each level and set of weights."""
-    from mmseq.analysis.receptive_field import SHARES, area
+    from mmseq.measure.receptive_field import SHARES, area
 
     rows = []
     for name, levels in found.items():
@@ -180,8 +180,8 @@ def write(folder: Path, about: dict[str, Any], found: Mapping[str, Sequence['Lev
     """The figures, the profiles and the fields."""
     import numpy as np
 
-    from mmseq.analysis.receptive_field import profiles
-    from mmseq.evaluation.artifacts import write_csv, write_json
+    from mmseq.files import write_csv, write_json
+    from mmseq.measure.receptive_field import profiles
 
     rows, lines, fields = records(found), [], {}
     for name, levels in found.items():

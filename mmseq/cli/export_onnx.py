@@ -9,9 +9,9 @@ from mmseq.cli import add_model_arguments
 from mmseq.errors import InputError
 
 if TYPE_CHECKING:
-    from mmseq.analysis.export import Check, Report
+    from mmseq.export import Check, Report
 
-# As mmseq.analysis.export has them, which is slow to import.
+# As mmseq.export has them, which is slow to import.
 PARTS = ('backbone', 'features', 'segmentor')
 FORMATS = ('onnx', 'torch_export', 'torchscript')
 
@@ -66,10 +66,10 @@ def main(argv: list[str] | None = None) -> int:
     sizes = [size_of(text) for text in args.sizes or ()]
     from tqdm import tqdm
 
-    from mmseq.analysis.export import FORMATS, SIZES, export, part_of
-    from mmseq.analysis.export.onnx_file import require
-    from mmseq.analysis.trained import load_trained
-    from mmseq.evaluation.artifacts import write_json
+    from mmseq.export import FORMATS, SIZES, export, part_of
+    from mmseq.export.onnx_file import require
+    from mmseq.files import write_json
+    from mmseq.model.trained import load_trained
 
     if args.format == 'onnx':
         require()

@@ -76,10 +76,10 @@ def main(argv: list[str] | None = None) -> int:
     sources = find(args.inputs)
     from tqdm import tqdm
 
-    from mmseq.analysis.inference import Predictor
-    from mmseq.analysis.inference_run import expected, infer, sliding_options
-    from mmseq.analysis.prediction_files import PredictionFolder
-    from mmseq.analysis.trained import load_trained
+    from mmseq.model.trained import load_trained
+    from mmseq.predict.folder import expected, infer, sliding_options
+    from mmseq.predict.prediction_files import PredictionFolder
+    from mmseq.predict.predictor import Predictor
 
     options = dict(args.cfg_options)
     if args.sliding:

@@ -41,9 +41,9 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Returns 0; raises InputError for what the user can mend."""
     args = build_parser().parse_args(argv)
-    from mmseq.analysis.plot_runs import plot_runs
-    from mmseq.analysis.runs import read_runs
     from mmseq.errors import InputError
+    from mmseq.runs.plot_runs import plot_runs
+    from mmseq.runs.run import read_runs
 
     if not 0 <= args.smoothing <= 1:
         raise InputError(f'--smoothing {args.smoothing}: expected a share from 0 to 1')

@@ -13,7 +13,7 @@ from mmseq.errors import InputError
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-    from mmseq.analysis.config_diff import Change
+    from mmseq.runs.config_diff import Change
 
 # What --diff holds without another config.
 BASES = ''
@@ -47,11 +47,11 @@ def main(argv: list[str] | None = None) -> int:
     """Returns 0; raises InputError for what the user can mend."""
     args = build_parser().parse_args(argv)
     from mmseq.config import read_config
-    from mmseq.evaluation.artifacts import jsonable, write_text
+    from mmseq.files import jsonable, write_text
 
     cfg = read_config(args.config, args.cfg_options)
     if args.diff is not None:
-        from mmseq.analysis.config_diff import difference
+        from mmseq.runs.config_diff import difference
 
         changes = difference(other(args, cfg), cfg)
         text = json.dumps(jsonable(records(changes)), indent=2) if args.json else describe(changes)
@@ -75,8 +75,8 @@ def other(args: argparse.Namespace, cfg: 'Config') -> 'Config':
     Raises:
         InputError: it is to be compared with what it inherits, and inherits nothing.
     """
-    from mmseq.analysis.config_diff import read_bases
     from mmseq.config import read_config
+    from mmseq.runs.config_diff import read_bases
 
     if args.diff != BASES:
         return read_config(args.diff, {})
@@ -107,7 +107,7 @@ def python(args: argparse.Namespace, cfg: 'Config') -> str:
 
 def records(changes: Sequence['Change']) -> list[dict[str, Any]]:
     """For a JSON file; ``old`` of what was added and ``new`` of what was removed are absent."""
-    from mmseq.analysis.config_diff import ABSENT
+    from mmseq.runs.config_diff import ABSENT
 
     rows = []
     for change in changes:
@@ -133,6 +133,6 @@ def describe(changes: Sequence['Change']) -> str:
 
 def shown(change: 'Change') -> list[Any]:
     """The values of a change that there are, in Python's own types."""
-    from mmseq.analysis.config_diff import ABSENT, plain
+    from mmseq.runs.config_diff import ABSENT, plain
 
     return [plain(value) for value in (change.old, change.new) if value is not ABSENT]

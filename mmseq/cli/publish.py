@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     """Returns the exit status; raises InputError for what the user can mend."""
     args = build_parser().parse_args(argv)
     from mmseq.checkpoints.digest import file_sha256
-    from mmseq.checkpoints.publish import publish
+    from mmseq.weights.publish import publish
 
     path, remarks = publish(args.source, args.name, args.ema)
     for remark in remarks:

@@ -42,8 +42,8 @@ def main(argv: list[str] | None = None) -> int:
 
     from tqdm import tqdm
 
-    from mmseq.analysis.report.build import write_report
     from mmseq.errors import InputError
+    from mmseq.runs.report.build import write_report
 
     if args.images < 0:
         raise InputError(f'--images {args.images}: expected 0 or more')

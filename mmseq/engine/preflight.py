@@ -17,9 +17,9 @@ from mmengine.registry import DATASETS, DefaultScope
 from mmseq.datasets.checks import Report, examine_coco, examine_seg
 from mmseq.datasets.checks.shared import Progress
 from mmseq.errors import InputError
-from mmseq.evaluation.artifacts import write_json
 from mmseq.explain.names import unknown_type
 from mmseq.explain.work import latest
+from mmseq.files import write_json
 
 
 def check_class_counts(cfg: Config) -> None:

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmseq.analysis.spread import STATISTICS, spread
 from mmseq.config import config_file
 from mmseq.engine.torchrun import package_path
 from mmseq.errors import InputError
-from mmseq.evaluation.artifacts import write_csv, write_json
+from mmseq.evaluation.spread import STATISTICS, spread
+from mmseq.files import write_csv, write_json
 
 
 def run_seeds(

@@ -4,13 +4,13 @@ import argparse
 
 import pytest
 import torch
-from recordings import picture, recording
 from torch.nn import functional as F
 
 from mmseq.backbones import ShiftViT
 from mmseq.backbones.shiftvit import ARCHS, ShiftViTBlock
 from mmseq.checkpoints import load_backbone
 from mmseq.errors import InputError
+from tests.backbones.recordings import picture, recording
 
 # Millions, with the classifier.
 PARAMS = {

@@ -4,13 +4,13 @@ import re
 
 import pytest
 import torch
-from recordings import picture, recording
 from torch.nn import functional as F
 
 from mmseq.backbones import VisionLSTM
 from mmseq.backbones.vision_lstm import ARCHS, DESIGNS, pairs_per_stage
 from mmseq.checkpoints import load_backbone
 from mmseq.errors import InputError
+from tests.backbones.recordings import picture, recording
 
 # Of the authors' models, without the classifier and what belongs to it.
 PARAMS = {

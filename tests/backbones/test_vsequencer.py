@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from recordings import picture, recording
 from torch import nn
 from torch.nn import functional as F
 
@@ -10,6 +9,7 @@ from mmseq.backbones import Sequencer2D, VSequencer
 from mmseq.backbones.vsequencer import ARCHS, VSequencerBlock
 from mmseq.checkpoints import load_backbone
 from mmseq.errors import InputError
+from tests.backbones.recordings import picture, recording
 
 # With the classifier: counted on the authors' models.
 PARAMS = {'s': 33_016_552, 'h': 27_645_544, 'pe': 33_114_856}

@@ -8,8 +8,8 @@ from safetensors.torch import save_file as plain_save
 
 from mmseq.checkpoints.digest import file_sha256, tensors_sha256
 from mmseq.checkpoints.files import load_file, load_metadata
-from mmseq.checkpoints.weights_file import check_target, save_weights
 from mmseq.errors import InputError
+from mmseq.weights.weights_file import check_target, save_weights
 
 WEIGHTS = {'a': torch.arange(1000.0), 'b': torch.ones(2, 3, dtype=torch.float16)}
 

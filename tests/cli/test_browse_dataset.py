@@ -8,10 +8,10 @@ import pytest
 from mmengine.config import Config
 from PIL import Image
 
-from mmseq.analysis.browse import Browser
 from mmseq.cli.browse_dataset import main
 from mmseq.cli.make_shapes import main as make_shapes
 from mmseq.errors import InputError
+from mmseq.pictures.browse import Browser
 
 SEGMENTOR = 'configs/upernet_seq2d_nano_shapes.py'
 DETECTOR = 'configs/mask_rcnn_seq2d_nano_shapes.py'

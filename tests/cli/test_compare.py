@@ -4,10 +4,10 @@ import csv
 import json
 
 import pytest
-from fake_runs import write_run
 
 from mmseq.cli.compare import main
 from mmseq.errors import InputError
+from tests.fake_runs import write_run
 
 
 @pytest.fixture

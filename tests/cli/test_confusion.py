@@ -10,8 +10,8 @@ from PIL import Image
 
 from mmseq.cli.confusion import main
 from mmseq.errors import InputError
-from mmseq.evaluation.artifacts import write_csv
 from mmseq.evaluation.per_class import confusion_table
+from mmseq.files import write_csv
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import torch
 from mmengine.logging import MMLogger
 from PIL import Image
 
-from mmseq.analysis import demo_page
-from mmseq.analysis.demo import Demo, Limits
-from mmseq.analysis.inference import Predictor
-from mmseq.analysis.trained import load_trained
 from mmseq.cli.demo_app import build_parser, facts, main
 from mmseq.errors import InputError
+from mmseq.model.trained import load_trained
+from mmseq.predict.page import page as demo_page
+from mmseq.predict.page.viewer import Demo, Limits
+from mmseq.predict.predictor import Predictor
 
 SEGMENTOR = 'configs/upernet_seq2d_nano_shapes.py'
 DETECTOR = 'configs/mask_rcnn_seq2d_nano_shapes.py'

@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from mmseq.analysis.trained import load_trained
 from mmseq.cli.erf import build_parser, main, titled
 from mmseq.errors import InputError
+from mmseq.model.trained import load_trained
 
 SEGMENTOR = 'configs/upernet_seq2d_nano_shapes.py'
 DETECTOR = 'configs/mask_rcnn_shiftvit_nano_shapes.py'

@@ -11,9 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
-from mmseq.analysis.trained import load_trained
 from mmseq.cli.export_onnx import FORMATS, PARTS, main
 from mmseq.errors import InputError
+from mmseq.model.trained import load_trained
 
 needs_onnx = pytest.mark.skipif(
     subprocess.run([sys.executable, '-c', 'import onnx, onnxscript, onnxruntime'], capture_output=True).returncode != 0,
@@ -86,7 +86,7 @@ def test_script_of_the_documentation(exported, checkpoints, tmp_path):
 
 @needs_onnx
 def test_a_file_that_answers_otherwise_is_not_written(tmp_path, checkpoints, monkeypatch, capsys):
-    from mmseq.analysis.export import onnx_file
+    from mmseq.export import onnx_file
 
     monkeypatch.setitem(onnx_file.GATES, 'lstm', (0, 1, 2, 3))
     arguments = [SEGMENTOR, checkpoints[SEGMENTOR], '--work-dir', str(tmp_path), '--sizes', '64', '--part', 'backbone']
@@ -135,6 +135,6 @@ def test_absent_packages(tmp_path, checkpoints, monkeypatch):
 
 
 def test_choices_are_those_that_there_are():
-    from mmseq.analysis import export
+    from mmseq import export
 
     assert (export.PARTS, tuple(export.FORMATS)) == (PARTS, FORMATS)

@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 from pycocotools.coco import COCO
 
-from mmseq.analysis.trained import load_trained
 from mmseq.cli.infer import main
 from mmseq.datasets import sources
 from mmseq.datasets.shapes import generate
 from mmseq.errors import InputError
+from mmseq.model.trained import load_trained
 
 SEGMENTOR = 'configs/upernet_seq2d_nano_shapes.py'
 DETECTOR = 'configs/mask_rcnn_seq2d_nano_shapes.py'
@@ -212,7 +212,7 @@ def test_results_go_to_the_work_dir(folder, tmp_path):
 
 
 def test_memory_that_does_not_suffice(folder, tmp_path, monkeypatch):
-    from mmseq.analysis.inference import Predictor
+    from mmseq.predict.predictor import Predictor
 
     def fails(self, prepared):
         raise torch.OutOfMemoryError('CUDA out of memory')

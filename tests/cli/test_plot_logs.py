@@ -4,11 +4,11 @@ import csv
 
 import numpy as np
 import pytest
-from fake_runs import write_run
 from PIL import Image
 
 from mmseq.cli.plot_logs import main
 from mmseq.errors import InputError
+from tests.fake_runs import write_run
 
 
 def points(path):

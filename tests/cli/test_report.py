@@ -4,10 +4,10 @@ import json
 import re
 
 import pytest
-from fake_runs import write_run
 
 from mmseq.cli.report import main
 from mmseq.errors import InputError
+from tests.fake_runs import write_run
 
 
 def data_of(path):

@@ -21,17 +21,17 @@ import mmengine.runner.checkpoint
 import mmengine.runner.runner
 import numpy
 import pytest
-import tiny_training
 import torch
 from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import Runner, load_checkpoint
-from tiny_training import runner
 from torch import Tensor, nn
 
 from mmseq.compat import checkpoint_io
 from mmseq.compat.checkpoint_codec import decode, encode
 from mmseq.errors import InputError
+from tests.compat import tiny_training
+from tests.compat.tiny_training import runner
 
 # By this name it is the mended one, whatever was imported first.
 save_checkpoint = mmengine.runner.checkpoint.save_checkpoint

@@ -4,7 +4,7 @@ Its cells are the parameters of the whole model, built from the leaf. tests/conf
 pair that stands in it, and fails when the page is stale.
 """
 
-from leaves import CONFIGS, LEAVES, NAME, built, load
+from tests.configs.leaves import CONFIGS, LEAVES, NAME, built, load
 
 PAGE = CONFIGS.parent / 'docs' / 'heads.md'
 # The size of each family that the table shows.

@@ -4,12 +4,12 @@ import ast
 import re
 
 import pytest
-from leaves import CONFIGS, LEAVES, NAME, built, load
 from mmengine.config import Config
 
 from mmseq.backbones.base import Backbone
 from mmseq.datasets.shapes import PALETTE, SEG_CLASSES, SEG_PALETTE, SHAPES_CLASSES
 from mmseq.engine.preflight import check_class_counts, head_class_counts
+from tests.configs.leaves import CONFIGS, LEAVES, NAME, built, load
 
 BASES = sorted((CONFIGS / '_base_').rglob('*.py'))
 CLASSES = {'ade20k': 150, 'coco': 80, 'coco_panoptic': 133}

@@ -7,10 +7,8 @@ proposals and layers cut down. Data, pipeline, losses, optimizer and learning-ra
 import json
 from pathlib import Path
 
-import heads_table
 import pytest
 import torch
-from leaves import CONFIGS, NAME, SEMANTIC
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
@@ -23,6 +21,8 @@ from mmseq.engine import launch
 from mmseq.engine.preflight import check_class_counts, check_datasets
 from mmseq.nested import walk
 from mmseq.registry import MODELS
+from tests.configs import heads_table
+from tests.configs.leaves import CONFIGS, NAME, SEMANTIC
 
 # What a head may have of these, so that a step takes a second.
 CAPS = {

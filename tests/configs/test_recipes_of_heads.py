@@ -1,9 +1,10 @@
 """The recipes of the heads are those that their cards name: read from upstream's configs, and from the optimizer."""
 
 import pytest
-from leaves import CONFIGS, built, load
 from mmengine.hub import get_config
 from mmengine.optim import build_optim_wrapper
+
+from tests.configs.leaves import CONFIGS, built, load
 
 
 def test_dino_is_upstreams():

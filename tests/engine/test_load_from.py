@@ -7,12 +7,12 @@ import torch
 from mmengine.registry import MODELS, DefaultScope
 from safetensors.torch import load_file
 
-from mmseq.checkpoints.publish import publish
 from mmseq.cli import train as train_cli
 from mmseq.config import load_config
 from mmseq.datasets.shapes import generate
 from mmseq.engine import launch
 from mmseq.errors import InputError
+from mmseq.weights.publish import publish
 
 CONFIG = str(Path(__file__).parents[2] / 'configs' / 'upernet_seq2d_nano_shapes.py')
 HEADS = ['*head.conv_seg.*']

@@ -63,7 +63,7 @@ def test_segmentors_are_sent_to_sliding_windows_step_by_step():
 
 
 def test_the_advice_for_windows_is_a_config_that_builds():
-    from mmseq.analysis.trained import load_trained
+    from mmseq.model.trained import load_trained
 
     config = 'configs/upernet_seq2d_nano_shapes.py'
     text = message('evaluation', config)

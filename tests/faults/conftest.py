@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from nursery import Nursery
 
 from mmseq.datasets.shapes import generate
+from tests.faults.nursery import Nursery
 
 
 @pytest.fixture(scope='session')

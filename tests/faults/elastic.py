@@ -14,9 +14,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from launched import ROOT, TOY, end, start, wait_until, worker
-from nursery import Nursery
-from toys import recorded
+from tests.faults.launched import ROOT, TOY, end, start, wait_until, worker
+from tests.faults.nursery import Nursery
+from tests.faults.toys import recorded
 
 
 def run(nursery: Nursery, folder: Path, restarts: int, seed: int = 0) -> dict[str, Any]:

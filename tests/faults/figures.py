@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mmseq.evaluation.artifacts import write_json
+from mmseq.files import write_json
 
 
 def record(case: str, figure: Any) -> None:

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from nursery import Nursery
-from toys import recorded
 
 from mmseq.checkpoints.files import load_file
 from mmseq.datasets.shapes import generate
+from tests.faults.nursery import Nursery
+from tests.faults.toys import recorded
 
 CONFIGS = Path(__file__).parent / 'configs'
 # The last iteration of each config, and options that set it.

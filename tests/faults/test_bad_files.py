@@ -16,17 +16,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from figures import record
 from mmengine.config import ConfigDict
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from PIL import Image
-from plant import IMAGE_FAULTS, flip_bits, plant, seed
 from torch.utils.data import DataLoader
 
 from mmseq.datasets.checks import examine_coco, examine_seg
 from mmseq.datasets.shapes import SEG_CLASSES, SHAPES_CLASSES, generate
 from mmseq.datasets.tolerant import TolerantDataset
+from tests.faults.figures import record
+from tests.faults.plant import IMAGE_FAULTS, flip_bits, plant, seed
 
 ROOT = Path(__file__).parents[2]
 IMAGES = 500

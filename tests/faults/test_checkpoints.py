@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from nursery import Nursery
-from toys import recorded
 
 from mmseq.checkpoints.files import load_file, save_file
 from mmseq.engine.resume import newest_whole
 from mmseq.errors import InputError
+from tests.faults.nursery import Nursery
+from tests.faults.toys import recorded
 
 TOY = Path(__file__).parent / 'configs' / 'toy.py'
 

@@ -3,11 +3,12 @@
 import os
 from pathlib import Path
 
-import elastic
 import pytest
-from launched import TOY
-from nursery import Nursery
-from toys import recorded
+
+from tests.faults import elastic
+from tests.faults.launched import TOY
+from tests.faults.nursery import Nursery
+from tests.faults.toys import recorded
 
 
 def test_a_killed_worker_comes_back(nursery: Nursery, tmp_path: Path) -> None:

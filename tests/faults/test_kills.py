@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-import kills
 import pytest
-from nursery import Nursery
+
+from tests.faults import kills
+from tests.faults.nursery import Nursery
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from figures import record
 from PIL import Image
 
 from mmseq.datasets.shapes import generate
+from tests.faults.figures import record
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name('small_training.py')

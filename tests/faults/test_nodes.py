@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from launched import ROOT, TOY, start, wait_until
-from toys import recorded
+
+from tests.faults.launched import ROOT, TOY, start, wait_until
+from tests.faults.toys import recorded
 
 ADDRESSES = ('10.77.0.1', '10.77.0.2')
 

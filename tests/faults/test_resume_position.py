@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 from mmengine.runner import Runner
-from nursery import Nursery
-from toys import Vectors, recorded
 
 from mmseq.checkpoints.files import save_file
 from mmseq.engine.loops import NumberedLoader
+from tests.faults.nursery import Nursery
+from tests.faults.toys import Vectors, recorded
 
 CONFIGS = Path(__file__).parent / 'configs'
 AT, END = 150_000, 160_000

@@ -5,9 +5,9 @@ import signal
 import subprocess
 from pathlib import Path
 
-from launched import HERE, ROOT, TOY, end, environment, start, wait_until
-from nursery import Nursery
-from toys import recorded
+from tests.faults.launched import HERE, ROOT, TOY, end, environment, start, wait_until
+from tests.faults.nursery import Nursery
+from tests.faults.toys import recorded
 
 
 def stand_in(folder: Path) -> dict[str, str]:

@@ -6,8 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from nursery import Nursery
-from toys import recorded
+
+from tests.faults.nursery import Nursery
+from tests.faults.toys import recorded
 
 CONFIGS = Path(__file__).parent / 'configs'
 

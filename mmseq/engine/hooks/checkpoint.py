@@ -9,7 +9,7 @@ from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from mmseq.evaluation.artifacts import write_text
+from mmseq.files import write_text
 from mmseq.registry import HOOKS
 
 # Name in the message hub of a checkpoint that was written out of turn.

@@ -29,7 +29,7 @@ class CurvesHook(Hook):
     @master_only
     def _draw(self, runner: Runner) -> None:
         # matplotlib is loaded only in runs that draw
-        from mmseq.analysis.curves import plot_curves
+        from mmseq.pictures.curves import plot_curves
 
         try:
             path = plot_curves(Path(runner.work_dir))

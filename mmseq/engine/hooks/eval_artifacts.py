@@ -12,9 +12,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 import mmseq
-from mmseq.evaluation.artifacts import append_json_line, write_csv, write_json
 from mmseq.evaluation.per_class import Table
 from mmseq.evaluation.recorders import Recorder, attach
+from mmseq.files import append_json_line, write_csv, write_json
 from mmseq.registry import HOOKS
 
 _DISTRIBUTIONS = {'mmengine': 'mmengine', 'mmdet': 'mmdet', 'mmseg': 'mmsegmentation'}

@@ -65,8 +65,8 @@ class ValidationPicturesHook(Hook):
 
     def _draw(self, runner: Runner, sample: Any) -> np.ndarray:
         # loaded only in runs that draw
-        from mmseq.analysis.beside import beside
-        from mmseq.analysis.palette import palette
+        from mmseq.pictures.beside import beside
+        from mmseq.pictures.palette import palette
 
         meta = runner.val_dataloader.dataset.metainfo
         classes = tuple(meta['classes'])

@@ -319,7 +319,7 @@ from pathlib import Path
 import torch
 torch.distributed.init_process_group('gloo')
 from mmengine.dist import get_rank
-from test_bad_numbers import Judge, Net, train
+from tests.engine.hooks.test_bad_numbers import Judge, Net, train
 from mmseq.engine.processes import part
 from mmseq.errors import InputError
 hook = Judge(stop_after=2)

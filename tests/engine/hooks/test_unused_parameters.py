@@ -76,7 +76,7 @@ import torch
 from mmengine.dist import get_rank
 from mmengine.model import MMDistributedDataParallel
 from mmseq.engine.processes import part
-from test_unused_parameters import Partial, _train
+from tests.engine.hooks.test_unused_parameters import Partial, _train
 torch.distributed.init_process_group('gloo')
 model = MMDistributedDataParallel(Partial(sometimes=get_rank() == 1), find_unused_parameters=True)
 (warning,) = _train(model, iterations=2)

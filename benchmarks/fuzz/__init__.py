@@ -1,0 +1,1 @@
+"""Damaged and hostile checkpoints for the converter."""

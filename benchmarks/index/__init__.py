@@ -1,0 +1,1 @@
+"""model-index.yml and the tables that are made from it."""

@@ -1,0 +1,75 @@
+"""A part of a model as torch.export records it, once, for batches and images of every size."""
+
+import operator
+from collections.abc import Iterator
+
+import torch
+from torch.export import Dim, ExportedProgram
+from torch.fx import Graph, Node
+from torch.fx.experimental import _config as fx_config
+
+from mmseq.errors import InputError
+from mmseq.export.parts import Part
+from mmseq.ops.dispatch import asked
+
+# Not square, and odd: what is recorded for it must not hold for it alone.
+EXAMPLE = (2, 75, 107)
+RECURRENCE = torch.ops.mmseq.recurrence.default
+# What torch's own operators of recurrent layers are called below Python.
+ATEN = {'lstm': torch.ops.aten.lstm.input, 'gru': torch.ops.aten.gru.input, 'rnn_tanh': torch.ops.aten.rnn_tanh.input}
+
+
+def record(part: Part) -> ExportedProgram:
+    """Record a part; its recurrent layers are nodes of ``mmseq::recurrence``.
+
+    Raises:
+        InputError: a backend of the operators is asked for by name, or what the part does depends on values or sizes.
+    """
+    if asked():
+        raise InputError(f'MMSEQ_BACKEND={asked()}: unset it, exports choose forms of the operators that any size fits')
+    batch, height, width = EXAMPLE
+    sides = {2: Dim('height', min=part.least), 3: Dim('width', min=part.least)}
+    try:
+        # As torch.onnx.export itself records: otherwise maps of one cell, and batches of one, are a case of their own.
+        with torch.no_grad(), fx_config.patch(backed_size_oblivious=True):
+            return torch.export.export(
+                part.module,
+                (torch.zeros(batch, part.channels, height, width),),
+                dynamic_shapes=({0: Dim('batch', min=1), **sides},),
+                # What cannot be proved of every size, such as that a part of a map is not larger than the map, is
+                # asked again at run time. What is wrong of some size is found by running several.
+                prefer_deferred_runtime_asserts_over_guards=True,
+            )
+    except (RuntimeError, ValueError, TypeError, NotImplementedError, torch._dynamo.exc.TorchDynamoException) as error:
+        reason = f'{type(error).__name__}: {error}'.splitlines()[0]
+        other = ' or '.join(f'--part {name}' for name in ('features', 'backbone') if name != part.name)
+        raise InputError(f'{part.name}: torch.export cannot record it for all sizes ({reason}); try {other}') from error
+
+
+def recurrences(graph: Graph) -> Iterator[Node]:
+    """The recurrent layers in a graph."""
+    return (node for node in list(graph.nodes) if node.target is RECURRENCE)
+
+
+def with_torchs_own(program: ExportedProgram) -> ExportedProgram:
+    """The program with torch's operators in place of ours, so that it runs without this package; changed in place."""
+    graph = program.graph
+    for node in recurrences(graph):
+        cell, x, state, weights, batch_first = node.args
+        states = (state, state) if cell == 'lstm' else state
+        bidirectional = node.args[2].meta['val'].shape[0] == 2
+        with graph.inserting_before(node):
+            layer = graph.call_function(
+                ATEN[cell], (x, states, weights, True, 1, 0.0, False, bidirectional, batch_first)
+            )
+            y = graph.call_function(operator.getitem, (layer, 0))
+        y.meta = dict(node.meta)
+        last = state.meta['val']
+        layer.meta['val'] = (node.meta['val'], *(last for _ in range(2 if cell == 'lstm' else 1)))
+        node.replace_all_uses_with(y)
+        graph.erase_node(node)
+    for node in graph.nodes:
+        # Where it was written, on the machine that exports.
+        node.meta.pop('stack_trace', None)
+    program.graph_module.recompile()
+    return program

@@ -1,0 +1,1 @@
+"""Operations, throughput and memory, receptive fields."""

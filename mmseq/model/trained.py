@@ -1,0 +1,121 @@
+"""A config's model with the weights of a checkpoint, outside of any run."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from logging import LogRecord
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.registry import DATASETS, init_default_scope
+from torch import nn
+
+from mmseq.checkpoints.compare import compare
+from mmseq.checkpoints.files import load_file
+from mmseq.checkpoints.wrappers import state_dict
+from mmseq.compat.allocator import keep_memory
+from mmseq.config import existing_file, load_config
+from mmseq.errors import InputError
+from mmseq.explain.names import unknown_type
+from mmseq.explain.work import inference
+from mmseq.model.build import build_here
+
+
+def load_trained(
+    config: str,
+    checkpoint: str | None,
+    *,
+    options: Mapping[str, Any] | None = None,
+    work_dir: str | None = None,
+    device: str | torch.device | None = None,
+) -> tuple[Config, nn.Module]:
+    """Build a config's model for inference.
+
+    Args:
+        config: path of the config.
+        checkpoint: a checkpoint of a training run; it must fit the model tensor by tensor. None gives the weights that
+            training begins with.
+        options: dotted keys and values that override the config.
+        work_dir: where outputs go; ``work_dirs/<config name>`` by default, in ``cfg.work_dir`` afterwards.
+        device: ``cuda`` if there is one, else ``cpu``, by default.
+
+    Returns:
+        The config and the model in evaluation mode, with ``model.cfg`` and ``model.dataset_meta`` (classes and palette)
+        as the functions of ``mmdet.apis`` and ``mmseg.apis`` expect them.
+
+    Raises:
+        InputError: no such file, a config that builds no model, a checkpoint of another model, a device that is absent.
+    """
+    cfg = load_config(config, options or {}, work_dir, None, 'none')
+    if checkpoint is not None:
+        existing_file(checkpoint, 'checkpoint')
+        if cfg.model.get('backbone'):
+            # Overwritten as a whole: nothing is downloaded for it.
+            cfg.model.backbone.init_cfg = None
+    target = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
+    if target.type == 'cuda' and not torch.cuda.is_available():
+        raise InputError(f'device {device}: there is no CUDA GPU here; use cpu')
+    if target.type == 'cpu':
+        keep_memory()
+    # For good, since upstream's functions build their pipelines later.
+    init_default_scope(cfg.get('default_scope', 'mmengine'))
+    model, meta = build_here(cfg), dataset_meta(cfg)
+    if checkpoint is None:
+        with in_single_lines():
+            model.init_weights()
+    else:
+        meta = {**meta, **fill(model, checkpoint)}
+    model.cfg, model.dataset_meta = cfg, meta
+    return cfg, model.to(target).eval()
+
+
+@contextmanager
+def in_single_lines() -> Iterator[None]:
+    """Keep from the log what begins with a line break: mmengine's paragraph on how each parameter was initialised."""
+    logger = MMLogger.get_current_instance()
+
+    def single(record: LogRecord) -> bool:
+        return not record.getMessage().startswith('\n')
+
+    logger.addFilter(single)
+    try:
+        yield
+    finally:
+        logger.removeFilter(single)
+
+
+def fill(model: nn.Module, checkpoint: str) -> dict[str, Any]:
+    """Load a checkpoint into a model and return what it says of its data set.
+
+    Raises:
+        InputError: the file is damaged, unsafe, or of another model.
+    """
+    loaded = load_file(checkpoint)
+    tensors, _ = state_dict(loaded, checkpoint)
+    differences = compare(tensors, model.state_dict())
+    if differences:
+        raise InputError(
+            f'checkpoint {checkpoint} is of another model ({differences}); use the config it was trained with'
+        )
+    model.load_state_dict(tensors)
+    meta = loaded.get('meta') if isinstance(loaded, Mapping) else None
+    meta = meta.get('dataset_meta') if isinstance(meta, Mapping) else None
+    return dict(meta) if isinstance(meta, Mapping) else {}
+
+
+def dataset_meta(cfg: Config) -> dict[str, Any]:
+    """Classes and palette of a config's test data, or of its training data; empty if it has neither."""
+    for name in ('test_dataloader', 'val_dataloader', 'train_dataloader'):
+        dataset = (cfg.get(name) or {}).get('dataset')
+        while dataset is not None and 'dataset' in dataset:
+            dataset = dataset.dataset
+        if dataset is not None:
+            with DATASETS.switch_scope_and_registry(cfg.get('default_scope', 'mmengine')) as registry:
+                found = registry.get(dataset.type)
+            if found is None:
+                work = inference(cfg)
+                scope = cfg.get('default_scope', 'mmengine')
+                raise InputError(work.say(unknown_type(dataset.type, scope, 'dataset', work)))
+            return {**found.METAINFO, **(dataset.get('metainfo') or {})}
+    return {}

@@ -1,0 +1,1 @@
+"""Drawing: predictions, annotations, one beside the other, curves and contact sheets."""

@@ -1,0 +1,1 @@
+"""Trained models on images and videos, the files of results, and the web page."""

@@ -1,0 +1,99 @@
+"""Predictions in COCO's format, so that whatever reads COCO annotations reads them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mmseq.pictures.prediction import INSTANCE_OFFSET, Instances, Prediction
+
+
+class CocoResults:
+    """Images, and the instances and panoptic segments on them, as they come.
+
+    ``annotations`` is also what ``COCO.loadRes`` takes. Images and annotations count from 1; categories are the places
+    of the classes from 1, whatever ids the training data had: match them by name.
+
+    Args:
+        classes: names.
+    """
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        self.classes = classes
+        self.categories = [dict(id=i, name=name) for i, name in enumerate(classes, 1)]
+        self.images: list[dict[str, Any]] = []
+        self.annotations: list[dict[str, Any]] | None = None
+        """None until there is a prediction of a detector."""
+        self.segments: list[dict[str, Any]] = []
+
+    def add(self, prediction: Prediction, image: dict[str, Any]) -> np.ndarray | None:
+        """Add what was predicted for an image of ``file_name`` and whatever else is said of it.
+
+        Returns:
+            The panoptic map as COCO's PNG files hold it, (H, W, 3) bytes, if there is one.
+        """
+        height, width = prediction.size
+        number = len(self.images) + 1
+        self.images.append(dict(id=number, **image, width=width, height=height))
+        if prediction.instances is not None:
+            self.annotations = self.annotations or []
+            rows = instance_rows(prediction.instances)
+            self.annotations += [
+                dict(id=i, image_id=number, **row) for i, row in enumerate(rows, len(self.annotations) + 1)
+            ]
+        if prediction.panoptic is None:
+            return None
+        coded, segments = code_panoptic(prediction.panoptic, len(self.classes))
+        self.segments.append(dict(image_id=number, segments_info=segments))
+        return coded
+
+    def detections(self) -> dict[str, Any]:
+        """The instances as a file of COCO annotations."""
+        return dict(images=self.images, annotations=self.annotations, categories=self.categories)
+
+    def panoptic(self, names: Sequence[str]) -> dict[str, Any]:
+        """The segments as a file of COCO's panoptic annotations, given the PNG files' names."""
+        rows = [dict(row, file_name=name) for row, name in zip(self.segments, names)]
+        return dict(images=self.images, annotations=rows, categories=self.categories)
+
+
+def instance_rows(instances: Instances) -> list[dict[str, Any]]:
+    """COCO's annotations of one image, masks as compressed run lengths."""
+    corners = instances.boxes.astype(float)
+    sizes = corners[:, 2:] - corners[:, :2]
+    rows = []
+    for corner, size, label, score in zip(corners, sizes, instances.labels, instances.scores):
+        box = [round(float(value), 2) for value in (*corner[:2], *size)]
+        area = round(float(size.prod()), 2)
+        rows.append(dict(category_id=int(label) + 1, bbox=box, score=score, area=area, iscrowd=0))
+    if instances.masks is not None:
+        for row, mask in zip(rows, instances.masks):
+            row['segmentation'], row['area'] = run_lengths(mask), int(mask.sum())
+    return rows
+
+
+def run_lengths(mask: np.ndarray) -> dict[str, Any]:
+    """A mask (H, W) in COCO's compressed form."""
+    # Loaded here: pictures alone do without it.
+    from pycocotools import mask as coco_mask
+
+    coded = coco_mask.encode(np.asfortranarray(mask, np.uint8))
+    return dict(size=[int(side) for side in coded['size']], counts=coded['counts'].decode())
+
+
+def code_panoptic(panoptic: np.ndarray, classes: int) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    """A map of segments as (H, W, 3) bytes, red lowest, with 0 for no segment; and the list of its segments."""
+    ids, inverse = np.unique(panoptic, return_inverse=True)
+    numbers, segments = np.zeros(len(ids), np.uint32), []
+    inverse = inverse.reshape(panoptic.shape)
+    for place, label in enumerate(ids % INSTANCE_OFFSET):
+        if label >= classes:
+            continue
+        numbers[place] = len(segments) + 1
+        rows, columns = np.nonzero(inverse == place)
+        top, left = int(rows.min()), int(columns.min())
+        box = [left, top, int(columns.max()) + 1 - left, int(rows.max()) + 1 - top]
+        row = dict(id=len(segments) + 1, category_id=int(label) + 1, bbox=box, area=len(rows), iscrowd=0)
+        segments.append(row)
+    flat = numbers[inverse]
+    return np.stack([flat & 255, flat >> 8 & 255, flat >> 16], axis=2).astype(np.uint8), segments

@@ -1,0 +1,161 @@
+"""All sources that a user named, through a predictor, into a folder."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, islice
+from typing import Any
+
+import numpy as np
+import torch
+
+from mmseq.config import load_config
+from mmseq.datasets.sources import Picture, Unreadable, Video
+from mmseq.errors import InputError
+from mmseq.model.shape import usual_shape
+from mmseq.predict.prediction_files import PredictionFolder, Subject
+from mmseq.predict.predictor import Predictor, Prepared
+
+Item = tuple[Subject, str | np.ndarray]
+"""What a result is of, and the file or the (H, W, 3) bytes."""
+
+# Containers without an index only estimate how many frames they hold.
+SHORT = 0.9
+
+
+def infer(
+    predictor: Predictor,
+    sources: Sequence[Picture | Video | Unreadable],
+    folder: PredictionFolder,
+    *,
+    batch: int = 1,
+    score: float = 0.3,
+    every: int = 1,
+    limit: int | None = None,
+    seen: Callable[[dict[str, Any] | None], None] = lambda row: None,
+) -> None:
+    """Predict sources; what cannot be read becomes a failure of the folder, and the rest goes on.
+
+    Args:
+        predictor: the model.
+        sources: of :func:`mmseq.datasets.sources.find`.
+        folder: gets the results; the caller closes it.
+        batch: pictures, or frames of one video, at a time.
+        score: instances below are left out.
+        every: each so many-th frame of a video is taken.
+        limit: frames of a video after which it is left; a camera also ends at Ctrl-C.
+        seen: called with the summary's row of each picture and frame, and with None for each failure.
+
+    Raises:
+        InputError: the memory of the GPU does not suffice, or overlays of a video cannot be written.
+    """
+    for video, group in groupby(sources, key=lambda source: source if isinstance(source, Video) else None):
+        items = frames(video, folder, every, limit) if video else pictures(group, folder, seen)
+        try:
+            for chunk in chunks(items, batch):
+                for row in predict(predictor, chunk, folder, score):
+                    seen(row)
+        except KeyboardInterrupt:
+            # The usual end of a camera.
+            if video is None or not isinstance(video.path, int):
+                raise
+        folder.end_video()
+
+
+def expected(sources: Sequence[Picture | Video | Unreadable], every: int, limit: int | None) -> int | None:
+    """How many pictures and frames there will be; None with a camera without limit, or a video that does not say."""
+    total = 0
+    for source in sources:
+        if not isinstance(source, Video):
+            total += 1
+        elif source.frames is None:
+            if limit is None:
+                return None
+            total += limit
+        else:
+            number = -(-source.frames // every)
+            total += number if limit is None else min(number, limit)
+    return total
+
+
+def pictures(
+    sources: Iterable[Picture | Unreadable], folder: PredictionFolder, seen: Callable[[None], None]
+) -> Iterator[Item]:
+    """The pictures among files."""
+    for source in sources:
+        if isinstance(source, Unreadable):
+            folder.fail(source.path, source.reason)
+            seen(None)
+        else:
+            yield Subject(source.path, source.name), source.path
+
+
+def frames(video: Video, folder: PredictionFolder, every: int, limit: int | None) -> Iterator[Item]:
+    """The frames of a video; one that ends early is a failure."""
+    source = video.name if isinstance(video.path, int) else video.path
+    number = -1
+    for number, frame in islice(video.read(every), limit):
+        yield Subject(source, video.name, number, video.rate / every), frame
+    if limit is None and video.frames and number + every < SHORT * video.frames:
+        reason = f'{source}: ends after {number + 1} of {video.frames} frames; it is damaged there, or not whole'
+        folder.fail(source, reason)
+
+
+def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """So many at a time."""
+    items = iter(items)
+    while chunk := list(islice(items, size)):
+        yield chunk
+
+
+def predict(
+    predictor: Predictor, chunk: Sequence[Item], folder: PredictionFolder, score: float
+) -> Iterator[dict[str, Any] | None]:
+    """Predict some items at a time and write the results; gives the rows, and None for what cannot be read."""
+    subjects: list[Subject] = []
+    prepared: list[Prepared] = []
+    for subject, image in chunk:
+        try:
+            prepared.append(predictor.prepare(image))
+            subjects.append(subject)
+        except InputError as error:
+            if subject.frame is not None:
+                raise
+            folder.fail(subject.source, str(error))
+            yield None
+    try:
+        predictions = predictor.run(prepared)
+    except torch.OutOfMemoryError as error:
+        raise InputError(
+            f'{subjects[0].source}: the memory of the GPU does not suffice for {len(prepared)} at a time; '
+            'a smaller --batch, --sliding (segmentors) or --device cpu'
+        ) from error
+    for subject, prediction in zip(subjects, predictions):
+        yield folder.add(prediction.above(score), subject)
+
+
+def sliding_options(
+    config: str, options: Mapping[str, Any], crop: int | None = None, stride: int | None = None
+) -> dict[str, Any]:
+    """What makes a config's segmentor go window by window.
+
+    Args:
+        config: path of the config.
+        options: what overrides it.
+        crop: side of a window in pixels; the config's own windows, or its training crop, by default.
+        stride: from one window to the next; two thirds of the window by default.
+
+    Raises:
+        InputError: no segmentor of upstream's kind, or windows that leave gaps.
+    """
+    cfg = load_config(config, options, None, None, 'none')
+    if cfg.model.type not in ('EncoderDecoder', 'mmseq.SlidingEncoderDecoder'):
+        raise InputError(f'--sliding is for segmentors (EncoderDecoder); the model of {config} is a {cfg.model.type}')
+    own = cfg.model.get('test_cfg') or {}
+    if crop is not None:
+        size = (crop, crop)
+    else:
+        size = tuple(own.get('crop_size') or usual_shape(cfg))
+    steps = (stride, stride) if stride else tuple(side * 2 // 3 for side in size)
+    if min(size) < 32 or steps[0] > size[0] or steps[1] > size[1]:
+        raise InputError(f'--crop {size[0]} --stride {steps[0]}: windows have 32 px and more, and a stride within')
+    test_cfg = dict(mode='slide', crop_size=size, stride=steps)
+    return {'model.type': 'mmseq.SlidingEncoderDecoder', 'model.test_cfg': test_cfg}

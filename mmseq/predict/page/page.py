@@ -1,0 +1,265 @@
+"""The demo's web page, made with gradio: loopback, no analytics, nothing from outside."""
+
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+from types import ModuleType
+from typing import Any
+
+from mmengine.logging import MMLogger
+
+from mmseq.errors import InputError
+from mmseq.predict.page.style import CSS, LOGO
+from mmseq.predict.page.viewer import Demo, Sight
+
+# Seconds between looks for old files, and after which an upload and its results are deleted.
+CLEANING = (300, 1800)
+HINT = 'Click on the picture to see what the network looks at there.'
+
+
+def require_gradio() -> ModuleType:
+    """Gradio, told to stay silent.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'
+    try:
+        import gradio
+    except ImportError as error:
+        raise InputError("the demo page needs gradio: pip install 'mmseq[app]'") from error
+    return gradio
+
+
+class Page:
+    """The components, and what happens between them.
+
+    Args:
+        demo: what is shown.
+        title: beside the name.
+        facts: short texts on the model, for the head of the page.
+    """
+
+    def __init__(self, demo: Demo, title: str, facts: Sequence[str]) -> None:
+        self.demo = demo
+        self.gr = require_gradio()
+        gr = self.gr
+        with gr.Blocks(title=f'mmseq · {title}', analytics_enabled=False, delete_cache=CLEANING) as self.blocks:
+            gr.HTML(head(title, facts))
+            self.sight = gr.State(None, time_to_live=CLEANING[1])
+            self.point = gr.State((0.5, 0.5))
+            with gr.Row(equal_height=False, elem_classes='mmseq-panes'):
+                with gr.Column(scale=4, min_width=280):
+                    self._inputs()
+                with gr.Column(scale=8, min_width=360):
+                    self._results()
+                with gr.Column(scale=4, min_width=240):
+                    self.legend = gr.HTML(nothing(), elem_id='legend')
+            self._events()
+
+    def _inputs(self) -> None:
+        gr, limits = self.gr, self.demo.limits
+        if self.demo.predictor.from_files_alone:
+            self.upload = gr.File(label='Picture', elem_id='upload', height=200)
+        else:
+            sources = ['upload', 'clipboard']
+            words = '# Drop a picture here\nor click to choose one'
+            self.upload = gr.Image(
+                label='Picture', sources=sources, height=260, elem_id='upload', buttons=[], placeholder=words
+            )
+        taken = f'Up to {limits.bytes / 2**20:g} MB and {limits.pixels / 1e6:g} million pixels'
+        gr.HTML(f'<p class="mmseq-hint">{taken}. It goes nowhere but to this server.</p>')
+        self.message = gr.HTML('', elem_id='message', visible=False)
+        self.score = gr.Slider(
+            0, 1, 0.3, step=0.01, label='Lowest score shown', visible=self.demo.detects, elem_id='score'
+        )
+        self.opacity = gr.Slider(0, 1, 0.5, step=0.05, label='Opacity of areas', elem_id='opacity')
+
+    def _results(self) -> None:
+        gr = self.gr
+        shown = dict(format='png', interactive=False, show_label=False, buttons=['download', 'fullscreen'])
+        with gr.Tabs() as self.tabs:
+            with gr.Tab('Prediction', id='prediction'):
+                self.overlay = gr.Image(label='Prediction', elem_id='overlay', **shown)
+                gr.HTML(f'<p class="mmseq-hint">{HINT}</p>')
+            with gr.Tab('Receptive field', id='field') as self.tab:
+                strides = [(f'stride {stride:g}', level) for level, stride in enumerate(self.demo.strides)]
+                self.level = gr.Radio(
+                    strides, value=len(strides) - 1, label="Level of the backbone's pyramid", elem_id='level'
+                )
+                self.field = gr.Image(label='Receptive field', elem_id='field', **shown)
+                self.sentence = gr.HTML('', elem_id='sentence')
+
+    def _events(self) -> None:
+        # One after another: there is one model, and its receptive fields change it for a moment.
+        once = dict(concurrency_limit=1, concurrency_id='model', api_visibility='private')
+        drawn = [self.overlay, self.legend]
+        fielded = [self.tabs, self.point, self.field, self.sentence]
+        looked = [self.upload, self.sight, self.message, *drawn, *fielded]
+        # Not its change, which a refused picture that is taken away would be, too. And without gradio's preparation,
+        # which decodes the whole file before anybody can look at its size; that it was uploaded, gradio checks in any
+        # case.
+        for event in (self.upload.upload, self.upload.clear):
+            event(self.look, [self.upload, self.score, self.opacity], looked, preprocess=False, **once)
+        for slider in (self.score, self.opacity):
+            slider.release(self.draw, [self.sight, self.score, self.opacity], drawn, **once)
+        asked = [self.sight, self.level, self.point]
+        self.level.input(self.look_around, asked, fielded, **once)
+        self.tab.select(self.look_around, asked, fielded, **once)
+        for picture in (self.overlay, self.field):
+            picture.select(with_place(self.gr, self.click), [self.sight, self.level], fielded, **once)
+
+    def look(self, file: dict[str, Any] | None, score: float, opacity: float) -> dict[Any, Any]:
+        """A picture came, as gradio's ``FileData``, or went."""
+        gr = self.gr
+        blank = {
+            self.sight: None,
+            self.message: gr.HTML('', visible=False),
+            self.overlay: None,
+            self.legend: nothing(),
+            self.tabs: gr.Tabs(selected='prediction'),
+            self.point: (0.5, 0.5),
+            self.field: None,
+            self.sentence: '',
+        }
+        if file is None:
+            return blank
+        try:
+            sight = self.demo.look(file['path'], os.path.basename(file['path']))
+        except InputError as error:
+            return {**blank, self.upload: None, self.message: gr.HTML(notice(str(error)), visible=True)}
+        return {**blank, self.sight: sight, **self.draw(sight, score, opacity)}
+
+    def draw(self, sight: Sight | None, score: float, opacity: float) -> dict[Any, Any]:
+        """The prediction at another score or opacity."""
+        if sight is None:
+            return {self.overlay: None, self.legend: nothing()}
+        return {
+            self.overlay: self.demo.overlay(sight, score, opacity),
+            self.legend: card(self.demo.legend(sight, score)),
+        }
+
+    def look_around(self, sight: Sight | None, level: int, point: tuple[float, float]) -> dict[Any, Any]:
+        """The receptive field of a level at a point, in shares of the picture."""
+        if sight is None:
+            return {self.sentence: '<p class="mmseq-hint">First a picture.</p>'}
+        try:
+            picture, text = self.demo.receptive_field(sight, level, point)
+        except InputError as error:
+            return {self.field: None, self.sentence: notice(str(error))}
+        sentence = f'<p class="mmseq-sentence">{escape(text)} Click to move it.</p>'
+        return {self.field: picture, self.sentence: sentence, self.point: point}
+
+    def click(self, sight: Sight | None, level: int, place: tuple[int, int]) -> dict[Any, Any]:
+        """The receptive field at a pixel (across, down) of a picture that is shown."""
+        if sight is None:
+            return {self.point: (0.5, 0.5)}
+        height, width = sight.prediction.size
+        point = ((place[0] + 0.5) / width, (place[1] + 0.5) / height)
+        return {self.tabs: self.gr.Tabs(selected='field'), **self.look_around(sight, level, point)}
+
+    def launch(self, host: str, port: int | None, *, browser: bool = False) -> str:
+        """Serve the page from a thread; returns its address.
+
+        Args:
+            host: address to listen at; loopback is seen by this machine alone.
+            port: None for 7860 or the next that is free.
+            browser: open it.
+
+        Raises:
+            InputError: nobody can listen there.
+        """
+        gr = self.gr
+        try:
+            _, address, _ = self.blocks.queue(max_size=32).launch(
+                server_name=host,
+                server_port=port,
+                share=False,
+                inbrowser=browser,
+                prevent_thread_lock=True,
+                quiet=True,
+                max_file_size=self.demo.limits.bytes,
+                footer_links=[],
+                run_history=False,
+                enable_monitoring=False,
+                ssr_mode=False,
+                pwa=False,
+                mcp_server=False,
+                theme=theme(gr),
+                css=CSS,
+            )
+        except OSError as error:
+            raise InputError(f'{host}:{port or ""}: cannot listen there ({error}); try another --port') from error
+        finally:
+            forget_closed_logs()
+        return address
+
+
+def forget_closed_logs() -> None:
+    """The web server closes every log file of the process; mmengine would write into that of an earlier training."""
+    logger = MMLogger.get_current_instance()
+    for handler in list(logger.handlers):
+        if isinstance(handler, logging.FileHandler) and handler.stream is None:
+            logger.removeHandler(handler)
+
+
+def theme(gr: ModuleType) -> Any:
+    """Gradio's soft theme in our colours, with fonts that are there already."""
+    base = gr.themes.Soft(
+        primary_hue=gr.themes.colors.teal,
+        neutral_hue=gr.themes.colors.slate,
+        font=['Inter', 'system-ui', 'sans-serif'],
+        font_mono=['ui-monospace', 'monospace'],
+    )
+    subdued = '*body_text_color_subdued'
+    return base.set(
+        body_background_fill='*neutral_50',
+        block_border_width='1px',
+        block_title_background_fill='transparent',
+        block_title_background_fill_dark='transparent',
+        block_title_text_color=subdued,
+        block_title_text_color_dark=subdued,
+        block_title_text_weight='500',
+        block_title_padding='0',
+        block_label_background_fill='*neutral_100',
+        block_label_background_fill_dark='*neutral_700',
+        block_label_text_color=subdued,
+        block_label_text_color_dark=subdued,
+        block_label_text_weight='500',
+        block_label_text_size='*text_sm',
+    )
+
+
+def with_place(gr: ModuleType, handler: Callable[..., Mapping[Any, Any]]) -> Callable[..., Mapping[Any, Any]]:
+    """A handler that gets the pixel of a click last; gradio finds what it hands over by the annotation."""
+
+    def handle(sight: Sight | None, level: int, event: Any) -> Mapping[Any, Any]:
+        return handler(sight, level, event.index)
+
+    handle.__annotations__['event'] = gr.SelectData
+    return handle
+
+
+def head(title: str, facts: Sequence[str]) -> str:
+    """HTML of the head of the page."""
+    listed = ''.join(f'<span>{escape(fact)}</span>' for fact in facts)
+    return (
+        f'<header class="mmseq-head">{LOGO}<h1>mmseq</h1><h2>{escape(title)}</h2>'
+        f'<div class="mmseq-badges">{listed}</div></header>'
+    )
+
+
+def nothing() -> str:
+    """HTML of the legend before there is a picture."""
+    return card('<h3>Classes</h3><p class="mmseq-facts">Drop a picture; what is found on it stands here.</p>')
+
+
+def card(html: str) -> str:
+    """HTML in a frame."""
+    return f'<div class="mmseq-card">{html}</div>'
+
+
+def notice(text: str) -> str:
+    """HTML of what is wrong with an upload."""
+    return f'<div class="mmseq-notice" role="alert">{escape(text)}</div>'

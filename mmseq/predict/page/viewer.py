@@ -1,0 +1,243 @@
+"""What the demo page shows of a picture: prediction, legend, receptive field; nothing of the page itself."""
+
+import os
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field
+from html import escape
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import nn
+
+from mmseq.errors import InputError
+from mmseq.measure.receptive_field import area, cell_at, effective_receptive_field, extractor, stride_of
+from mmseq.pictures.drawing import draw
+from mmseq.pictures.prediction import Prediction
+from mmseq.predict.predictor import Predictor, Prepared
+
+# Pixels of the longer side of what is shown: names on less are hard to read, more is slow to send.
+LEAST, MOST = 900, 1600
+# Rows of a legend.
+ROWS = 24
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an upload may be: bytes of its file, and pixels."""
+
+    bytes: int = 20 * 2**20
+    pixels: int = 40 * 10**6
+
+
+@dataclass
+class Sight:
+    """What was made of one upload.
+
+    Args:
+        name: of the file.
+        size: height and width of the picture.
+        prepared: as the model takes it.
+        prediction: all instances, whatever their score, in the size to be shown.
+        seconds: that the model took.
+        fields: receptive fields that were computed, by level and cell.
+    """
+
+    name: str
+    size: tuple[int, int]
+    prepared: Prepared
+    prediction: Prediction
+    seconds: float
+    fields: dict[tuple[int, int, int], np.ndarray] = field(default_factory=dict)
+
+
+class Demo:
+    """A predictor behind a page.
+
+    Args:
+        predictor: with ``certainty``, so that areas have scores.
+        limits: of uploads.
+
+    Attributes:
+        strides: pixels per cell of the backbone's levels.
+    """
+
+    def __init__(self, predictor: Predictor, limits: Limits = Limits()) -> None:
+        self.predictor, self.limits = predictor, limits
+        self.strides = strides_of(predictor.model)
+        self.detects = not hasattr(predictor.model, 'decode_head')
+
+    def look(self, path: str, name: str) -> Sight:
+        """Predict an uploaded file.
+
+        Raises:
+            InputError: it is too large, or no picture; one line for the page.
+        """
+        self.check(path, name)
+        try:
+            prepared = self.predictor.prepare(path)
+        except InputError as error:
+            raise InputError(str(error).replace(path, name)) from error
+        size = prepared.picture.shape[:2]
+        prepared = to_be_shown(prepared)
+        begin = time.perf_counter()
+        with enough_memory(name):
+            (prediction,) = self.predictor.run([prepared])
+        return Sight(name, size, prepared, prediction, time.perf_counter() - begin)
+
+    def check(self, path: str, name: str) -> None:
+        """Refuse an upload by its bytes and its header, before anything of it is decoded.
+
+        Raises:
+            InputError: see :meth:`look`.
+        """
+        size, most = os.path.getsize(path), self.limits.bytes
+        if size > most:
+            raise InputError(f'{name} has {size / 2**20:.1f} MB; at most {most / 2**20:g} MB are taken')
+        try:
+            with warnings.catch_warnings():
+                # Ours is the lower limit.
+                warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+                with Image.open(path) as image:
+                    pixels = image.width * image.height
+        except Image.DecompressionBombError:
+            pixels = None
+        except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+            if self.predictor.from_files_alone:
+                return
+            raise InputError(f'{name} is no picture that can be read; JPEG, PNG and WebP are') from error
+        if pixels is None or pixels > self.limits.pixels:
+            found = 'far more' if pixels is None else f'{pixels / 1e6:.1f} million'
+            raise InputError(f'{name} has {found} pixels; at most {self.limits.pixels / 1e6:g} million are taken')
+
+    def overlay(self, sight: Sight, score: float, opacity: float) -> np.ndarray:
+        """(H, W, 3) bytes: the picture with the prediction over it."""
+        return draw(sight.prediction.above(score), self.predictor.classes, self.predictor.palette, opacity)
+
+    def legend(self, sight: Sight, score: float) -> str:
+        """HTML: classes with their colours, shares of the picture and scores."""
+        prediction, classes = sight.prediction.above(score), self.predictor.classes
+        rows = []
+        if prediction.instances is not None and prediction.panoptic is None:
+            for label, value in zip(prediction.instances.labels[:ROWS], prediction.instances.scores):
+                rows.append(self.row(label, value, f'{value:.2f}'))
+            total, unit = len(prediction.instances), 'object'
+        else:
+            found = [one for one in prediction.by_class(classes) if 'share' in one]
+            for one in found[:ROWS]:
+                sure = f'sure {one["certainty"]:.2f}' if 'certainty' in one else ''
+                rows.append(self.row(one['index'], one['share'], f'{100 * one["share"]:.1f} %', sure))
+            total, unit = len(found), 'class'
+        plural = '' if total == 1 else 'es' if unit == 'class' else 's'
+        more = f'<p class="mmseq-more">and {total - len(rows)} more</p>' if total > len(rows) else ''
+        height, width = sight.size
+        head = f'<h3>{total or "No"} {unit}{plural}</h3>'
+        facts = f'<p class="mmseq-facts">{escape(sight.name)} · {width} × {height} px · {sight.seconds:.2f} s</p>'
+        return f'{head}{facts}<ul class="mmseq-legend">{"".join(rows)}</ul>{more}'
+
+    def row(self, label: int, part: float, text: str, beside: str = '') -> str:
+        """HTML of one row of the legend: a text, and a bar of a length from 0 to 1 with a text beside it."""
+        colour = ','.join(map(str, self.predictor.palette[label]))
+        return (
+            f'<li><i style="background:rgb({colour})"></i><b>{escape(self.predictor.classes[label])}</b>'
+            f'<span>{text}</span><u><s style="width:{100 * part:.1f}%;background:rgb({colour})"></s></u>'
+            f'<small>{beside}</small></li>'
+        )
+
+    def receptive_field(self, sight: Sight, level: int, point: tuple[float, float]) -> tuple[np.ndarray, str]:
+        """What the backbone's cell at a point sees.
+
+        Args:
+            sight: the picture.
+            level: of the backbone.
+            point: across and down, in shares of the picture.
+
+        Returns:
+            (H, W, 3) bytes, and a sentence.
+
+        Raises:
+            InputError: the memory of the GPU does not suffice.
+        """
+        height, width = sight.prepared.data['data_samples'].img_shape[:2]
+        inputs = self.predictor.inputs(sight.prepared)
+        stride = self.strides[level]
+        cells = tuple(-(-side // stride) for side in inputs.shape[2:])
+        cell = cell_at((point[1] * height, point[0] * width), stride, cells)
+        key = (level, *cell)
+        if key not in sight.fields:
+            with enough_memory(sight.name):
+                found = effective_receptive_field(self.predictor.model, inputs, level, cell)
+            # What lies in the padding is nothing to look at.
+            sight.fields[key] = found.cpu().numpy()[:height, :width]
+        seen = sight.fields[key]
+        half, most = (area(torch.from_numpy(seen), share) for share in (0.5, 0.9))
+        text = (
+            f'Stride {stride:g}: half of what this cell reacts to lies on {100 * half.of_image:.2g} % of the picture, '
+            f'as much as a square of {half.side:.0f} px; nine tenths on {100 * most.of_image:.2g} %, '
+            f'{most.side:.0f} px. The model sees {width} × {height} px.'
+        )
+        middle = ((cell[1] + 0.5) * stride / width, (cell[0] + 0.5) * stride / height)
+        return draw_field(sight.prediction.picture, seen, middle), text
+
+
+@contextmanager
+def enough_memory(name: str) -> Iterator[None]:
+    """Say in a line of the page that the memory of the GPU does not suffice for a picture."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise InputError(f'{name} is too large for the memory of the GPU; try a smaller picture') from error
+
+
+def strides_of(model: nn.Module) -> Sequence[float]:
+    """Pixels per cell of the backbone's levels, as it declares them, or as its maps of a square say."""
+    declared = getattr(model.backbone, 'out_strides', None)
+    if declared:
+        return declared
+    device = next(model.parameters()).device
+    square = torch.zeros(1, getattr(model.backbone, 'in_channels', 3), 128, 128, device=device)
+    with torch.no_grad():
+        maps = extractor(model, after_neck=False)(square)
+    return [stride_of(square.shape[2:], tuple(found.shape[2:])) for found in maps]
+
+
+def to_be_shown(prepared: Prepared) -> Prepared:
+    """A picture whose prediction is to come in the size to be shown, whatever size the picture has.
+
+    Probabilities of 150 classes, or the masks of 100 instances, on the 40 million pixels of a photograph would take
+    more memory than there is.
+    """
+    height, width = prepared.picture.shape[:2]
+    factor = min(max(max(height, width), LEAST), MOST) / max(height, width)
+    size = (max(1, round(height * factor)), max(1, round(width * factor)))
+    sample = deepcopy(prepared.data['data_samples'])
+    across, down = sample.metainfo.get('scale_factor', (1.0, 1.0))
+    # What upstream's heads bring their results back with.
+    factors = (across * width / size[1], down * height / size[0])
+    sample.set_metainfo(dict(ori_shape=size, scale_factor=factors))
+    smooth = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    picture = cv2.resize(prepared.picture, size[::-1], interpolation=smooth)
+    return Prepared(picture, dict(prepared.data, data_samples=sample))
+
+
+def draw_field(picture: np.ndarray, seen: np.ndarray, point: tuple[float, float]) -> np.ndarray:
+    """A receptive field (any size) glowing on its darkened picture, with a ring at the point (shares of the sides)."""
+    height, width = picture.shape[:2]
+    heat = cv2.resize(seen, (width, height), interpolation=cv2.INTER_LINEAR)
+    heat = cv2.GaussianBlur(heat, (0, 0), max(0.6, max(height, width) / 400))
+    # The root lets the faint rim be seen beside the peak.
+    heat = np.sqrt(heat / max(float(heat.max()), 1e-30))
+    colours = cv2.applyColorMap((255 * heat).astype(np.uint8), cv2.COLORMAP_INFERNO)[:, :, ::-1]
+    grey = picture.mean(axis=2, keepdims=True) * 0.45
+    weight = np.minimum(heat * 1.6, 1)[:, :, None]
+    shown = np.ascontiguousarray(((1 - weight) * grey + weight * colours).astype(np.uint8))
+    centre = (round(point[0] * width), round(point[1] * height))
+    radius = max(4, round(max(height, width) / 90))
+    for colour, thick in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+        cv2.circle(shown, centre, radius, colour, thick, cv2.LINE_AA)
+    return shown

@@ -1,0 +1,177 @@
+"""Predictions as files: pictures, label maps, COCO's json, a summary."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from mmseq.errors import InputError
+from mmseq.files import write_json
+from mmseq.pictures.drawing import draw
+from mmseq.pictures.prediction import Prediction
+from mmseq.predict.coco_results import CocoResults
+
+# MPEG-4, of which a frame of 1280 x 720 px takes 4 ms (benchmarks/drawing.py); with VP9 it is 300, and OpenCV's wheels
+# have no H.264.
+CODEC, VIDEO_SUFFIX = 'mp4v', '.mp4'
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a prediction is of.
+
+    Args:
+        source: the file, as results name it.
+        name: of what is written, without suffix; no other source's.
+        frame: the number of a video's frame; those of one video come one after another.
+        rate: frames of a second.
+    """
+
+    source: str
+    name: str
+    frame: int | None = None
+    rate: float = 25.0
+
+    @property
+    def place(self) -> str:
+        """The name of a picture of it alone."""
+        return self.name if self.frame is None else f'{self.name}/{self.frame:06d}'
+
+    def described(self) -> dict[str, Any]:
+        """The file, and the frame of a video."""
+        return dict(file_name=self.source) if self.frame is None else dict(file_name=self.source, frame=self.frame)
+
+
+class PredictionFolder:
+    """A folder that predictions are written to as they come; what speaks of all of them, when it is closed.
+
+    ``overlays/NAME.png`` (of a video ``NAME.mp4``); of segmentors ``maps/NAME.png`` with the place of each pixel's
+    class, of panoptic models ``panoptic/NAME.png`` and ``panoptic.json``, of detectors ``detections.json``; and
+    ``summary.json``.
+
+    Args:
+        folder: made if need be; files of the same names are replaced.
+        classes: names.
+        palette: (classes, 3) bytes.
+        overlays: write pictures with what was predicted drawn over them.
+        maps: write label maps and panoptic maps.
+        opacity: of the areas in the overlays.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        classes: Sequence[str],
+        palette: np.ndarray,
+        *,
+        overlays: bool = True,
+        maps: bool = True,
+        opacity: float = 0.5,
+    ) -> None:
+        self.folder = Path(folder)
+        self.classes, self.palette, self.opacity = classes, palette, opacity
+        self.overlays, self.maps = overlays, maps
+        self.rows: list[dict[str, Any]] = []
+        self.failures: list[dict[str, str]] = []
+        self._coco = CocoResults(classes)
+        self._video: OverlayVideo | None = None
+        self._begin = time.perf_counter()
+
+    def add(self, prediction: Prediction, subject: Subject) -> dict[str, Any]:
+        """Write a prediction, instances below the wanted score left out already; returns the summary's row.
+
+        Raises:
+            InputError: the overlays of a video cannot be written.
+        """
+        height, width = prediction.size
+        row: dict[str, Any] = dict(subject.described(), width=width, height=height)
+        panoptic = self._coco.add(prediction, subject.described())
+        if self.overlays:
+            row['overlay'] = self._overlay(prediction, subject)
+        if self.maps and prediction.labels is not None:
+            row['map'] = self._picture(f'maps/{subject.place}.png', prediction.labels)
+        if self.maps and panoptic is not None:
+            row['panoptic'] = self._picture(f'panoptic/{subject.place}.png', panoptic[:, :, ::-1])
+        row['classes'] = prediction.by_class(self.classes)
+        self.rows.append(row)
+        return row
+
+    def fail(self, source: str, reason: str) -> None:
+        """Note a source that could not be read, or not to its end."""
+        self.failures.append(dict(file_name=source, reason=reason))
+
+    def end_video(self) -> None:
+        """Put the overlays of the frames so far in place, if there are any."""
+        if self._video is not None:
+            self._video.close()
+            self._video = None
+
+    def close(self, about: dict[str, Any]) -> dict[str, Any]:
+        """Write what speaks of all predictions; returns the summary, which begins with what is given."""
+        self.end_video()
+        seconds = time.perf_counter() - self._begin
+        if self._coco.annotations is not None:
+            write_json(self.folder / 'detections.json', self._coco.detections())
+        if self._coco.segments and self.maps:
+            names = [row['panoptic'].removeprefix('panoptic/') for row in self.rows]
+            write_json(self.folder / 'panoptic.json', self._coco.panoptic(names))
+        counts = dict(pictures=len(self.rows), failed=len(self.failures), seconds=seconds)
+        summary = dict(**about, **counts, classes=self.classes, failures=self.failures, predictions=self.rows)
+        write_json(self.folder / 'summary.json', summary)
+        return summary
+
+    def _overlay(self, prediction: Prediction, subject: Subject) -> str:
+        drawn = draw(prediction, self.classes, self.palette, self.opacity)[:, :, ::-1]
+        if subject.frame is None:
+            return self._picture(f'overlays/{subject.name}.png', drawn)
+        name = f'overlays/{subject.name}{VIDEO_SUFFIX}'
+        if self._video is None:
+            self._video = OverlayVideo(self.folder / name, drawn.shape[:2], subject.rate)
+        self._video.write(drawn)
+        return name
+
+    def _picture(self, name: str, image: np.ndarray) -> str:
+        write_png(self.folder / name, image)
+        return name
+
+
+def write_png(path: Path, image: np.ndarray) -> None:
+    """Write (H, W) of 8 or 16 bits, or (H, W, 3) bytes, blue first, in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f'.{path.name}.partial')
+    partial.write_bytes(cv2.imencode('.png', image)[1])
+    partial.replace(path)
+
+
+class OverlayVideo:
+    """A video that is at its place when it is complete.
+
+    Args:
+        path: of the file.
+        size: height and width of the frames; OpenCV leaves out the last row or column of an odd one.
+        rate: frames of a second.
+
+    Raises:
+        InputError: OpenCV has no encoder, or may not write there.
+    """
+
+    def __init__(self, path: Path, size: tuple[int, int], rate: float) -> None:
+        self.path = path
+        self.partial = path.with_name(f'.{path.stem}.partial{VIDEO_SUFFIX}')
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._writer = cv2.VideoWriter(str(self.partial), cv2.VideoWriter_fourcc(*CODEC), rate, size[::-1])
+        if not self._writer.isOpened():
+            raise InputError(f'{path}: OpenCV cannot write this video; --no-overlays leaves it out')
+
+    def write(self, frame: np.ndarray) -> None:
+        """Add (H, W, 3) bytes, blue first."""
+        self._writer.write(np.ascontiguousarray(frame))
+
+    def close(self) -> None:
+        """Put the file in its place."""
+        self._writer.release()
+        self.partial.replace(self.path)

@@ -1,0 +1,171 @@
+"""A trained model over pictures: what it says of each, in the picture's own size, whatever its task.
+
+    cfg, model = load_trained('configs/upernet_seq2d_s_ade20k.py', 'iter_160000.pth')
+    (found,) = Predictor(model).predict(['street.jpg'])
+    found.labels                # (H, W), the class of each pixel
+
+Upstream's own ``inference_detector`` and ``inference_model`` take the pictures of a call one by one and end at the
+first that is damaged; its inferencers load the checkpoint themselves, past our checks. What they call, the pipeline of
+the config and the model's ``test_step``, is called here.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.registry import DefaultScope
+from torch import Tensor, nn
+
+from mmseq.compat.allocator import release_if_short
+from mmseq.datasets.checks.images import UNREADABLE, DamagedFileError, decode, glance
+from mmseq.datasets.multispectral import stretch
+from mmseq.errors import InputError
+from mmseq.pictures.palette import class_colours
+from mmseq.pictures.prediction import Prediction, read_prediction
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A picture that went through the pipeline: (H, W, 3) bytes to look at, and what ``test_step`` takes."""
+
+    picture: np.ndarray
+    data: dict[str, Any]
+
+
+class Predictor:
+    """A model with the pipeline of its config's test data.
+
+    Args:
+        model: of :func:`mmseq.model.trained.load_trained`.
+        full_size: leave the pipeline's resizing out, so that pictures go in with all their pixels.
+        certainty: keep the probability of each pixel's class; for segmentors whose logits cover the picture.
+
+    Attributes:
+        classes: their names.
+        palette: (classes, 3) bytes, a colour for each, those of the data set if it has any.
+        from_files_alone: whether arrays are refused.
+
+    Raises:
+        InputError: a config without a pipeline for test data, or one that does not begin with loading a picture.
+    """
+
+    def __init__(self, model: nn.Module, *, full_size: bool = False, certainty: bool = False) -> None:
+        self.model = model
+        self.certainty = certainty
+        self.classes, self.palette = class_colours(model)
+        load, *rest = prediction_steps(model.cfg, full_size)
+        # Other loaders are for files that hold more than an array of three channels.
+        self.from_files_alone = not name_of(load).endswith('LoadImageFromFile')
+        take = dict(type='LoadImageFromNDArray', to_float32=load.get('to_float32', False))
+        # There may be a model of the other task in this process, whose scope would be asked.
+        with DefaultScope.overwrite_default_scope(model.cfg.get('default_scope', 'mmengine')):
+            self._load, self._rest = Compose([load]), Compose(rest)
+            self._take = None if self.from_files_alone else Compose([take])
+
+    def predict(self, images: Sequence[str | Path | np.ndarray]) -> list[Prediction]:
+        """Predict some pictures at once; those of one size in the model go through it together.
+
+        Args:
+            images: files, or (H, W, 3) bytes, red first.
+
+        Raises:
+            InputError: one of them cannot be read.
+        """
+        return self.run([self.prepare(image) for image in images])
+
+    def prepare(self, image: str | Path | np.ndarray) -> Prepared:
+        """Load a picture and put it through the pipeline; see :meth:`predict`."""
+        loaded = self._from_array(image) if isinstance(image, np.ndarray) else self._from_file(str(image))
+        look = stretch if self.from_files_alone else to_look_at
+        return Prepared(look(loaded['img']), self._rest(loaded))
+
+    def run(self, prepared: Sequence[Prepared]) -> list[Prediction]:
+        """The model's word on prepared pictures, in their order.
+
+        Only pictures of one size go together, so that none is padded to another's and its result depends on itself
+        alone.
+        """
+        groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for i, one in enumerate(prepared):
+            groups[tuple(one.data['inputs'].shape)].append(i)
+        found: dict[int, Prediction] = {}
+        for places in groups.values():
+            with torch.no_grad():
+                samples = self.model.test_step(collate([prepared[i] for i in places]))
+            # Pictures of many sizes leave holes.
+            release_if_short()
+            for i, sample in zip(places, samples):
+                found[i] = read_prediction(
+                    prepared[i].picture, sample, self.model, len(self.classes), certainty=self.certainty
+                )
+        return [found[i] for i in range(len(prepared))]
+
+    def inputs(self, prepared: Prepared) -> Tensor:
+        """The normalised and padded (1, C, H, W) that the model's backbone gets."""
+        return self.model.data_preprocessor(collate([prepared]), False)['inputs']
+
+    def _from_array(self, image: np.ndarray) -> dict[str, Any]:
+        if self._take is None:
+            raise InputError('this config loads files of many channels; videos, cameras and arrays have three')
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise InputError(f'an array of {image.dtype} of shape {image.shape}: expected (H, W, 3) bytes')
+        # Upstream's loaders give blue first.
+        return self._take(dict(img=np.ascontiguousarray(image[:, :, ::-1]), img_id=0))
+
+    def _from_file(self, path: str) -> dict[str, Any]:
+        try:
+            # OpenCV 4 reads a torn JPEG without a word.
+            glance(path)
+            try:
+                return self._load(dict(img_path=path, img_id=0))
+            except UNREADABLE:
+                decode(path)
+                raise
+        except DamagedFileError as error:
+            raise InputError(str(error)) from error
+
+
+def collate(prepared: Sequence[Prepared]) -> dict[str, list[Any]]:
+    """What ``test_step`` takes; the samples are copies, since models write into them."""
+    samples = [deepcopy(one.data['data_samples']) for one in prepared]
+    return dict(inputs=[one.data['inputs'] for one in prepared], data_samples=samples)
+
+
+def to_look_at(image: np.ndarray) -> np.ndarray:
+    """(H, W, 3) bytes, red first, of what a loader gave: blue first if it has three channels of bytes."""
+    if image.ndim == 2:
+        image = image[:, :, None]
+    if image.shape[2] == 3 and image.min() >= 0 and image.max() <= 255:
+        return np.ascontiguousarray(image[:, :, ::-1], np.uint8)
+    return stretch(image)
+
+
+def prediction_steps(cfg: Config, full_size: bool) -> list[dict[str, Any]]:
+    """The transforms of a config's test data, without those that load annotations.
+
+    Raises:
+        InputError: there are none, or the first is no loader of pictures.
+    """
+    dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
+    while 'pipeline' not in dataset and 'dataset' in dataset:
+        dataset = dataset['dataset']
+    steps = [dict(step) for step in deepcopy(dataset.get('pipeline') or cfg.get('test_pipeline') or [])]
+    steps = [step for step in steps if 'Annotation' not in name_of(step)]
+    if not steps or 'Load' not in name_of(steps[0]):
+        raise InputError('config: test_dataloader.dataset.pipeline does not begin with loading a picture')
+    if full_size:
+        # Resizing by 1, since heads read from the sample how their picture was resized.
+        steps = [dict(type='Resize', scale_factor=1.0) if 'Resize' in name_of(step) else step for step in steps]
+    return steps
+
+
+def name_of(step: Mapping[str, Any]) -> str:
+    """The name of a transform, which a config gives as text or as the class."""
+    return step['type'] if isinstance(step['type'], str) else step['type'].__name__

@@ -1,0 +1,1 @@
+"""Work dirs read back: curves, comparisons, confusions, the report page."""

@@ -1,0 +1,181 @@
+"""The best and the worst images of runs: truth beside what the models predict."""
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from mmseq.errors import InputError
+from mmseq.model.trained import load_trained
+from mmseq.pictures.browse import Browser, Sample
+from mmseq.pictures.drawing import draw
+from mmseq.pictures.scaling import factor_for, scale_prediction, scale_sample
+from mmseq.predict.predictor import Predictor
+from mmseq.runs.report.scores import ImageScore, choose, read_scores
+from mmseq.runs.run import Run, read_json, training_folder
+
+# Of a detection, where the evaluation does not say from which score on a detector is right more often than not.
+USUAL_SCORE = 0.3
+WRONG = np.array((222, 45, 38), np.uint8)
+
+
+@dataclass(frozen=True)
+class Looker:
+    """A run's model, and its data to compare with.
+
+    Attributes:
+        note: what a reader has to know about it; empty mostly.
+    """
+
+    predictor: Predictor
+    browser: Browser
+    score: float
+    note: str
+
+
+def gallery(
+    runs: Sequence[Run], count: int, device: str | None = None, progress: Callable[[list], Any] = list
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Pictures of the images that runs do best and worst on; runs over the same images share them.
+
+    Args:
+        runs: each with the checkpoint of its latest evaluation, or a newer one.
+        count: images under each heading.
+        device: of the models; by default a GPU if there is one.
+        progress: gets the work of a group of runs as a list, and gives it back item by item.
+
+    Returns:
+        For each group of runs ``runs`` (their places) and ``sections``; and sentences on what is
+        left out and why.
+    """
+    # one data set can be there for both tasks
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    scores = [read_scores(run.folder) for run in runs]
+    notes = []
+    for i, (run, found) in enumerate(zip(runs, scores)):
+        if found:
+            task = run.config.get('default_scope') if run.config else None
+            groups.setdefault((task, *(one.name for one in found)), []).append(i)
+        else:
+            notes.append(f'{run.name}: no per_image.csv in the work dir, which every evaluation writes')
+    result = []
+    for places in groups.values():
+        lookers = {}
+        for i in places:
+            try:
+                lookers[i] = look(runs[i], device)
+            except InputError as error:
+                notes.append(f'{runs[i].name}: no pictures, since {error}')
+            else:
+                notes += [f'{runs[i].name}: {lookers[i].note}'] * bool(lookers[i].note)
+        if lookers:
+            result.append(group(lookers, {i: scores[i] for i in lookers}, count, progress, notes))
+    return [one for one in result if one['sections']], notes
+
+
+def look(run: Run, device: str | None) -> Looker:
+    """Load a run's model and data.
+
+    Raises:
+        InputError: the checkpoint or the data are gone, or do not belong to the config.
+    """
+    home = training_folder(run.folder)
+    if home is None:
+        raise InputError('the work dir holds no config')
+    checkpoint, note = find_checkpoint(run)
+    config = str(home / 'vis_data' / 'config.py')
+    cfg, model = load_trained(config, str(checkpoint), work_dir=str(run.folder), device=device)
+    split = 'test' if run.report.get('mode') == 'test' else 'val'
+    browser = Browser(cfg, split, raw=True)
+    # predictors resize as test data are resized
+    cfg.test_dataloader = cfg[f'{split}_dataloader']
+    errors = read_json(run.folder / 'error_analysis.json')
+    score = (errors.get('segm') or errors.get('bbox') or {}).get('score_threshold')
+    return Looker(Predictor(model), browser, USUAL_SCORE if score is None else score, note)
+
+
+def find_checkpoint(run: Run) -> tuple[Path, str]:
+    """The weights that the latest evaluation is of; if they are gone, the best or the newest, with a note.
+
+    Raises:
+        InputError: there are none.
+    """
+    evaluated = run.report.get('checkpoint')
+    # a work dir that was moved has its checkpoints with it
+    for path in (Path(evaluated), run.folder / Path(evaluated).name) if evaluated else ():
+        if path.is_file():
+            return path, ''
+    found = sorted(run.folder.glob('*.pth'), key=lambda path: (path.name.startswith('best_'), path.stat().st_mtime))
+    if not found:
+        named = f'{evaluated} is gone and ' if evaluated else ''
+        raise InputError(f'{named}there is no checkpoint in {run.folder}')
+    return found[-1], f'the pictures are by {found[-1].name}, since the evaluated checkpoint was not kept'
+
+
+def group(
+    lookers: dict[int, Looker],
+    scores: dict[int, list[ImageScore]],
+    count: int,
+    progress: Callable[[list], Any],
+    notes: list[str],
+) -> dict[str, Any]:
+    """Sections of pictures of runs over the same images; what fails is left out and noted."""
+    chosen = choose(list(scores.values()), count)
+    drawn: dict[int, dict[str, Any]] = {}
+    for place in progress(sorted({place for places in chosen.values() for place in places})):
+        try:
+            drawn[place] = item(lookers, {i: found[place] for i, found in scores.items()}, place)
+        except InputError as error:
+            notes.append(f'a picture is left out: {error}')
+    sections = [
+        dict(title=title, items=[drawn[place] for place in places if place in drawn])
+        for title, places in chosen.items()
+    ]
+    return dict(runs=list(lookers), sections=[section for section in sections if section['items']])
+
+
+def item(lookers: dict[int, Looker], rows: dict[int, ImageScore], place: int) -> dict[str, Any]:
+    """One image: name, the runs' scores with words, and panels with caption, picture and the run that it is of.
+
+    Raises:
+        InputError: the data are no longer those that were evaluated, or cannot be read.
+    """
+    first = next(iter(lookers.values()))
+    name = next(iter(rows.values())).name
+    if place >= len(first.browser) or (sample := first.browser[place]).name != name:
+        raise InputError(f'{name} is not at place {place} of the data set any more; evaluate again')
+    factor = factor_for(sample.picture)
+    truth = scale_sample(sample, factor)
+    panels = [panel('Picture', truth.picture), panel('Truth', first.browser.draw(truth))]
+    path = rows[next(iter(rows))].path
+    for i, looker in lookers.items():
+        predicted = scale_prediction(looker.predictor.predict([path])[0].above(looker.score), factor)
+        drawn = draw(predicted, looker.predictor.classes, looker.predictor.palette)
+        panels.append(panel('Prediction', drawn, i))
+        if len(lookers) == 1 and truth.labels is not None and predicted.labels is not None:
+            panels.append(panel('Wrong pixels', draw_wrong(truth, predicted.labels, len(first.browser.classes)), i))
+    scores = [dict(run=i, score=row.score, words=row.words) for i, row in rows.items()]
+    return dict(name=name, path=path, scores=scores, panels=panels)
+
+
+def draw_wrong(truth: Sample, labels: np.ndarray, classes: int) -> np.ndarray:
+    """The picture in grey, with the pixels in red that were given another class than the true one."""
+    grey = cv2.cvtColor(truth.picture, cv2.COLOR_RGB2GRAY)
+    canvas = cv2.cvtColor(cv2.addWeighted(grey, 0.6, grey, 0, 90), cv2.COLOR_GRAY2RGB)
+    wrong = (truth.labels != labels) & (truth.labels >= 0) & (truth.labels < classes)
+    canvas[wrong] = (0.25 * canvas[wrong] + 0.75 * WRONG).astype(np.uint8)
+    return canvas
+
+
+def panel(caption: str, picture: np.ndarray, run: int | None = None) -> dict[str, Any]:
+    """A picture of the page, as an address that holds it."""
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, format='WEBP', quality=82, method=4)
+    address = 'data:image/webp;base64,' + base64.b64encode(file.getvalue()).decode('ascii')
+    return dict(caption=caption, run=run, source=address, width=picture.shape[1], height=picture.shape[0])

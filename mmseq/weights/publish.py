@@ -1,0 +1,70 @@
+"""A training checkpoint stripped to what others need: the weights, under a name that tells their digest."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from mmseq.checkpoints.compare import is_finite, shorten
+from mmseq.checkpoints.digest import file_sha256
+from mmseq.checkpoints.fetch import locate
+from mmseq.checkpoints.files import load_file, load_metadata
+from mmseq.checkpoints.wrappers import state_dict
+from mmseq.errors import InputError
+from mmseq.weights.weights_file import check_target, origin, save_weights
+
+
+def publish(name: str | os.PathLike[str], target: str | os.PathLike[str], ema: bool = False) -> tuple[Path, list[str]]:
+    """Write ``target-xxxxxxxx.safetensors``, with the first eight digits of its sha256 in its name.
+
+    Args:
+        name: a file or address; a whole model's checkpoint stays whole.
+        target: path of the output without digest and suffix.
+        ema: take the moving average of the weights.
+
+    Returns:
+        The file, and remarks on what was left out.
+
+    Raises:
+        InputError: no weights in the source, or tensors that are not finite.
+    """
+    target = Path(target)
+    if target.suffix in ('.safetensors', '.pth', '.pt'):
+        target = target.with_suffix('')
+    path = locate(name)
+    payload = load_file(path)
+    tensors, note = state_dict(payload, path, ema)
+    broken = [key for key, tensor in tensors.items() if not is_finite(tensor)]
+    if broken:
+        raise InputError(f'checkpoint {name}: {len(broken)} tensors not finite: {shorten(broken)}')
+    facts = origin(source=path.name, source_sha256=file_sha256(path), **_said(payload, path))
+    draft = target.with_name(f'.{target.name}.{os.getpid()}.safetensors')
+    check_target(draft, (path,))
+    try:
+        digest = save_weights(tensors, draft, facts)
+        final = target.with_name(f'{target.name}-{digest[:8]}.safetensors')
+        os.replace(draft, final)
+    finally:
+        draft.unlink(missing_ok=True)
+    remarks = [f'{len(tensors)} tensors' + (f' ({note})' if note else '')]
+    rest = [str(key) for key, value in payload.items() if not isinstance(value, Tensor)]
+    return final, remarks + ([f'of {shorten(rest)} only the weights were taken'] if rest else [])
+
+
+def _said(payload: Mapping[str, Any], path: Path) -> dict[str, str]:
+    """What the source says of itself that stays true of its weights."""
+    if path.suffix == '.safetensors':
+        said: Mapping[str, Any] = load_metadata(path)
+    else:
+        said = payload['meta'] if isinstance(payload.get('meta'), Mapping) else {}
+    kept = {key: said[key] for key in ('family', 'arch', 'layout') if isinstance(said.get(key), str)}
+    counts = {key: str(said[key]) for key in ('epoch', 'iter') if isinstance(said.get(key), int)}
+    classes = said.get('dataset_meta')
+    if isinstance(classes, Mapping):
+        kept['dataset_meta'] = json.dumps(classes, default=list)
+    elif isinstance(classes, str):
+        kept['dataset_meta'] = classes
+    return {**kept, **counts}

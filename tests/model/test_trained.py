@@ -1,0 +1,69 @@
+"""A model with a checkpoint's weights, outside of runs."""
+
+import logging
+
+import pytest
+import torch
+from mmengine.logging import MMLogger
+
+from mmseq.errors import InputError
+from mmseq.model.trained import load_trained
+
+SEGMENTOR = 'configs/upernet_seq2d_nano_shapes.py'
+DETECTOR = 'configs/mask_rcnn_seq2d_nano_shapes.py'
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory):
+    """Weights as a run saves them, with class names of their own."""
+    _, model = load_trained(SEGMENTOR, None)
+    path = tmp_path_factory.mktemp('trained') / 'iter_1.pth'
+    with torch.no_grad():
+        model.decode_head.conv_seg.bias.fill_(7)
+    meta = dict(dataset_meta=dict(classes=('a', 'b'), palette=[[0, 0, 0], [1, 1, 1]]))
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), path)
+    return path
+
+
+def test_weights_and_classes_are_the_checkpoints(checkpoint):
+    cfg, model = load_trained(SEGMENTOR, str(checkpoint))
+    assert not model.training
+    assert (model.decode_head.conv_seg.bias == 7).all()
+    assert model.dataset_meta['classes'] == ('a', 'b')
+    assert model.cfg is cfg
+
+
+@pytest.mark.parametrize('config, first', [(SEGMENTOR, 'background'), (DETECTOR, 'circle')])
+def test_classes_without_a_checkpoint_are_the_data_sets(config, first):
+    _, model = load_trained(config, None)
+    assert model.dataset_meta['classes'][0] == first
+
+
+def test_a_checkpoint_of_another_model_is_refused(checkpoint):
+    with pytest.raises(InputError, match=r'iter_1\.pth is of another model .* use the config it was trained with'):
+        load_trained(DETECTOR, str(checkpoint))
+
+
+def test_the_log_has_no_paragraph_per_parameter():
+    said, logger = [], MMLogger.get_current_instance()
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())
+    logger.addHandler(handler)
+    try:
+        load_trained(SEGMENTOR, None)
+        logger.info('\nafterwards')
+    finally:
+        logger.removeHandler(handler)
+    assert [text for text in said if text.startswith('\n')] == ['\nafterwards']
+
+
+def test_absent_device():
+    if torch.cuda.is_available():
+        pytest.skip('there is one')
+    with pytest.raises(InputError, match='no CUDA GPU here'):
+        load_trained(SEGMENTOR, None, device='cuda')
+
+
+def test_a_data_set_of_no_registry_is_named(checkpoint):
+    with pytest.raises(InputError, match='NoSuchDataset is not in the mmseg::dataset registry'):
+        load_trained(SEGMENTOR, str(checkpoint), options={'test_dataloader.dataset.type': 'NoSuchDataset'})

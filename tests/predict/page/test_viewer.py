@@ -1,0 +1,129 @@
+"""What the demo page shows, without the page."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mmseq.errors import InputError
+from mmseq.model.trained import load_trained
+from mmseq.predict.page.viewer import MOST, Demo, Limits, draw_field, strides_of, to_be_shown
+from mmseq.predict.predictor import Predictor
+
+SEGMENTOR = 'configs/upernet_seq2d_nano_shapes.py'
+DETECTOR = 'configs/mask_rcnn_seq2d_nano_shapes.py'
+
+
+@pytest.fixture(scope='module', params=[SEGMENTOR, DETECTOR])
+def demo(request):
+    torch.manual_seed(0)
+    model = load_trained(request.param, None, device='cpu')[1]
+    model.dataset_meta['classes'] = ('<b>', *model.dataset_meta['classes'][1:])
+    return Demo(Predictor(model, certainty=True), Limits(bytes=2**20, pixels=10**5))
+
+
+@pytest.fixture
+def picture(tmp_path):
+    coarse = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    Image.fromarray(coarse).resize((120, 90)).save(tmp_path / 'a.png')
+    return str(tmp_path / 'a.png')
+
+
+def test_all_that_is_shown_of_a_picture(demo, picture):
+    sight = demo.look(picture, 'photo.png')
+    assert sight.size == (90, 120)
+    assert demo.overlay(sight, 0, 0.5).shape == (675, 900, 3)
+    html = demo.legend(sight, 0)
+    assert 'photo.png · 120 × 90 px' in html
+    assert html.count('<li>') > 0
+    assert '<b><b>' not in html
+    assert ('sure 0.' in html) != demo.detects
+    if demo.detects:
+        assert '<h3>No objects</h3>' in demo.legend(sight, 1)
+    shown, text = demo.receptive_field(sight, 3, (0.25, 0.5))
+    assert shown.shape == (675, 900, 3)
+    assert text.startswith(f'Stride {demo.strides[3]}: half of what')
+    # A second look computes nothing.
+    assert demo.receptive_field(sight, 3, (0.26, 0.51))[1] == text
+    assert len(sight.fields) == 1
+    # The model goes on as before.
+    assert demo.legend(demo.look(picture, 'photo.png'), 0).split('</p>')[1] == html.split('</p>')[1]
+
+
+@pytest.mark.parametrize('point', [(0.0, 0.999), (0.9, 0.2)])
+def test_the_field_lies_around_its_point(demo, picture, point):
+    sight = demo.look(picture, 'a.png')
+    demo.receptive_field(sight, 0, point)
+    (field,) = sight.fields.values()
+    assert field.shape == sight.prepared.data['data_samples'].img_shape
+    row, column = np.unravel_index(field.argmax(), field.shape)
+    assert abs(row - point[1] * field.shape[0]) < 16
+    assert abs(column - point[0] * field.shape[1]) < 16
+
+
+def test_uploads_that_are_refused(demo, tmp_path):
+    (tmp_path / 'text.png').write_text('text')
+    Image.new('RGB', (400, 400)).save(tmp_path / 'wide.png')
+    (tmp_path / 'heavy.png').write_bytes(bytes(2 * 2**20))
+    Image.effect_noise((200, 200), 50).save(tmp_path / 'torn.jpg')
+    (tmp_path / 'torn.jpg').write_bytes((tmp_path / 'torn.jpg').read_bytes()[:3000])
+    for name, complaint in (
+        ('text.png', 'is no picture that can be read'),
+        ('wide.png', 'has 0.2 million pixels; at most 0.1 million'),
+        ('heavy.png', 'has 2.0 MB; at most 1 MB'),
+        ('torn.jpg', 'truncated'),
+    ):
+        with pytest.raises(InputError, match=rf'^mine\.png.*{complaint}'):
+            demo.look(str(tmp_path / name), 'mine.png')
+
+
+def test_a_header_alone_says_that_a_picture_is_too_large(demo, tmp_path, monkeypatch):
+    Image.new('1', (20000, 20000)).save(tmp_path / 'huge.png')
+    monkeypatch.setattr(demo.predictor, 'prepare', lambda path: pytest.fail('decoded'))
+    with pytest.raises(InputError, match='has far more pixels'):
+        demo.look(str(tmp_path / 'huge.png'), 'huge.png')
+
+
+@pytest.mark.parametrize('size, shown', [((90, 120), (675, 900)), ((1000, 2000), (MOST // 2, MOST))])
+def test_predictions_come_in_the_size_that_is_shown(demo, tmp_path, size, shown):
+    """Without the picture's own, in which they would not fit into memory."""
+    coarse = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    Image.fromarray(coarse).resize(size[::-1]).save(tmp_path / 'a.png')
+    predictor = demo.predictor
+    prepared = predictor.prepare(tmp_path / 'a.png')
+    (large,), (own,) = predictor.run([to_be_shown(prepared)]), predictor.run([prepared])
+    assert large.size == shown
+    assert own.size == size
+    if demo.detects:
+        assert large.instances.masks.shape[1:] == shown
+        factors = np.array([shown[1] / size[1], shown[0] / size[0]] * 2)
+        np.testing.assert_allclose(large.instances.boxes, own.instances.boxes * factors, rtol=1e-3, atol=0.1)
+        assert large.instances.masks.mean() == pytest.approx(own.instances.masks.mean(), abs=0.02)
+    else:
+        assert large.labels.shape == large.certainty.shape == shown
+        rows, columns = (np.arange(old) * new // old for old, new in zip(size, shown))
+        assert (large.labels[np.ix_(rows, columns)] == own.labels).mean() > 0.9
+
+
+def test_strides_of_a_backbone_that_declares_none():
+    class Backbone(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Conv2d(3, 4, 8, stride=8)
+
+        def forward(self, x):
+            return self.layer(x), self.layer(x)[:, :, ::2, ::2]
+
+    model = torch.nn.Module()
+    model.backbone = Backbone()
+    assert list(strides_of(model)) == [8, 16]
+
+
+def test_a_field_glows_where_it_is():
+    seen = np.zeros((50, 50), np.float32)
+    seen[10:15, 30:35] = 1
+    shown = draw_field(np.full((100, 100, 3), 200, np.uint8), seen, (0.1, 0.9)).astype(int)
+    assert shown[24, 65].sum() > 500
+    # Elsewhere the picture, darkened; at the point a ring.
+    assert shown[50, 20].tolist() == [90, 90, 90]
+    assert shown[84:97, 4:17].max() > 200

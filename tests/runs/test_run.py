@@ -1,0 +1,96 @@
+"""A work dir is read as the run that it holds."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mmseq.errors import InputError
+from mmseq.runs.run import (
+    find_runs,
+    main_metrics,
+    read_history,
+    read_runs,
+    short_names,
+    training_folder,
+    with_value,
+)
+from tests.fake_runs import write_run
+
+
+def test_what_a_run_says(tmp_path: Path) -> None:
+    (run,) = read_runs([write_run(tmp_path / 'a', seed=7)])
+    assert (run.name, run.seed, run.iterations) == ('a', 7, 30)
+    assert run.final == dict(mIoU=40.0, aAcc=90.0)
+    assert run.best() == dict(mIoU=(50.0, 20), aAcc=(90.0, 30))
+    assert run.seconds_per_iteration() == 0.5
+    assert run.training_seconds() == pytest.approx(15.0)
+    assert run.peak_megabytes() == 130
+    assert run.environment['seed'] == '7'
+    assert run.environment['PyTorch compiling details'] == 'PyTorch built with:\n- GCC 13.3'
+    assert list(run.environment)[-1] == 'seed'
+
+
+def test_a_test_alone_is_a_run_without_curves(tmp_path: Path) -> None:
+    (tmp_path / 'metrics.json').write_text(json.dumps(dict(metrics=dict(mIoU=5.0), iteration=None)))
+    (run,) = read_runs([tmp_path])
+    assert (run.iterations, run.config, run.seed, run.training_seconds()) == (0, None, None, None)
+    assert run.best() == dict(mIoU=(5.0, None))
+
+
+def test_a_training_comes_before_a_later_test(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    later = tmp_path / '20260202_000000' / 'vis_data'
+    later.mkdir(parents=True)
+    (later / 'config.py').write_text('model = 1\n')
+    (later / 'scalars.json').write_text('{"mIoU": 41.0, "step": 0}')
+    assert training_folder(tmp_path) == tmp_path / '20260101_000000'
+
+
+def test_seeds_stand_for_their_runs_and_nothing_twice(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / 'x_seeds' / f'seed_{i}', seed=i) for i in (0, 2, 10)]
+    assert find_runs([tmp_path / 'x_seeds', runs[1]]) == runs
+    with pytest.raises(InputError, match=r'none: no such folder'):
+        find_runs([tmp_path / 'none'])
+    with pytest.raises(InputError, match=r'neither metrics.json nor'):
+        find_runs([tmp_path])
+
+
+def test_names_are_as_long_as_it_takes() -> None:
+    assert short_names([Path('/a/x'), Path('/a/y')]) == ['x', 'y']
+    assert short_names([Path('/a/x'), Path('/b/x'), Path('/b/y')]) == ['a/x', 'b/x', 'b/y']
+
+
+def test_history_of_a_run_that_was_resumed_and_of_one_started_anew(tmp_path: Path) -> None:
+    path = tmp_path / 'metrics_history.jsonl'
+    lines = [('1', 10, 1.0), ('1', 20, 2.0), ('2', 20, 3.0), ('2', 30, 4.0)]
+    text = [json.dumps(dict(run=run, iteration=i, metrics=dict(mIoU=value))) for run, i, value in lines]
+    path.write_text('\n'.join([*text, '{"run": "2", "iter']))
+    assert [(one.iteration, one.metrics['mIoU']) for one in read_history(path)] == [(10, 1.0), (20, 3.0), (30, 4.0)]
+    path.write_text('\n'.join([*text, json.dumps(dict(run='3', iteration=10, metrics={}))]))
+    assert [one.iteration for one in read_history(path)] == [10]
+
+
+def test_metrics_without_a_value_are_left_out() -> None:
+    metrics = {'coco/bbox_mAP_l': -1.0, 'coco/bbox_mAP': 0.2, 'a': None, 'b': float('nan'), 'list': [1], 'x': -1.0}
+    assert with_value(metrics) == {'coco/bbox_mAP': 0.2, 'x': -1.0}
+
+
+def test_main_metrics() -> None:
+    assert main_metrics(['aAcc', 'mIoU', 'mAcc']) == ['mIoU']
+    coco = ['coco/bbox_mAP', 'coco/bbox_mAP_50', 'coco/segm_mAP', 'coco_panoptic/PQ', 'coco_panoptic/PQ_th']
+    assert main_metrics(coco) == ['coco/bbox_mAP', 'coco/segm_mAP', 'coco_panoptic/PQ']
+    assert main_metrics(['odd', 'even']) == ['odd']
+
+
+def test_damaged_files_are_named(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    (tmp_path / 'metrics.json').write_text('{"metrics"')
+    with pytest.raises(InputError, match=r'metrics.json: no JSON'):
+        read_runs([tmp_path])
+    (tmp_path / 'metrics.json').write_text('[]')
+    with pytest.raises(InputError, match=r'metrics.json: expected an object, found list'):
+        read_runs([tmp_path])
+    (tmp_path / '20260101_000000' / 'vis_data' / 'config.py').write_text('model = (')
+    with pytest.raises(InputError, match=r'config.py: SyntaxError'):
+        read_runs([tmp_path])
