@@ -15,6 +15,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 
+from mmseq.engine.bare_model import bare_model
 from mmseq.registry import HOOKS, MODEL_WRAPPERS
 
 
@@ -84,7 +85,7 @@ class ShardedStateHook(Hook):
 
 def _give_shares(runner: Runner, *args: Any, save_optimizer: bool = True, **kwargs: Any) -> None:
     """What a process other than the first does when a checkpoint is saved: the same gathering, in the same order."""
-    runner.model.module.state_dict()
+    bare_model(runner.model).state_dict()
     if save_optimizer:
         runner.optim_wrapper.state_dict()
 

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from mmengine.dist import all_gather_object, all_reduce, get_rank, get_world_size
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from mmseq.engine.bare_model import bare_model
 from mmseq.engine.diagnosis import Call, find_cause, tensors
 from mmseq.engine.snapshots import save_snapshot
 from mmseq.errors import InputError
@@ -75,7 +75,7 @@ class BadNumbersHook(Hook):
         if isinstance(runner.optim_wrapper, OptimWrapperDict):
             raise InputError('mmseq.BadNumbersHook: several optimisers are not supported; take it off custom_hooks')
         self._runner = runner
-        self._model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        self._model = bare_model(runner.model)
         self._handles = [
             runner.model.register_forward_pre_hook(self._before_forward, with_kwargs=True),
             runner.model.register_forward_hook(self._after_forward),

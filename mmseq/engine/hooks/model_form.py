@@ -4,18 +4,11 @@ from typing import Any
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from torch import nn
 
+from mmseq.engine.bare_model import bare_model
 from mmseq.errors import InputError
 from mmseq.registry import HOOKS
-
-
-def plain_model(runner: Runner) -> nn.Module:
-    """The model without wrappers for distribution and test-time augmentation."""
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    return getattr(model, 'module', model)
 
 
 @HOOKS.register_module()
@@ -36,7 +29,7 @@ class CompileHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Compile; the work is done when the first images come."""
-        model = plain_model(runner)
+        model = bare_model(runner.model)
         if not hasattr(model, 'backbone'):
             raise InputError(f'--compile: {type(model).__name__} has no backbone')
         model.backbone.compile(**self.options)
@@ -52,4 +45,4 @@ class ChannelsLastHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Convert the weights; values stay."""
-        plain_model(runner).to(memory_format=torch.channels_last)
+        bare_model(runner.model).to(memory_format=torch.channels_last)

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import nn
 from torch.optim import Optimizer
 
+from mmseq.engine.bare_model import bare_model
 from mmseq.registry import HOOKS
 
 
@@ -26,7 +26,7 @@ class RecipeHook(Hook):
         """Log, and warn of checkpoints between two updates."""
         for note in self.notes:
             runner.logger.info(note)
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = bare_model(runner.model)
         runner.logger.info(
             '\n'.join(['what is trained, before the schedule:', *group_table(model, runner.optim_wrapper.optimizer)])
         )

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
 from mmseq.checkpoints.compare import compare
+from mmseq.engine.bare_model import bare_model
 from mmseq.errors import InputError
 from mmseq.registry import HOOKS
 
@@ -31,9 +31,7 @@ class StrictLoadHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Raises InputError naming what the checkpoint and the model do not share, or a pattern for nothing."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        # Test-time augmentation wraps the model that was trained.
-        model = getattr(model, 'module', model)
+        model = bare_model(runner.model)
         found: dict[str, Tensor] = checkpoint.get('state_dict', checkpoint)
         names = {key.removeprefix('module.'): key for key in found}
         own = model.state_dict()

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from mmseq.engine.bare_model import bare_model
 from mmseq.registry import HOOKS
 
 
@@ -79,5 +79,4 @@ def describe(unused: list[str], total: int) -> str:
 
 
 def _trainable(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
-    model = model.module if is_model_wrapper(model) else model
-    return [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    return [(name, parameter) for name, parameter in bare_model(model).named_parameters() if parameter.requires_grad]
