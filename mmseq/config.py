@@ -1,7 +1,8 @@
 """A config file, read, overridden, checked and fitted to this machine."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
@@ -62,10 +63,8 @@ def read_config(path: str, options: Mapping[str, Any]) -> Config:
     """
     versions.require()
     file = config_file(path)
-    try:
+    with explained(path, file):
         cfg = Config.fromfile(file)
-    except files.UNREADABLE as error:
-        raise InputError(f'config {path}: {files.explain(error, file)}') from error
     for key, value in options.items():
         check_option(cfg, key, value, path)
     try:
@@ -73,6 +72,30 @@ def read_config(path: str, options: Mapping[str, Any]) -> Config:
     except (TypeError, KeyError, AttributeError) as error:
         raise InputError(f'config {path}: options {", ".join(options)}: {first_line(error)}') from error
     return cfg
+
+
+def read_saved_config(path: Path) -> Config:
+    """Read a config as a run left it in its work dir; modules that it names are not imported.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    with explained(str(path), str(path)):
+        return Config.fromfile(path, import_custom_modules=False)
+
+
+@contextmanager
+def explained(path: str, file: str) -> Iterator[None]:
+    """Turn what reading a config file raises into an InputError that says what is wrong with it.
+
+    Args:
+        path: of the config, as the user gave it.
+        file: that it stands for.
+    """
+    try:
+        yield
+    except files.UNREADABLE as error:
+        raise InputError(f'config {path}: {files.explain(error, file)}') from error
 
 
 def load_config(path: str, options: Mapping[str, Any], work_dir: str | None, seed: int | None, launcher: str) -> Config:

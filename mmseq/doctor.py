@@ -2,7 +2,6 @@
 
 import argparse
 import importlib
-import json
 import os
 import shutil
 import sys
@@ -14,7 +13,8 @@ from pathlib import Path
 from typing import Literal
 
 from mmseq.compat import versions
-from mmseq.errors import InputError
+from mmseq.errors import InputError, first_line
+from mmseq.files import write_json
 
 _GIB = 2**30
 _EXAMPLE = """\
@@ -98,13 +98,13 @@ def check_operators() -> Iterator[Finding]:
 def check_checkpoint() -> Iterator[Finding]:
     """Write a checkpoint and read it again."""
     torch = importlib.import_module('torch')
-    files = importlib.import_module('mmseq.checkpoints.files')
+    storage = importlib.import_module('mmseq.checkpoints.storage')
     weights = {'weight': torch.arange(6.0).reshape(2, 3)}
     with tempfile.TemporaryDirectory() as folder:
         for suffix in ('.pth', '.safetensors'):
             path = Path(folder, f'doctor{suffix}')
-            files.save_file(weights, path)
-            if not torch.equal(files.load_file(path)['weight'], weights['weight']):
+            storage.save_file(weights, path)
+            if not torch.equal(storage.load_file(path)['weight'], weights['weight']):
                 yield Finding('FAIL', 'checkpoint round trip', f'{suffix}: other values come back', 'report this')
                 return
     yield Finding('PASS', 'checkpoint round trip', '.pth and .safetensors')
@@ -193,7 +193,7 @@ def examine(work_dir: str) -> list[Finding]:
 
 
 def _reason(error: BaseException) -> str:
-    return f'{type(error).__name__}: {versions.first_line(error)}'
+    return f'{type(error).__name__}: {first_line(error)}'
 
 
 def report(findings: list[Finding]) -> str:
@@ -238,7 +238,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _write_json(findings: list[Finding], path: Path) -> None:
     try:
-        path.write_text(json.dumps([asdict(finding) for finding in findings], indent=2) + '\n', encoding='utf-8')
+        write_json(path, [asdict(finding) for finding in findings])
     except OSError as error:
         raise InputError(f'{path}: cannot be written ({error.strerror}); choose another --json file') from None
 

@@ -116,9 +116,9 @@ def test_wrong_operators_fail(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_wrong_checkpoints_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    files = importlib.import_module('mmseq.checkpoints.files')
-    real = files.load_file
-    monkeypatch.setattr(files, 'load_file', lambda path: {key: -value for key, value in real(path).items()})
+    storage = importlib.import_module('mmseq.checkpoints.storage')
+    real = storage.load_file
+    monkeypatch.setattr(storage, 'load_file', lambda path: {key: -value for key, value in real(path).items()})
     assert [finding.status for finding in doctor.check_checkpoint()] == ['FAIL']
 
 
@@ -141,7 +141,8 @@ def test_unwritable_json_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.setattr(doctor, 'examine', lambda work_dir: [Finding('PASS', 'item', 'detail')])
-    assert main(['--json', str(tmp_path / 'absent' / 'doctor.json')]) == 2
+    (tmp_path / 'file').touch()
+    assert main(['--json', str(tmp_path / 'file' / 'doctor.json')]) == 2
     assert 'cannot be written' in capsys.readouterr().err
 
 

@@ -7,7 +7,6 @@ Beside the file ``NAME`` lie ``NAME.part`` (what has come so far), ``NAME.part.j
 import http.client
 import json
 import logging
-import os
 import ssl
 import time
 import urllib.request
@@ -22,6 +21,7 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from mmseq.checkpoints.digest import file_sha256
+from mmseq.files import put_in_place, write_json
 
 TIMEOUT = 30
 BLOCK = 1 << 20
@@ -126,10 +126,8 @@ def _download(address: str, target: Path, digest: str | None, waits: Sequence[fl
         _log.info('%s: no digest is published; sha256 %s is recorded and compared from now on', target.name, found)
     if record.get('sha256') != found:
         date = datetime.now(timezone.utc).isoformat(timespec='seconds')
-        _write_json(_beside(target, '.json'), dict(address=address, sha256=found, bytes=length, date=date))
-    with part.open('rb') as file:
-        os.fsync(file.fileno())
-    os.replace(part, target)
+        write_json(_beside(target, '.json'), dict(address=address, sha256=found, bytes=length, date=date))
+    put_in_place(part, target, durable=True)
     _discard(part)
 
 
@@ -205,7 +203,7 @@ def _receive(answer: Any, part: Path, have: int) -> bool:
     with part.open('ab' if have else 'wb') as file:
         if not have:
             # After the file was emptied: its old beginning must never stand beside the new version.
-            _write_json(_beside(part, '.json'), dict(version=_version(answer.headers)))
+            write_json(_beside(part, '.json'), dict(version=_version(answer.headers)))
         # disable=None: a bar on a terminal, nothing in a log file.
         with tqdm(desc=part.stem, total=total, initial=have, unit='B', unit_scale=True, disable=None) as bar:
             while block := answer.read(BLOCK):
@@ -257,9 +255,3 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    temporary = _beside(path, '.tmp')
-    temporary.write_text(json.dumps(value, indent=2) + '\n', encoding='utf-8')
-    os.replace(temporary, path)

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlparse
 
 import torch
 
-from mmseq.checkpoints.digest import file_sha256
+from mmseq.checkpoints.digest import digest_in_name, file_sha256
 from mmseq.checkpoints.download import DownloadError, check, download, recorded_digest
 from mmseq.checkpoints.published import UNKNOWN, find_published, published
 from mmseq.errors import InputError
@@ -26,8 +26,6 @@ HELP = (
     'or name a local file with --cfg-options model.backbone.init_cfg.checkpoint=FILE, or train from random weights '
     'with model.backbone.init_cfg=None'
 )
-# By torch hub's convention, a name such as model-1a2b3c4d.pth holds the first digits of its sha256.
-DIGEST_IN_NAME = re.compile(r'-([0-9a-f]{8,64})\.[a-z]+$')
 HUB_FILE = re.compile(r'(?P<repo>[^/@]+/[^/@]+)(?:@(?P<revision>[^/]+))?/(?P<file>.+)')
 TIMM_FILES = ('model.safetensors', 'pytorch_model.bin')
 
@@ -94,8 +92,7 @@ def known_digest(address: str) -> str | None:
     row = find_published(address)
     if row and row.sha256 != UNKNOWN:
         return row.sha256
-    in_name = DIGEST_IN_NAME.search(urlparse(address).path)
-    return in_name[1] if in_name else None
+    return digest_in_name(urlparse(address).path)
 
 
 def full_timm_name(name: str) -> str:

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from mmseq.checkpoints.compare import compare, shorten
 from mmseq.checkpoints.fetch import locate
-from mmseq.checkpoints.files import load_file
 from mmseq.checkpoints.resize import fit_geometry
 from mmseq.checkpoints.rules import Family, Renamed, absent_norms, place_blocks, rename
 from mmseq.checkpoints.sequencer2d import SEQUENCER2D
 from mmseq.checkpoints.shiftvit import SHIFTVIT
+from mmseq.checkpoints.storage import load_file
 from mmseq.checkpoints.vision_lstm import VISION_LSTM
 from mmseq.checkpoints.vsequencer import VSEQUENCER
 from mmseq.checkpoints.wrappers import unwrap

@@ -40,11 +40,10 @@ def main(argv: list[str] | None = None) -> int:
     if min(args.num, args.columns) < 1:
         raise InputError('--num and --columns begin at 1')
     from mmengine.runner import set_random_seed
-    from PIL import Image
     from tqdm import tqdm
 
     from mmseq.config import load_config
-    from mmseq.files import write_json
+    from mmseq.files import write_json, write_png
     from mmseq.pictures.browse import Browser, Counts
     from mmseq.pictures.contact_sheet import contact_sheet
 
@@ -62,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
         sample = browser[index]
         counts.add(sample)
         path = folder / f'{index:06d}_{sample.name}.png'
-        Image.fromarray(browser.draw(sample)).save(path)
+        write_png(path, browser.draw(sample))
         height, width = sample.picture.shape[:2]
         shown.append(dict(index=index, name=sample.name, height=height, width=width, picture=path.name))
     rows = counts.rows(browser.classes)

@@ -180,7 +180,7 @@ def write(folder: Path, about: dict[str, Any], found: Mapping[str, Sequence['Lev
     """The figures, the profiles and the fields."""
     import numpy as np
 
-    from mmseq.files import write_csv, write_json
+    from mmseq.files import whole_file, write_csv, write_json
     from mmseq.measure.receptive_field import profiles
 
     rows, lines, fields = records(found), [], {}
@@ -194,9 +194,8 @@ def write(folder: Path, about: dict[str, Any], found: Mapping[str, Sequence['Lev
     write_csv(folder / 'erf.csv', list(rows[0]), [list(row.values()) for row in rows])
     columns = ('weights', 'place', 'level', 'axis', 'pixel', 'through', 'marginal')
     write_csv(folder / 'erf_profiles.csv', columns, lines)
-    partial = folder / '.erf.partial.npz'
-    np.savez_compressed(partial, **fields)
-    partial.replace(folder / 'erf.npz')
+    with whole_file(folder / 'erf.npz', '.npz') as draft:
+        np.savez_compressed(draft, **fields)
 
 
 def table(found: Mapping[str, Sequence['Level']]) -> str:

@@ -46,9 +46,9 @@ def load_from_local(filename: str, map_location: Any = None) -> dict:
     """Load a local checkpoint with histories and numpy data as mmengine's `Runner.resume` wants them.
 
     Raises:
-        InputError: see `mmseq.checkpoints.files.load_file`.
+        InputError: see `mmseq.checkpoints.storage.load_file`.
     """
-    from mmseq.checkpoints.files import load_records
+    from mmseq.checkpoints.storage import load_records
     from mmseq.compat.checkpoint_codec import decode
 
     return decode(load_records(filename, map_location=map_location))
@@ -80,8 +80,8 @@ def _saver(original: Callable) -> Callable:
     def save_checkpoint(
         checkpoint: Mapping, filename: str, file_client_args: dict | None = None, backend_args: dict | None = None
     ) -> None:
-        from mmseq.checkpoints.files import save_file
         from mmseq.checkpoints.records import to_plain
+        from mmseq.checkpoints.storage import save_file
         from mmseq.compat.checkpoint_codec import encode
 
         encoded = encode(checkpoint)

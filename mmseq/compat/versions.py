@@ -11,7 +11,7 @@ import re
 import sys
 from dataclasses import dataclass
 
-from mmseq.errors import InputError
+from mmseq.errors import InputError, first_line
 
 PYTHON_RANGE = ((3, 10), (3, 13))
 
@@ -162,11 +162,6 @@ def _build(name: str) -> str | None:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an exception's text, at most 120 characters of it."""
-    return (str(error).strip().splitlines() or ['no text'])[0][:120]
 
 
 def require() -> None:

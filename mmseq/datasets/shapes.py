@@ -20,8 +20,6 @@ import hashlib
 import io
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,6 +30,7 @@ from pycocotools import mask as coco_mask
 
 from mmseq.datasets.shapes_scene import SHAPES_CLASSES, Instance, Scene, draw_scene
 from mmseq.errors import InputError
+from mmseq.files import whole_folder, write_json, write_png
 
 __all__ = [
     'PALETTE',
@@ -105,17 +104,11 @@ def generate(
     if present is not None:
         return Generated(Path(root), present, False)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        holder = Path(tempfile.mkdtemp(prefix=f'.{target.name}-', dir=target.parent))
+        with whole_folder(target) as fresh:
+            manifest = wanted | {'digest': _write(fresh, wanted, progress)}
+            write_json(fresh / MANIFEST, manifest)
     except OSError as error:
         raise InputError(f'{root}: cannot be written ({error.strerror}); choose another folder') from error
-    try:
-        fresh = holder / 'fresh'
-        manifest = wanted | {'digest': _write(fresh, wanted, progress)}
-        (fresh / MANIFEST).write_text(json.dumps(manifest, indent=2) + '\n')
-        _swap(fresh, target, holder / 'old')
-    finally:
-        shutil.rmtree(holder, ignore_errors=True)
     return Generated(Path(root), manifest, True)
 
 
@@ -156,7 +149,7 @@ def draw_contact_sheet(
         top, left = row * height + (height - h) // 2, column * width + (width - 2 * w - gap) // 2
         sheet[top : top + h, left : left + w] = image
         sheet[top : top + h, left + w + gap : left + 2 * w + gap] = labels
-    Image.fromarray(sheet).save(path)
+    write_png(path, sheet)
 
 
 def _check_options(train: int, val: int, seed: int, size: tuple[int, int]) -> None:
@@ -206,19 +199,6 @@ def _read_manifest(target: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return manifest if isinstance(manifest, dict) and {'version', 'digest'} <= manifest.keys() else None
-
-
-def _swap(fresh: Path, target: Path, old: Path) -> None:
-    """Rename `fresh` to `target`, moving what is there to `old` first and back if the renaming fails."""
-    if not target.exists():
-        fresh.rename(target)
-        return
-    target.rename(old)
-    try:
-        fresh.rename(target)
-    except OSError:
-        old.rename(target)
-        raise
 
 
 def _write(root: Path, wanted: dict[str, Any], progress: Callable[[int, int], None] | None) -> str:

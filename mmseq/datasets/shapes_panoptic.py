@@ -9,8 +9,6 @@ the label maps ignore belong to no segment. The layout is that of COCO: a segmen
 
 import json
 import os
-import shutil
-import tempfile
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from pycocotools.coco import COCO
 
 from mmseq.datasets.shapes import ADE, HALVES, SHAPES_CLASSES
 from mmseq.errors import InputError
+from mmseq.files import whole_folder, write_text
 
 STUFF = {'id': len(SHAPES_CLASSES) + 1, 'name': 'background', 'supercategory': 'background', 'isthing': 0}
 # The value of the background in a label map.
@@ -37,15 +36,12 @@ def write_panoptic(root: str | os.PathLike[str]) -> None:
     if not folder.is_dir():
         raise InputError(f'{root}: holds no shapes data set; write one with tools/make_shapes.py first')
     for coco_name, ade_name in HALVES:
-        with tempfile.TemporaryDirectory(dir=folder) as holder:
-            pictures = Path(holder, 'pictures')
-            pictures.mkdir()
+        annotations = folder / f'panoptic_{coco_name}.json'
+        # The file that makes the pictures count comes last, so an old one must not stand beside new pictures.
+        annotations.unlink(missing_ok=True)
+        with whole_folder(folder / f'panoptic_{coco_name}') as pictures:
             content = _half(root, coco_name, ade_name, pictures)
-            annotations = Path(holder, 'annotations')
-            annotations.write_text(json.dumps(content, separators=(',', ':')))
-            shutil.rmtree(folder / f'panoptic_{coco_name}', ignore_errors=True)
-            pictures.rename(folder / f'panoptic_{coco_name}')
-            annotations.rename(folder / f'panoptic_{coco_name}.json')
+        write_text(annotations, json.dumps(content, separators=(',', ':')))
 
 
 def _half(root: Path, coco_name: str, ade_name: str, pictures: Path) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import copy
 import hashlib
-import json
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +13,7 @@ from torch.utils.data import Dataset, get_worker_info
 
 from mmseq.datasets.checks.images import DamagedFileError, Header, decode, glance
 from mmseq.errors import InputError
+from mmseq.files import append_json_line
 from mmseq.registry import DATASETS
 
 # Worker processes of one loader that count for themselves; more share a place.
@@ -107,11 +107,9 @@ class TolerantDataset(Dataset):
             raise
 
     def _write(self, index: int, current: int, error: DamagedFileError) -> None:
-        line = json.dumps({'index': int(index), 'tried': int(current), 'kind': error.kind, 'message': str(error)})
-        os.makedirs(os.path.dirname(self.record), exist_ok=True)
         # One write below a page is whole, whatever other workers write.
-        with open(self.record, 'a', encoding='utf-8') as file:
-            file.write(line + '\n')
+        about = dict(index=int(index), tried=int(current), kind=error.kind, message=str(error))
+        append_json_line(self.record, about)
 
 
 def files_of(info: dict[str, Any]) -> dict[str, str]:

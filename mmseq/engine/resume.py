@@ -12,12 +12,14 @@ from mmengine.runner import Runner
 
 from mmseq.checkpoints.seal import check_whole
 from mmseq.errors import InputError
+from mmseq.files import drafts_in
 from mmseq.ranks import is_first_process
 
 # What torchrun and Slurm set in a process that they start again.
 RESTART_COUNTS = ('TORCHELASTIC_RESTART_COUNT', 'SLURM_RESTART_COUNT')
 _REGULAR = re.compile(r'(?:iter|epoch)_\d+\.pth')
-_TEMPORARY = re.compile(r'\..+\.pth\.[0-9a-f]{8}\.tmp')
+# How the names of checkpoints' drafts begin.
+_DRAFTS = ('.iter_', '.epoch_', '.best_')
 
 
 def make_resumable(cfg: Config, resume: str | None) -> str | None:
@@ -87,7 +89,7 @@ def starting_point(work_dir: str | os.PathLike, resume: str | None) -> Path | No
         started.touch()
     if resume is None:
         return None
-    remove_temporaries(work_dir)
+    remove_drafts(work_dir)
     if resume == 'auto':
         return newest_whole(work_dir)
     check_whole(resume)
@@ -142,10 +144,10 @@ def candidates(work_dir: Path) -> list[Path]:
     return sorted(unique.values(), key=lambda path: (path.stat().st_mtime_ns, _number(path)), reverse=True)
 
 
-def remove_temporaries(work_dir: Path) -> None:
-    """Remove what killed processes left of checkpoints that they were writing."""
-    for path in work_dir.glob('.*.tmp'):
-        if _TEMPORARY.fullmatch(path.name):
+def remove_drafts(work_dir: Path) -> None:
+    """Remove what killed processes, on whatever machine, left of checkpoints: this run alone writes them here."""
+    for path in drafts_in(work_dir):
+        if path.name.startswith(_DRAFTS):
             print_log(f'{path}: left by an interrupted save; removed', logger='current')
             path.unlink(missing_ok=True)
 

@@ -1,7 +1,5 @@
 """A part of a model as a file, whose answers are compared with upstream's code and which is kept if they agree."""
 
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from mmseq.errors import InputError
 from mmseq.export.formats import FORMATS, OPSET, Run
 from mmseq.export.parts import Part
 from mmseq.export.program import EXAMPLE, record
+from mmseq.files import draft_beside, put_in_place
 
 # Neither that of the recording nor square, one of them odd on both sides.
 SIZES = ((128, 192), (161, 255), (320, 97))
@@ -123,14 +122,10 @@ def export(
         if min(size) < part.least:
             raise InputError(f'size {size[0]} x {size[1]}: the {part.name} is exported for {part.least} px and more')
     target, format_ = Path(path), FORMATS[form]
-    target.parent.mkdir(parents=True, exist_ok=True)
     said('recording')
     program = record(part)
-    # A name of its own beside the target, with the suffix that torch.export insists on.
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f'.{target.stem}.', suffix=format_.suffix)
-    os.close(handle)
-    draft = Path(name)
-    try:
+    # With the suffix that torch.export insists on.
+    with draft_beside(target, format_.suffix) as draft:
         said('writing')
         contents = format_.write(program, draft, part, opset)
         run, checks = format_.run(draft), []
@@ -141,18 +136,8 @@ def export(
             target, part.name, form, draft.stat().st_size, contents, part.least, part.about, checks, tolerance
         )
         if report.agrees:
-            os.chmod(draft, 0o666 & ~umask())
-            os.replace(draft, target)
+            put_in_place(draft, target)
         return report
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def umask() -> int:
-    """The process's mask, which only setting it tells."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def compare(part: Part, run: Run, batch: int, size: tuple[int, int]) -> Check:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
+from mmseq.files import write_figure
 from mmseq.measure.receptive_field import SHARES, Level, area, profiles
 
 # Shares of the largest value at which a field is black and a profile cut off.
@@ -58,10 +59,7 @@ def plot(found: Mapping[str, Sequence[Level]], title: str, out: Path) -> Path:
     bar = figure.colorbar(fields[0], ax=grid[:, : len(found)], location='bottom', shrink=0.6, aspect=40, pad=0.01)
     bar.set_label('gradient, share of the largest', fontsize=8, color=INK)
     bar.ax.tick_params(labelsize=8, colors=INK)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f'.{out.name}.partial')
-    figure.savefig(partial, format='png')
-    return partial.replace(out)
+    return write_figure(out, figure)
 
 
 def draw_field(axes: Axes, level: Level) -> AxesImage:

@@ -9,6 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
+from mmseq.files import write_figure
+
 INK, GRID = '#303030', '#e4e4e4'
 # Distinguishable with a colour vision deficiency: Okabe and Ito 2008, without the yellow.
 COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#56b4e9', '#e69f00')
@@ -56,10 +58,7 @@ def plot(rows: Sequence[Row], data: dict[str, Any], title: str, out: Path) -> Pa
     # What is used of the memory is a share of what there is.
     panels[2].set_yscale('linear')
     panels[2].set_ylim(bottom=0)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f'.{out.name}.partial')
-    figure.savefig(partial, format='png')
-    return partial.replace(out)
+    return write_figure(out, figure)
 
 
 def draw(panels: Sequence[Axes], rows: Sequence[Row], by_size: bool, style: dict[str, Any]) -> None:

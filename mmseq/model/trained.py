@@ -12,7 +12,7 @@ from mmengine.registry import DATASETS, init_default_scope
 from torch import nn
 
 from mmseq.checkpoints.compare import compare
-from mmseq.checkpoints.files import load_file
+from mmseq.checkpoints.storage import load_file
 from mmseq.checkpoints.wrappers import state_dict
 from mmseq.compat.allocator import keep_memory
 from mmseq.config import existing_file, load_config

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageDraw
 
 from mmseq.errors import InputError
+from mmseq.files import write_png
 
 _SUFFIXES = frozenset({'.png', '.jpg', '.jpeg'})
 _GAP, _CAPTION = 8, 16
@@ -29,7 +31,9 @@ def contact_sheet(folder: str | Path, out: str | Path, n: int = 24, columns: int
     if min(n, columns, width) < 1:
         raise InputError(f'contact sheet: n={n}, columns={columns}, width={width} must all be at least 1')
     folder, out = Path(folder), Path(out)
-    paths = [p for p in sorted(folder.rglob('*')) if p.suffix.lower() in _SUFFIXES and p.resolve() != out.resolve()]
+    paths = [path for path in sorted(folder.rglob('*')) if path.suffix.lower() in _SUFFIXES]
+    # What is hidden is none of the hooks' pictures, or half of one.
+    paths = [path for path in paths if path.resolve() != out.resolve() and not path.name.startswith('.')]
     if not paths:
         raise InputError(f'{folder}: no .png or .jpg pictures here; run the test with its visualisation switched on')
     n = min(n, len(paths))
@@ -46,11 +50,7 @@ def contact_sheet(folder: str | Path, out: str | Path, n: int = 24, columns: int
         for column, tile in enumerate(row):
             sheet.paste(tile, (_GAP + column * (width + _GAP), top))
         top += height + _GAP
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f'.{out.name}.partial')
-    sheet.save(partial, format='PNG')
-    partial.replace(out)
-    return out
+    return write_png(out, np.asarray(sheet))
 
 
 def _tile(path: Path, width: int) -> Image.Image:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from mmseq.errors import InputError
+from mmseq.files import write_figure
 
 # bookkeeping of mmengine, not quantities
 _KEYS_OF_POSITION = frozenset({'step', 'iter', 'epoch'})
@@ -150,11 +151,7 @@ def draw(panels: Panels, sparse: Collection[str], title: str, out: Path, smoothi
     for i, (name, series) in enumerate(panels.items()):
         axes = figure.add_subplot(rows, columns, i + 1)
         _draw_panel(axes, name, series, sparse=name in sparse, last=last, smoothing=smoothing)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f'.{out.name}.partial')
-    figure.savefig(partial, format='png')
-    partial.replace(out)
-    return out
+    return write_figure(out, figure)
 
 
 def arrange(curves: Curves) -> Panels:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import cv2
 import numpy as np
 
 from mmseq.errors import InputError
-from mmseq.files import write_json
+from mmseq.files import whole_file, write_json, write_png
 from mmseq.pictures.drawing import draw
 from mmseq.pictures.prediction import Prediction
 from mmseq.predict.coco_results import CocoResults
@@ -95,7 +96,7 @@ class PredictionFolder:
         if self.maps and prediction.labels is not None:
             row['map'] = self._picture(f'maps/{subject.place}.png', prediction.labels)
         if self.maps and panoptic is not None:
-            row['panoptic'] = self._picture(f'panoptic/{subject.place}.png', panoptic[:, :, ::-1])
+            row['panoptic'] = self._picture(f'panoptic/{subject.place}.png', panoptic)
         row['classes'] = prediction.by_class(self.classes)
         self.rows.append(row)
         return row
@@ -125,7 +126,7 @@ class PredictionFolder:
         return summary
 
     def _overlay(self, prediction: Prediction, subject: Subject) -> str:
-        drawn = draw(prediction, self.classes, self.palette, self.opacity)[:, :, ::-1]
+        drawn = draw(prediction, self.classes, self.palette, self.opacity)
         if subject.frame is None:
             return self._picture(f'overlays/{subject.name}.png', drawn)
         name = f'overlays/{subject.name}{VIDEO_SUFFIX}'
@@ -137,14 +138,6 @@ class PredictionFolder:
     def _picture(self, name: str, image: np.ndarray) -> str:
         write_png(self.folder / name, image)
         return name
-
-
-def write_png(path: Path, image: np.ndarray) -> None:
-    """Write (H, W) of 8 or 16 bits, or (H, W, 3) bytes, blue first, in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.partial')
-    partial.write_bytes(cv2.imencode('.png', image)[1])
-    partial.replace(path)
 
 
 class OverlayVideo:
@@ -160,18 +153,17 @@ class OverlayVideo:
     """
 
     def __init__(self, path: Path, size: tuple[int, int], rate: float) -> None:
-        self.path = path
-        self.partial = path.with_name(f'.{path.stem}.partial{VIDEO_SUFFIX}')
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._writer = cv2.VideoWriter(str(self.partial), cv2.VideoWriter_fourcc(*CODEC), rate, size[::-1])
+        self._end = ExitStack()
+        draft = self._end.enter_context(whole_file(path, VIDEO_SUFFIX))
+        self._writer = cv2.VideoWriter(str(draft), cv2.VideoWriter_fourcc(*CODEC), rate, size[::-1])
         if not self._writer.isOpened():
             raise InputError(f'{path}: OpenCV cannot write this video; --no-overlays leaves it out')
 
     def write(self, frame: np.ndarray) -> None:
-        """Add (H, W, 3) bytes, blue first."""
-        self._writer.write(np.ascontiguousarray(frame))
+        """Add (H, W, 3) bytes, red first."""
+        self._writer.write(np.ascontiguousarray(frame[:, :, ::-1]))
 
     def close(self) -> None:
         """Put the file in its place."""
         self._writer.release()
-        self.partial.replace(self.path)
+        self._end.close()

@@ -12,8 +12,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from mmseq.config import existing_file, first_line
-from mmseq.errors import InputError
+from mmseq.config import existing_file, explained
 from mmseq.nested import walk
 
 
@@ -126,15 +125,13 @@ def read_bases(path: str | Path) -> Config | None:
         InputError: no such file, or one that is no config.
     """
     path = Path(existing_file(str(path), 'config'))
-    try:
+    with explained(str(path), str(path)):
         names = base_names(path)
         if not names:
             return None
         # those of other packages, such as mmdet::, are found by their name
         absolute = [name if '::' in name else str((path.parent / name).resolve()) for name in names]
         return Config.fromstring(f'_base_ = {absolute!r}\n', '.py')
-    except (SyntaxError, NameError, KeyError, TypeError, OSError, ImportError, ValueError, RuntimeError) as error:
-        raise InputError(f'config {path}: {type(error).__name__}: {first_line(error)}') from error
 
 
 def base_names(path: Path) -> list[str]:

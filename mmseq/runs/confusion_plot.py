@@ -12,7 +12,7 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from mmseq.files import write_csv, write_json
+from mmseq.files import write_csv, write_figure, write_json
 from mmseq.runs.confusion import Confusion, choose_classes, confused_pairs, describe
 
 INK, FAINT, EMPTY = '#303030', '#8a8a8a', '#f2f2f2'
@@ -93,11 +93,7 @@ def plot_confusion(
         draw_scale(box(left + 1.5 * i, top + down + 0.3, 1.2, 0.09), name)
     if pairs:
         draw_pairs(box(width - 3.4, top, 1.8, 0.25 * len(pairs)), pairs, '' if confusion.objects else ' px')
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f'.{out.name}.partial')
-    figure.savefig(partial, format='png')
-    partial.replace(out)
-    return out
+    return write_figure(out, figure)
 
 
 def arrange(confusion: Confusion, chosen: Sequence[int]) -> tuple[list[str], list[str], np.ndarray]:

@@ -11,8 +11,8 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmseq.config import first_line
-from mmseq.errors import InputError
+from mmseq.config import read_saved_config
+from mmseq.errors import InputError, first_line
 from mmseq.pictures.curves import NO_VALUE, Curves, read_curves
 
 # What says how good a model is, where a data set has several figures.
@@ -145,7 +145,7 @@ def read_run(folder: Path, name: str) -> Run:
     return Run(
         folder=folder,
         name=name,
-        config=read_config(home / 'vis_data' / 'config.py') if home else None,
+        config=read_saved_config(home / 'vis_data' / 'config.py') if home else None,
         curves=read_curves(folder) if trained else Curves(),
         report=read_json(folder / 'metrics.json'),
         history=read_history(folder / 'metrics_history.jsonl'),
@@ -174,18 +174,6 @@ def training_folder(folder: Path) -> Path | None:
     return (trained or homes or [None])[-1]
 
 
-def read_config(path: Path) -> Config:
-    """A config as a run left it; modules that it names are not imported.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    try:
-        return Config.fromfile(path, import_custom_modules=False)
-    except (SyntaxError, NameError, KeyError, TypeError, OSError, ValueError, RuntimeError) as error:
-        raise InputError(f'config {path}: {type(error).__name__}: {first_line(error)}') from error
-
-
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON file's object; empty if there is no file.
 
@@ -207,7 +195,7 @@ def read_history(path: Path) -> list[Evaluation]:
     """The evaluations of ``metrics_history.jsonl``; a later run replaces what earlier ones found from its first on."""
     found: list[Evaluation] = []
     last = None
-    for line in path.read_text(encoding='utf-8').splitlines() if path.is_file() else ():
+    for line in path.read_text(encoding='utf-8', errors='replace').splitlines() if path.is_file() else ():
         try:
             record = json.loads(line)
         except json.JSONDecodeError:

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from mmseq.checkpoints.compare import FLOATS, compare, is_finite, shorten
 from mmseq.checkpoints.fetch import locate
-from mmseq.checkpoints.files import load_file
 from mmseq.checkpoints.rules import EXACT
+from mmseq.checkpoints.storage import load_file
 from mmseq.checkpoints.wrappers import state_dict
 from mmseq.errors import InputError
 

@@ -1,9 +1,9 @@
 """Convert a checkpoint to a file of another layout, checked before it takes its name."""
 
 import os
-import uuid
 from pathlib import Path
 
+from mmseq.files import draft_beside, put_in_place
 from mmseq.weights.arch_tables import arch_table
 from mmseq.weights.conversion import convert
 from mmseq.weights.fit import AS_ARCH, Geometry
@@ -42,12 +42,9 @@ def convert_file(
     source = open_source(name, ema)
     table = arch_table(source.family.name, arch)
     done = convert(source, table, to, arch, keep_head, geometry)
-    draft = target.with_name(f'.{target.stem}.{uuid.uuid4().hex[:8]}{target.suffix}')
-    try:
+    with draft_beside(target, target.suffix) as draft:
         digest = save_weights(done.tensors, draft, done.facts(), done.layout.wrapper)
         lines = done.lines()
         lines += [f'verified   {text}' for text in (verify(done, draft, table) if check else ())]
-        os.replace(draft, target)
-    finally:
-        draft.unlink(missing_ok=True)
+        put_in_place(draft, target)
     return [*lines, f'written    {target}, {len(done.tensors)} tensors, sha256 {digest}']

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from mmseq.checkpoints.digest import file_sha256
 from mmseq.checkpoints.fetch import locate
-from mmseq.checkpoints.files import load_file
 from mmseq.checkpoints.load import FAMILIES, describe
 from mmseq.checkpoints.rules import Family, Layout
+from mmseq.checkpoints.storage import load_file
 from mmseq.checkpoints.wrappers import unwrap
 from mmseq.errors import InputError
 

@@ -11,10 +11,11 @@ from torch import Tensor
 from mmseq.checkpoints.compare import is_finite, shorten
 from mmseq.checkpoints.digest import file_sha256
 from mmseq.checkpoints.fetch import locate
-from mmseq.checkpoints.files import load_file, load_metadata
+from mmseq.checkpoints.storage import load_file, load_metadata
 from mmseq.checkpoints.wrappers import state_dict
 from mmseq.errors import InputError
-from mmseq.weights.weights_file import check_target, origin, save_weights
+from mmseq.files import draft_beside, put_in_place
+from mmseq.weights.weights_file import SUFFIXES, origin, save_weights
 
 
 def publish(name: str | os.PathLike[str], target: str | os.PathLike[str], ema: bool = False) -> tuple[Path, list[str]]:
@@ -32,7 +33,7 @@ def publish(name: str | os.PathLike[str], target: str | os.PathLike[str], ema: b
         InputError: no weights in the source, or tensors that are not finite.
     """
     target = Path(target)
-    if target.suffix in ('.safetensors', '.pth', '.pt'):
+    if target.suffix in SUFFIXES:
         target = target.with_suffix('')
     path = locate(name)
     payload = load_file(path)
@@ -41,14 +42,10 @@ def publish(name: str | os.PathLike[str], target: str | os.PathLike[str], ema: b
     if broken:
         raise InputError(f'checkpoint {name}: {len(broken)} tensors not finite: {shorten(broken)}')
     facts = origin(source=path.name, source_sha256=file_sha256(path), **_said(payload, path))
-    draft = target.with_name(f'.{target.name}.{os.getpid()}.safetensors')
-    check_target(draft, (path,))
-    try:
+    with draft_beside(target, '.safetensors') as draft:
         digest = save_weights(tensors, draft, facts)
         final = target.with_name(f'{target.name}-{digest[:8]}.safetensors')
-        os.replace(draft, final)
-    finally:
-        draft.unlink(missing_ok=True)
+        put_in_place(draft, final)
     remarks = [f'{len(tensors)} tensors' + (f' ({note})' if note else '')]
     rest = [str(key) for key, value in payload.items() if not isinstance(value, Tensor)]
     return final, remarks + ([f'of {shorten(rest)} only the weights were taken'] if rest else [])

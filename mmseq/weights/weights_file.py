@@ -1,7 +1,6 @@
 """Files of weights alone, with what is known of their origin beside them."""
 
 import os
-import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -9,8 +8,8 @@ from pathlib import Path
 from torch import Tensor
 
 from mmseq import __version__
-from mmseq.checkpoints.digest import TENSORS_DIGEST, file_sha256, tensors_sha256
-from mmseq.checkpoints.files import save_file
+from mmseq.checkpoints.digest import TENSORS_DIGEST, digest_in_name, file_sha256, tensors_sha256
+from mmseq.checkpoints.storage import save_file
 from mmseq.errors import InputError
 
 SUFFIXES = ('.safetensors', '.pth', '.pt', '.bin', '.th')
@@ -29,7 +28,7 @@ def check_target(path: str | os.PathLike[str], sources: tuple[str | os.PathLike[
         raise InputError(f'output {path}: is a directory; name a file in it')
     if any(path.exists() and os.path.exists(source) and os.path.samefile(path, source) for source in sources):
         raise InputError(f'output {path}: is the source itself; name another file')
-    if re.search(r'-[0-9a-f]{8}\.\w+$', path.name):
+    if digest_in_name(path.name):
         raise InputError(f'output {path}: ends like a digest; tools/publish_checkpoint.py gives such names')
     return path
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import save_file as plain_save
 
-from mmseq.checkpoints.digest import file_sha256, tensors_sha256
-from mmseq.checkpoints.files import load_file, load_metadata
+from mmseq.checkpoints.digest import digest_in_name, file_sha256, tensors_sha256
+from mmseq.checkpoints.storage import load_file, load_metadata
 from mmseq.errors import InputError
 from mmseq.weights.weights_file import check_target, save_weights
 
@@ -98,13 +98,43 @@ def test_the_digest_knows_names_types_and_shapes():
 def test_a_name_that_promises_a_digest(tmp_path):
     torch.save(WEIGHTS, tmp_path / 'a.pth')
     digest = file_sha256(tmp_path / 'a.pth')
-    for name in (f'a-{digest[:8]}.pth', f'a-{digest}.pth', 'a-20240131.pth', 'a-notahash.pth'):
+    for name in (f'a-{digest[:8]}.pth', f'a-{digest}.pth', 'a-20240131.pth', 'a-00160000.pth', 'a-notahash.pth'):
         (tmp_path / 'a.pth').rename(tmp_path / name)
         assert torch.equal(load_file(tmp_path / name)['a'], WEIGHTS['a'])
         (tmp_path / name).rename(tmp_path / 'a.pth')
     (tmp_path / 'a.pth').rename(tmp_path / 'a-0123abcd.pth')
     with pytest.raises(InputError, match=f'the name promises sha256 0123abcd, the file has {digest[:8]}'):
         load_file(tmp_path / 'a-0123abcd.pth')
+    (tmp_path / 'a-0123abcd.pth').rename(tmp_path / 'a-48213377.pth')
+    with pytest.raises(InputError, match='the name promises sha256 48213377'):
+        load_file(tmp_path / 'a-48213377.pth')
+
+
+@pytest.mark.parametrize(
+    ('name', 'digest'),
+    [
+        ('model-1a2b3c4d.pth', '1a2b3c4d'),
+        (f'model-{"0a" * 32}.safetensors', '0a' * 32),
+        ('https://host/folder-48213377.x/model-48213377.pth', '48213377'),
+        # no such day, month or year
+        ('model-20240230.pth', '20240230'),
+        ('model-20241301.pth', '20241301'),
+        ('model-17760704.pth', '17760704'),
+        ('upernet-20260101.pth', None),
+        ('soup-31122026.pth', None),
+        ('soup-12312026.pth', None),
+        ('snapshot-00160000.pth', None),
+        # a time, a commit, digits in the middle, upper case, no hyphen
+        ('model-20240101120000.pth', None),
+        (f'model-{"0a" * 20}.pth', None),
+        ('model-1a2b3c4d-final.pth', None),
+        ('model-1A2B3C4D.pth', None),
+        ('1a2b3c4d.pth', None),
+        ('model-1a2b3c4d', None),
+    ],
+)
+def test_which_names_promise_a_digest(name, digest):
+    assert digest_in_name(name) == digest
 
 
 def test_outputs_that_would_do_harm(tmp_path):
@@ -116,3 +146,5 @@ def test_outputs_that_would_do_harm(tmp_path):
     }.items():
         with pytest.raises(InputError, match=why):
             check_target(path, (tmp_path / 'a.pth',))
+    for name in ('soup-20261130.pth', 'soup-00160000.safetensors'):
+        assert check_target(tmp_path / name, ()) == tmp_path / name

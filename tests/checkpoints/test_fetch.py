@@ -15,7 +15,7 @@ import torch
 
 from mmseq.backbones import Sequencer2D
 from mmseq.checkpoints import download, fetch
-from mmseq.checkpoints.fetch import full_timm_name, locate, web_cache
+from mmseq.checkpoints.fetch import full_timm_name, known_digest, locate, web_cache
 from mmseq.errors import InputError
 
 SEQUENCER2D_S = 'https://github.com/okojoalg/sequencer/releases/download/weights/sequencer2d_s.pth'
@@ -75,6 +75,15 @@ def test_a_wrong_file_put_by_hand_is_refused(cache):
     target.write_bytes(b'x')
     with pytest.raises(InputError, match=r'its sha256 is 2d711642.*but 0a1b2c3d is expected: delete it'):
         locate('https://127.0.0.1:1/w-0a1b2c3d.pth')
+
+
+def test_a_date_in_an_address_is_no_digest(cache):
+    address = 'https://127.0.0.1:1/weights-20240101.pth'
+    (target := web_cache(address)).parent.mkdir(parents=True)
+    target.write_bytes(b'x')
+    assert locate(address) == target
+    assert known_digest(address) is None
+    assert known_digest('https://127.0.0.1:1/weights-48213377.pth') == '48213377'
 
 
 def test_the_cache_keeps_namesakes_apart(cache):

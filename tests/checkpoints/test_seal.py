@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmseq.checkpoints.files import load_file, save_file
 from mmseq.checkpoints.seal import check_whole
+from mmseq.checkpoints.storage import load_file, save_file
 from mmseq.errors import InputError
 
 

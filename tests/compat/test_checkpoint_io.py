@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from mmseq.compat import checkpoint_io
 from mmseq.compat.checkpoint_codec import decode, encode
 from mmseq.errors import InputError
+from mmseq.files import drafts_in
 from tests.compat import tiny_training
 from tests.compat.tiny_training import runner
 
@@ -110,7 +111,7 @@ def test_resumed_training_ends_like_an_uninterrupted_one(
     assert second.iter == 16
     assert_same(straight[by_epoch], second)
     assert isinstance(second.message_hub.get_scalar('train/loss').statistics('mean'), float)
-    assert not [file for file in (tmp_path / 'parted').iterdir() if file.suffix == '.tmp']
+    assert not drafts_in(tmp_path / 'parted')
 
 
 @BASED

@@ -175,6 +175,19 @@ def test_hook_names_counts_and_ends_for_all_processes(folder: Path, monkeypatch:
         hook.after_train_iter(runner, 3)
 
 
+def test_hook_reads_on_behind_a_line_that_a_kill_has_torn(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = folder.parent / 'corrupt_files_rank0.jsonl'
+    record.write_text('{"index": 5, "tri')
+    (folder / '05.png').write_bytes(b'')
+    data = tolerant(folder)
+    runner = runner_of(data)
+    monkeypatch.setattr(corrupt_data, 'all_gather', lambda counts: [counts])
+    data[5]
+    CorruptDataHook(allowed=4).after_train_iter(runner, 0)
+    assert runner.said == [f'skipped a corrupt file: {folder / "05.png"}: is empty (0 bytes); fetch it again']
+    assert len(record.read_text().splitlines()) == 2
+
+
 def test_hook_passes_over_other_data() -> None:
     runner = runner_of(ConfigDict())
     runner.train_dataloader.dataset = [1, 2]

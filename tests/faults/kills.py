@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from mmseq.checkpoints.files import load_file
+from mmseq.checkpoints.storage import load_file
 from mmseq.datasets.shapes import generate
 from tests.faults.nursery import Nursery
 from tests.faults.toys import recorded
@@ -111,7 +111,7 @@ def wait_for_moment(nursery: Nursery, pid: int, work_dir: Path, lines: int, chan
 
 def temporaries(work_dir: Path) -> set[str]:
     """Files that are being written, or were when their writer died."""
-    return {path.name for path in work_dir.glob('.*.tmp')}
+    return {path.name for path in work_dir.glob('.*.pth.*.draft')}
 
 
 def newest(work_dir: Path) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmseq.checkpoints.files import load_file, save_file
+from mmseq.checkpoints.storage import load_file, save_file
 from mmseq.engine.resume import newest_whole
 from mmseq.errors import InputError
 from tests.faults.nursery import Nursery
@@ -31,7 +31,7 @@ def test_resume_skips_torn_files_and_says_so(nursery: Nursery, tmp_path: Path) -
         bit = file.read(1)[0] ^ 1
         file.seek(-1, os.SEEK_CUR)
         file.write(bytes([bit]))
-    leftover = tmp_path / 'run' / '.iter_20.pth.0123abcd.tmp'
+    leftover = tmp_path / 'run' / '.iter_20.pth.0123abcd-1-0123abcd.draft'
     leftover.write_bytes(b'half')
     (tmp_path / 'run' / 'losses.0').unlink()
     nursery.train(*short, '--resume', log=tmp_path / 'again')
@@ -90,7 +90,7 @@ def check_that_the_old_checkpoint_goes_on(nursery: Nursery, status: int, work_di
     assert 'Traceback' not in output
     found = newest_whole(work_dir)
     assert load_file(found)['meta']['iter'] == int(found.stem.split('_')[1])
-    assert not list(work_dir.glob('.*.tmp'))
+    assert not list(work_dir.glob('.*.draft'))
     return int(found.stem.split('_')[1])
 
 

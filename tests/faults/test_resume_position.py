@@ -10,7 +10,7 @@ import pytest
 import torch
 from mmengine.runner import Runner
 
-from mmseq.checkpoints.files import save_file
+from mmseq.checkpoints.storage import save_file
 from mmseq.engine.loops import NumberedLoader
 from tests.faults.nursery import Nursery
 from tests.faults.toys import Vectors, recorded

@@ -141,6 +141,14 @@ def test_contact_sheet_spans_the_folder(tmp_path: Path) -> None:
     assert Image.open(out).width == 10 * 60 + 11 * 8
 
 
+def test_contact_sheet_leaves_out_what_a_kill_left_half_written(tmp_path: Path) -> None:
+    _pictures(tmp_path / 'vis', 2)
+    out = contact_sheet(tmp_path / 'vis', tmp_path / 'sheet.png', width=60)
+    whole = Image.open(out).size
+    (tmp_path / 'vis' / '.00.png.0123abcd-1-0123abcd.draft.png').write_bytes(b'half')
+    assert Image.open(contact_sheet(tmp_path / 'vis', out, width=60)).size == whole
+
+
 def test_contact_sheet_without_pictures(tmp_path: Path) -> None:
     with pytest.raises(InputError, match='no .png or .jpg'):
         contact_sheet(tmp_path, tmp_path / 'out.png')

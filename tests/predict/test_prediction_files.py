@@ -11,7 +11,7 @@ from pycocotools.coco import COCO
 from mmseq.errors import InputError
 from mmseq.pictures.prediction import Instances, Prediction
 from mmseq.predict.coco_results import CocoResults, code_panoptic, run_lengths
-from mmseq.predict.prediction_files import PredictionFolder, Subject, write_png
+from mmseq.predict.prediction_files import PredictionFolder, Subject
 
 CLASSES = ('sky', 'sea', 'boat')
 PALETTE = np.array([[200, 0, 0], [0, 0, 200], [0, 200, 0]], np.uint8)
@@ -69,14 +69,6 @@ def test_label_maps_and_summary(tmp_path):
     assert (written['pictures'], written['failed']) == (1, 1)
     assert sum(one['share'] for one in written['predictions'][0]['classes']) == pytest.approx(1)
     assert not list(tmp_path.rglob('.*'))
-
-
-def test_sixteen_bits_and_colours_of_a_png(tmp_path):
-    wide = np.array([[0, 300, 65535]], np.uint16)
-    write_png(tmp_path / 'x' / 'a.png', wide)
-    assert np.array_equal(np.asarray(Image.open(tmp_path / 'x' / 'a.png')), wide)
-    write_png(tmp_path / 'b.png', np.array([[[1, 2, 3]]], np.uint8))
-    assert Image.open(tmp_path / 'b.png').getpixel((0, 0)) == (3, 2, 1)
 
 
 def test_nothing_but_what_is_asked_for(tmp_path):

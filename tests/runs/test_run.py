@@ -65,7 +65,7 @@ def test_history_of_a_run_that_was_resumed_and_of_one_started_anew(tmp_path: Pat
     path = tmp_path / 'metrics_history.jsonl'
     lines = [('1', 10, 1.0), ('1', 20, 2.0), ('2', 20, 3.0), ('2', 30, 4.0)]
     text = [json.dumps(dict(run=run, iteration=i, metrics=dict(mIoU=value))) for run, i, value in lines]
-    path.write_text('\n'.join([*text, '{"run": "2", "iter']))
+    path.write_text('\n'.join([*text[:3], '{"run": "2", "iter', '', *text[3:]]))
     assert [(one.iteration, one.metrics['mIoU']) for one in read_history(path)] == [(10, 1.0), (20, 3.0), (30, 4.0)]
     path.write_text('\n'.join([*text, json.dumps(dict(run='3', iteration=10, metrics={}))]))
     assert [one.iteration for one in read_history(path)] == [10]
@@ -92,5 +92,5 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r'metrics.json: expected an object, found list'):
         read_runs([tmp_path])
     (tmp_path / '20260101_000000' / 'vis_data' / 'config.py').write_text('model = (')
-    with pytest.raises(InputError, match=r'config.py: SyntaxError'):
+    with pytest.raises(InputError, match=r'config.py: line 1: SyntaxError'):
         read_runs([tmp_path])

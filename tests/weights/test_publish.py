@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mmseq.checkpoints.digest import file_sha256
-from mmseq.checkpoints.files import load_file, load_metadata
+from mmseq.checkpoints.storage import load_file, load_metadata
 from mmseq.errors import InputError
 from mmseq.weights.publish import publish
 
@@ -36,6 +36,13 @@ def test_only_weights_under_a_name_with_their_digest(tmp_path):
     assert (said['source'], said['source_sha256'], said['epoch']) == ('epoch_12.pth', file_sha256(source), '12')
     assert json.loads(said['dataset_meta']) == {'classes': ['cat', 'dog']}
     assert 'of state_dict, optimizer, message_hub, meta only the weights were taken' in remarks[1]
+
+
+@pytest.mark.parametrize('name', ['soup-20261130', 'soup-20261130.pth', 'soup.bin'])
+def test_dates_and_any_suffix_of_weights_in_the_name_asked_for(tmp_path, name):
+    path, _ = publish(training_file(tmp_path, torch.arange(5.0)), tmp_path / 'release' / name)
+    assert path.name == f'{name.partition(".")[0]}-{file_sha256(path)[:8]}.safetensors'
+    assert torch.equal(load_file(path)['backbone.w'], torch.arange(5.0))
 
 
 def test_weights_that_are_no_numbers_are_not_published(tmp_path):

@@ -76,7 +76,8 @@ class CorruptDataHook(Hook):
         except FileNotFoundError:
             return
         self._position = start + sum(len(line.encode()) for line in lines)
-        for line in lines:
+        # The first one is empty behind a line that a kill has torn.
+        for line in filter(str.strip, lines):
             self._told += 1
             if self._told <= SHOWN_FILES:
                 runner.logger.warning(f'skipped a corrupt file: {json.loads(line)["message"]}')

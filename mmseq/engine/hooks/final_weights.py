@@ -5,10 +5,10 @@ from pathlib import Path
 
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from mmseq.checkpoints.files import save_file
+from mmseq.checkpoints.storage import save_file
+from mmseq.engine.bare_model import bare_model
 from mmseq.registry import HOOKS
 
 
@@ -25,7 +25,7 @@ class FinalWeightsHook(Hook):
     @master_only
     def after_train(self, runner: Runner) -> None:
         """Write the file."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = bare_model(runner.model)
         path = Path(runner.work_dir) / 'final_weights.safetensors'
         save_file({key: value.cpu() for key, value in model.state_dict().items()}, path)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()

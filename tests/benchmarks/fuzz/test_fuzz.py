@@ -27,7 +27,7 @@ def test_nothing_comes_to_a_bad_end(tmp_path):
 
 @pytest.mark.parametrize('check', ['check_zip', 'check_tensors'])
 def test_it_would_find_out_if_sums_were_not_looked_at(tmp_path, monkeypatch, check):
-    monkeypatch.setattr(f'mmseq.checkpoints.files.{check}', lambda *_: None)
+    monkeypatch.setattr(f'mmseq.checkpoints.storage.{check}', lambda *_: None)
     assert any('other than the sums say' in bad for bad in run(tmp_path, 150, seed=2).bad)
 
 

@@ -13,7 +13,6 @@ import pickle
 import re
 import struct
 import threading
-import uuid
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -30,6 +29,7 @@ from mmseq.checkpoints.digest import check_name, check_tensors, check_zip
 from mmseq.checkpoints.records import STAND_INS, RefusedError, interpret, to_plain, without_arrays
 from mmseq.checkpoints.seal import seal
 from mmseq.errors import InputError
+from mmseq.files import draft_beside, put_in_place, whole_file
 
 MapLocation = str | torch.device | dict | Callable | None
 
@@ -199,31 +199,28 @@ def save_file(obj: Mapping, path: str | os.PathLike, metadata: Mapping[str, str]
         InputError: `.safetensors` is asked for and `obj` is not a flat dict of tensors.
         OSError: the disk is full or the directory not writable; the old file stays as it was.
     """
-    # A link is written through, and the temporary must lie on the file system of the file itself.
-    path = Path(os.path.realpath(Path(path).expanduser()))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{uuid.uuid4().hex[:8]}.tmp')
-    try:
+    path = Path(path).expanduser()
+    with whole_file(path, durable=True) as draft:
         if path.suffix == '.safetensors':
-            safetensors.torch.save_file(_flat_tensors(obj, path), temporary, {'format': 'pt', **(metadata or {})})
-            with temporary.open('rb') as file:
-                os.fsync(file.fileno())
+            _save_safetensors(_flat_tensors(obj, path), draft, {'format': 'pt', **(metadata or {})})
         else:
-            _save_torch(obj, temporary)
-        os.replace(temporary, path)
-    except OSError as error:
-        # A full disk says nothing about where.
-        error.filename = str(path)
-        raise
-    finally:
-        # Gone already after success; there after a failure of any kind, an interrupt included.
-        temporary.unlink(missing_ok=True)
-    _sync_directory(path.parent)
+            _save_torch(obj, draft)
 
 
-def _save_torch(obj: Mapping, temporary: Path) -> None:
+def _save_safetensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
+    path.touch()
+    # safetensors 0.8 has a temporary file of its own, which a kill leaves and which its owner alone may read.
+    with draft_beside(path) as folder:
+        folder.mkdir()
+        written = folder / 'weights'
+        safetensors.torch.save_file(tensors, written, metadata)
+        written.chmod(path.stat().st_mode)
+        put_in_place(written, path)
+
+
+def _save_torch(obj: Mapping, path: Path) -> None:
     failures: list[OSError] = []
-    with temporary.open('xb') as file:
+    with path.open('wb') as file:
         sink = _Sink(file, failures)
         try:
             torch.save(to_plain(obj), sink)
@@ -235,8 +232,6 @@ def _save_torch(obj: Mapping, temporary: Path) -> None:
         if failures:
             raise failures[0]
         seal(file, sink.digest)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 class _Sink:
@@ -271,13 +266,3 @@ def _flat_tensors(obj: Mapping, path: Path) -> dict[str, Tensor]:
         tensors[key] = value.clone() if shared else value
         storages.add(value.untyped_storage().data_ptr())
     return tensors
-
-
-def _sync_directory(directory: Path) -> None:
-    if os.name != 'posix':
-        return
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

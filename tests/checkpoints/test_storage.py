@@ -21,9 +21,8 @@ import numpy
 import pytest
 import torch
 
-from mmseq.checkpoints import files
-from mmseq.checkpoints.files import load_file, load_records, save_file
 from mmseq.checkpoints.records import ArrayRecord, HistoryRecord
+from mmseq.checkpoints.storage import load_file, load_records, save_file
 from mmseq.errors import InputError
 
 FORMATS = pytest.mark.parametrize('zipped', [True, False], ids=['zip', 'legacy'])
@@ -404,7 +403,7 @@ def test_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     save_file({'weight': torch.zeros(2)}, path)
     code = f"""
 import resource, torch
-from mmseq.checkpoints.files import save_file
+from mmseq.checkpoints.storage import save_file
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 for name in ('weights.pth', 'weights.safetensors'):
     try:
@@ -428,7 +427,7 @@ def test_interrupt_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Monke
     def interrupted(*args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(files.os, 'replace', interrupted)
+    monkeypatch.setattr(os, 'replace', interrupted)
     with pytest.raises(KeyboardInterrupt):
         save_file({'weight': torch.ones(2)}, path)
     assert [file.name for file in tmp_path.iterdir()] == ['weights.pth']
