@@ -49,19 +49,6 @@ def read_channels(path: str | Path) -> np.ndarray:
     return image
 
 
-def picture(path: str | Path, channels: Sequence[int] = (0, 1, 2)) -> np.ndarray:
-    """(H, W, 3) bytes to look at; see :func:`stretch`."""
-    return stretch(read_channels(path), channels)
-
-
-def stretch(image: np.ndarray, channels: Sequence[int] = (0, 1, 2)) -> np.ndarray:
-    """(H, W, 3) bytes to look at: three channels of (H, W, C), each from its 2nd to its 98th percentile."""
-    image = image[:, :, [min(c, image.shape[2] - 1) for c in channels]].astype(np.float32)
-    low, high = np.percentile(image, (2, 98), axis=(0, 1))
-    shown = np.clip((image - low) / np.maximum(high - low, 1e-6), 0, 1) * 255
-    return np.ascontiguousarray(shown, np.uint8)
-
-
 @TRANSFORMS.register_module()
 class LoadMultispectralImage:
     """Stands for upstream's LoadImageFromFile: ``results['img']`` becomes (H, W, C) float32.

@@ -13,8 +13,8 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 from torch.utils.data import Dataset
 
-from mmseq.datasets.multispectral import stretch
 from mmseq.errors import InputError
+from mmseq.pictures.displayable import displayable
 from mmseq.pictures.drawing import Chip, draw_mask, fill, line_width, name_areas, write
 from mmseq.pictures.palette import palette
 from mmseq.pictures.prediction import box_of
@@ -155,7 +155,7 @@ class Browser:
                 f'sample {index}: {reason}; tools/check_data.py --all finds all that is damaged'
             ) from error
         found = data['data_samples']
-        picture = self.displayed(np.ascontiguousarray(data['inputs'].numpy().transpose(1, 2, 0)))
+        picture = displayable(data['inputs'].numpy().transpose(1, 2, 0), self.of_bytes)
         labels = None
         if 'gt_sem_seg' in found:
             # mmseg's name and mmdet's.
@@ -165,13 +165,6 @@ class Browser:
             picture = cv2.resize(picture, own[::-1], interpolation=cv2.INTER_LINEAR)
         name = PurePath(str(found.metainfo.get('img_path', index))).stem
         return Sample(name, picture, objects, ignored, labels)
-
-    def displayed(self, image: np.ndarray) -> np.ndarray:
-        """(H, W, 3) bytes, red first, of what a pipeline gives: mostly bytes, blue first, not normalised yet."""
-        if self.of_bytes and image.shape[2] == 3 and image.min() >= -1 and image.max() > 1.5:
-            # Colour transforms give floats that may leave the range a little.
-            return np.ascontiguousarray(np.clip(image, 0, 255).astype(np.uint8)[:, :, ::-1])
-        return stretch(image)
 
     def draw(self, sample: Sample) -> np.ndarray:
         """See :func:`draw_sample`; small ones are drawn some times as large, to leave room for the names."""

@@ -25,8 +25,8 @@ from torch import Tensor, nn
 
 from mmseq.compat.allocator import release_if_short
 from mmseq.datasets.checks.images import UNREADABLE, DamagedFileError, decode, glance
-from mmseq.datasets.multispectral import stretch
 from mmseq.errors import InputError
+from mmseq.pictures.displayable import displayable
 from mmseq.pictures.palette import class_colours
 from mmseq.pictures.prediction import Prediction, read_prediction
 
@@ -83,8 +83,7 @@ class Predictor:
     def prepare(self, image: str | Path | np.ndarray) -> Prepared:
         """Load a picture and put it through the pipeline; see :meth:`predict`."""
         loaded = self._from_array(image) if isinstance(image, np.ndarray) else self._from_file(str(image))
-        look = stretch if self.from_files_alone else to_look_at
-        return Prepared(look(loaded['img']), self._rest(loaded))
+        return Prepared(displayable(loaded['img'], not self.from_files_alone), self._rest(loaded))
 
     def run(self, prepared: Sequence[Prepared]) -> list[Prediction]:
         """The model's word on prepared pictures, in their order.
@@ -136,15 +135,6 @@ def collate(prepared: Sequence[Prepared]) -> dict[str, list[Any]]:
     """What ``test_step`` takes; the samples are copies, since models write into them."""
     samples = [deepcopy(one.data['data_samples']) for one in prepared]
     return dict(inputs=[one.data['inputs'] for one in prepared], data_samples=samples)
-
-
-def to_look_at(image: np.ndarray) -> np.ndarray:
-    """(H, W, 3) bytes, red first, of what a loader gave: blue first if it has three channels of bytes."""
-    if image.ndim == 2:
-        image = image[:, :, None]
-    if image.shape[2] == 3 and image.min() >= 0 and image.max() <= 255:
-        return np.ascontiguousarray(image[:, :, ::-1], np.uint8)
-    return stretch(image)
 
 
 def prediction_steps(cfg: Config, full_size: bool) -> list[dict[str, Any]]:

@@ -10,10 +10,9 @@ import pytest
 from PIL import Image
 
 from mmseq.datasets import multispectral
-from mmseq.datasets.multispectral import LoadMultispectralImage, picture, read_channels
+from mmseq.datasets.multispectral import LoadMultispectralImage, read_channels
 from mmseq.datasets.shapes import generate
 from mmseq.engine import launch
-from mmseq.engine.hooks.pictures import to_look_at
 from mmseq.errors import InputError
 from mmseq.registry import TRANSFORMS
 
@@ -87,17 +86,6 @@ def test_what_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(multispectral, 'find_spec', lambda name: None)
     with pytest.raises(InputError, match=r'pip install mmseq\[tiff\]'):
         read_channels(tmp_path / 'a.tif')
-
-
-def test_a_picture_to_look_at(tmp_path):
-    image = bands(6, (40, 50))
-    seen = picture(write(tmp_path / 'a.npy', image))
-    assert (seen.shape, seen.dtype) == ((40, 50, 3), np.uint8)
-    assert seen.min() == 0
-    assert seen.max() == 255
-    assert np.array_equal(to_look_at(tmp_path / 'a.npy'), seen)
-    Image.fromarray(seen).save(tmp_path / 'b.png')
-    assert np.array_equal(to_look_at(tmp_path / 'b.png'), seen)
 
 
 def make_bands(root, channels, suffix):

@@ -14,7 +14,7 @@ from mmseq.datasets.sources import Picture, Video
 from mmseq.errors import InputError
 from mmseq.model.trained import load_trained
 from mmseq.predict.folder import expected, sliding_options
-from mmseq.predict.predictor import Predictor, prediction_steps, to_look_at
+from mmseq.predict.predictor import Predictor, prediction_steps
 
 SEGMENTOR = 'configs/upernet_seq2d_nano_shapes.py'
 DETECTOR = 'configs/mask_rcnn_seq2d_nano_shapes.py'
@@ -206,12 +206,6 @@ def test_the_pipeline_of_a_wrapped_data_set():
     inner = dict(type='X', pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadPanopticAnnotations')])
     cfg = Config(dict(test_dataloader=dict(dataset=dict(type='Wrapper', dataset=inner))))
     assert prediction_steps(cfg, False) == [dict(type='LoadImageFromFile')]
-
-
-@pytest.mark.parametrize('array', [np.full((4, 5), 9, np.uint8), np.full((4, 5, 4), 900, np.uint16)])
-def test_anything_can_be_looked_at(array):
-    assert to_look_at(array).shape == (4, 5, 3)
-    assert to_look_at(array).dtype == np.uint8
 
 
 def test_expected_counts_pictures_and_frames():

@@ -1,16 +1,14 @@
 """Pictures of truth and prediction, one per test image."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from PIL import Image, ImageOps
 
-from mmseq.datasets.multispectral import SUFFIXES, picture
+from mmseq.files import whole_file
+from mmseq.pictures.displayable import read_displayable
 from mmseq.registry import HOOKS
 
 
@@ -36,16 +34,7 @@ class PicturesHook(Hook):
         """Draw the predictions of one batch."""
         for sample in outputs or ():
             path = Path(sample.img_path)
-            image = to_look_at(path)
+            image = read_displayable(path)
             options = {'pred_score_thr': self.score_thr} if 'pred_instances' in sample else {}
-            out_file = str(self.out_dir / f'{path.stem}.png')
-            runner.visualizer.add_datasample(path.stem, image, data_sample=sample, out_file=out_file, **options)
-
-
-def to_look_at(path: Path) -> np.ndarray:
-    """(H, W, 3) bytes of any image that a pipeline loads."""
-    with Image.open(path) if path.suffix.lower() not in SUFFIXES else nullcontext() as image:
-        if image is None or image.mode.startswith('I'):
-            return picture(path)
-        # The loader turns pictures as their EXIF data says, too.
-        return np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
+            with whole_file(self.out_dir / f'{path.stem}.png', '.png') as draft:
+                runner.visualizer.add_datasample(path.stem, image, data_sample=sample, out_file=str(draft), **options)

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 from mmengine.dist import all_gather_object, get_rank, get_world_size, is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from mmseq.engine.hooks.pictures import to_look_at
+from mmseq.engine.bare_model import bare_model
 from mmseq.engine.loggers import iteration
 from mmseq.registry import HOOKS
 
@@ -66,10 +65,11 @@ class ValidationPicturesHook(Hook):
     def _draw(self, runner: Runner, sample: Any) -> np.ndarray:
         # loaded only in runs that draw
         from mmseq.pictures.beside import beside
+        from mmseq.pictures.displayable import read_displayable
         from mmseq.pictures.palette import palette
 
         meta = runner.val_dataloader.dataset.metainfo
         classes = tuple(meta['classes'])
         colours = palette(meta.get('palette'), len(classes))
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        return beside(to_look_at(Path(sample.img_path)), sample, model, classes, colours, self.score_thr)
+        model = bare_model(runner.model)
+        return beside(read_displayable(Path(sample.img_path)), sample, model, classes, colours, self.score_thr)
