@@ -30,7 +30,14 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['mmseq', 'mmseq.*']),
-    package_data={'mmseq.checkpoints': ['weights.json'], 'mmseq.runs.report': ['assets/*']},
+    # Said so, setuptools makes an editable installation a line on Python's path. Its default, an import hook, is asked
+    # after the path: in the folder that holds a clone named mmseq, Python takes that for a namespace package instead.
+    package_dir={'': '.'},
+    package_data={
+        'mmseq': ['py.typed'],
+        'mmseq.checkpoints': ['weights.json'],
+        'mmseq.runs.report': ['assets/*'],
+    },
     cmdclass={'build_py': BuildWithConfigs},
     entry_points={'console_scripts': ['mmseq = mmseq.cli.main:command']},
     # mmengine and mmcv call pkgutil.find_loader, which Python 3.14 dropped.
@@ -39,16 +46,17 @@ setup(
         # 2.6 is the first whose torch.load is safe by default.
         'torch>=2.6',
         'torchvision',
-        'timm>=1.0',
         'pycocotools>=2.0.7',
         'safetensors>=0.4',
         'filelock',
-        # For hf:// and timm:// addresses; timm brings it, and it brings tqdm.
+        'packaging',
+        # For hf:// and timm:// addresses.
         'huggingface_hub>=0.23',
         'tqdm',
         # completion of the mmseq command in shells
         'shtab',
         'numpy',
+        'scipy',
         'pillow',
         'opencv-python',
         'matplotlib',
@@ -67,17 +75,26 @@ setup(
             'ftfy',
             'regex',
         ],
+        # The maintained line, instead of `mm`. Its mmcv is source alone, and pip builds a pure wheel of it.
+        'onedl': [
+            'onedl-mmengine>=0.10.8,<0.11',
+            'onedl-mmcv>=2.3,<2.4',
+            'onedl-mmdetection>=3.4,<4',
+            'onedl-mmsegmentation>=1.3,<2',
+        ],
+        # `mmseq convert --verify` compares with its models.
+        'timm': ['timm>=1.0'],
         # TIFF images of more than three channels or 16 bits.
         'tiff': ['tifffile'],
         # tools/demo_app.py; gradio 6.31 refuses pillow 13.
         'app': ['gradio>=6', 'pillow<13'],
         # tools/export_onnx.py
-        'onnx': ['onnx', 'onnxruntime', 'onnxscript'],
+        'onnx': ['onnx', 'onnx-ir', 'onnxruntime', 'onnxscript'],
         # tools/train.py --log-to
         'log': ['tensorboard', 'wandb>=0.31'],
         # The documentation site.
         'docs': ['sphinx', 'furo', 'myst-parser'],
         # playwright drives an installed Chromium; tests of pages skip where there is none.
-        'dev': ['pytest>=8', 'pytest-timeout', 'pytest-xdist', 'playwright', 'ruff', 'pre-commit'],
+        'dev': ['pytest>=8', 'pytest-timeout', 'pytest-xdist', 'playwright', 'ruff', 'pre-commit', 'timm>=1.0'],
     },
 )

@@ -43,9 +43,8 @@ def check_python() -> Iterator[Finding]:
 
 def check_packages() -> Iterator[Finding]:
     """Compare each package with its row of the table, then import it: a package that is there may still be broken."""
-    for requirement in versions.REQUIREMENTS:
-        found = versions.installed(requirement)
-        detail = ' '.join(found) if found else 'absent'
+    for requirement in filter(versions.is_needed, versions.REQUIREMENTS):
+        detail = ', '.join(map(' '.join, versions.installed(requirement))) or 'absent'
         bad = versions.problem(requirement)
         if bad:
             yield Finding('FAIL', requirement.module, detail, bad)

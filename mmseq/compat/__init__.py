@@ -2,7 +2,7 @@
 
 import warnings
 
-from mmseq.compat import checkpoint_io, mmcv_ops, panoptic_api, roi_precision, shipped_configs
+from mmseq.compat import checkpoint_io, mmcv_ops, package_names, panoptic_api, roi_precision, shipped_configs
 
 
 def install() -> None:
@@ -16,5 +16,6 @@ def install() -> None:
     checkpoint_io.install()
     roi_precision.install()
     shipped_configs.install()
+    package_names.install()
     # mmengine imports pkg_resources, which says at every import that it will go; we keep setuptools below 81 for it.
     warnings.filterwarnings('ignore', message='pkg_resources is deprecated', category=UserWarning)

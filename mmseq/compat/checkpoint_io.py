@@ -31,6 +31,9 @@ def _mend(module: ModuleType) -> None:
     module.CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
     _replace_everywhere(module, 'load_url', _load_from_url)
     _replace_everywhere(module, 'save_checkpoint', _saver(module.save_checkpoint))
+    if hasattr(module, '_safe_torch_load'):
+        # Of onedl-mmengine: what safe loading refuses it loads in spite of that, and runs.
+        module._safe_torch_load = _load_safely
 
 
 def _replace_everywhere(module: ModuleType, name: str, new: Callable) -> None:
@@ -73,6 +76,13 @@ def _load_from_url(
         digest = re.search(r'-([a-f0-9]*)\.', file.name) if check_hash else None
         hub.download_url_to_file(url, str(file), digest[1] if digest else None, progress=progress)
     return load_from_local(str(file), map_location)
+
+
+def _load_safely(file: Any, map_location: Any = None, weights_only: bool | None = None) -> Any:
+    """Load a file of mmengine's remote backends, whatever is asked for."""
+    import torch
+
+    return torch.load(file, map_location=map_location, weights_only=True)
 
 
 def _saver(original: Callable) -> Callable:

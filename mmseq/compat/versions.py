@@ -7,9 +7,11 @@ Could go once `pip check` finds these by itself.
 
 import importlib
 import importlib.metadata
-import re
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from packaging.specifiers import SpecifierSet
 
 from mmseq.errors import InputError, first_line
 
@@ -22,104 +24,113 @@ BROKEN_IMPORT = (ImportError, OSError, RuntimeError, AttributeError, AssertionEr
 
 @dataclass(frozen=True)
 class Requirement:
-    """A package that mmseq needs.
+    """A module that mmseq needs.
 
     Args:
-        distributions: names on the package index that provide `module`; one of them suffices, the first is advised.
-        minimum, below: least version, and least version that does not work any more; None leaves that side open.
+        module: what is imported.
+        releases: distributions that provide it, each with the versions that work, as pip writes them; one suffices.
         install: what to give to `pip install`.
-        why: what needs it, or what breaks outside the range.
+        why: what needs it, or what breaks with other versions.
+        needed_by: the distribution that alone needs it; None means mmseq does.
     """
 
     module: str
-    distributions: tuple[str, ...]
-    minimum: str | None
-    below: str | None
+    releases: Mapping[str, str]
     install: str
     why: str
+    needed_by: str | None = None
 
 
-REQUIREMENTS = (
-    Requirement('torch', ('torch',), '2.6', None, 'torch>=2.6', 'older ones run code from checkpoint files'),
-    Requirement('torchvision', ('torchvision',), None, None, 'torchvision', 'its operators stand in for mmcv._ext'),
-    Requirement('mmengine', ('mmengine',), '0.10.0', '0.11', 'mmengine>=0.10,<0.11', 'the runner'),
+# The four packages of OpenMMLab come from one of two lines of releases: upstream's, frozen since 2024, and a maintained
+# one of the same import names, whose distributions are called `onedl-*`.
+MAINTAINED = 'onedl-'
+OPENMMLAB = (
+    Requirement(
+        'mmengine',
+        {'mmengine': '>=0.10,<0.11', 'onedl-mmengine': '>=0.10.8,<0.11'},
+        'mmengine>=0.10,<0.11',
+        'the runner',
+    ),
     Requirement(
         'mmcv',
-        ('mmcv-lite', 'mmcv'),
-        '2.0.0rc4',
-        '2.2',
+        {'mmcv-lite': '>=2.0.0rc4,<2.2', 'mmcv': '>=2.0.0rc4,<2.2', 'onedl-mmcv': '>=2.3,<2.4'},
         'mmcv-lite==2.1.0',
         'mmdet and mmsegmentation refuse others',
     ),
-    Requirement('mmdet', ('mmdet',), '3.3.0', '3.4', 'mmdet==3.3.0', 'detection'),
-    Requirement('mmseg', ('mmsegmentation',), '1.2.0', '1.3', 'mmsegmentation==1.2.2', 'segmentation'),
     Requirement(
-        'pkg_resources', ('setuptools',), None, '81', 'setuptools<81', 'mmengine imports pkg_resources, gone in 81'
+        'mmdet',
+        {'mmdet': '>=3.3,<3.4', 'onedl-mmdetection': '>=3.4,<4'},
+        'mmdet==3.3.0',
+        'detection',
+    ),
+    Requirement(
+        'mmseg',
+        {'mmsegmentation': '>=1.2,<1.3', 'onedl-mmsegmentation': '>=1.3,<2'},
+        'mmsegmentation==1.2.2',
+        'segmentation',
+    ),
+)
+REQUIREMENTS = (
+    Requirement('torch', {'torch': '>=2.6'}, 'torch>=2.6', 'older ones run code from checkpoint files'),
+    Requirement('torchvision', {'torchvision': ''}, 'torchvision', 'its operators stand in for mmcv._ext'),
+    *OPENMMLAB,
+    Requirement(
+        'pkg_resources',
+        {'setuptools': '<81'},
+        'setuptools<81',
+        'mmengine imports pkg_resources, gone in 81',
+        needed_by='mmengine',
     ),
     Requirement(
         'cv2',
-        (
-            'opencv-python-headless',
-            'opencv-python',
-            'opencv-contrib-python',
-            'opencv-contrib-python-headless',
+        dict.fromkeys(
+            ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python', 'opencv-contrib-python-headless'), ''
         ),
-        None,
-        None,
-        'opencv-python-headless',
+        'opencv-python',
         'images',
     ),
-    Requirement('ftfy', ('ftfy',), None, None, 'ftfy', 'mmsegmentation imports it without saying so'),
-    Requirement('regex', ('regex',), None, None, 'regex', 'mmsegmentation imports it without saying so'),
-    Requirement('timm', ('timm',), None, None, 'timm', 'layers of the backbones'),
-    Requirement('pycocotools', ('pycocotools',), None, None, 'pycocotools', 'COCO metrics'),
-    Requirement('safetensors', ('safetensors',), None, None, 'safetensors', 'weights'),
+    Requirement('ftfy', {'ftfy': ''}, 'ftfy', 'mmsegmentation imports it without saying so'),
+    Requirement('regex', {'regex': ''}, 'regex', 'mmsegmentation imports it without saying so'),
+    Requirement('pycocotools', {'pycocotools': ''}, 'pycocotools', 'COCO metrics'),
+    Requirement('safetensors', {'safetensors': ''}, 'safetensors', 'weights'),
 )
 
 
-def version_key(version: str) -> tuple[tuple[int, ...], int, int]:
-    """Order versions as pip does, as far as releases and pre-releases go; a local part (`+cpu`) does not count.
-
-    Raises:
-        ValueError: the text does not start with a number.
-    """
-    match = re.match(r'v?(\d+(?:\.\d+)*)[._-]?(dev|a|b|rc|post)?(\d*)', version.strip().lower())
-    if not match:
-        raise ValueError(f'not a version: {version!r}')
-    numbers = [int(number) for number in match[1].split('.')]
-    while len(numbers) > 1 and numbers[-1] == 0:
-        numbers.pop()
-    stage = ('dev', 'a', 'b', 'rc', None, 'post').index(match[2])
-    return tuple(numbers), stage, int(match[3] or 0)
+def installed(requirement: Requirement) -> list[tuple[str, str]]:
+    """Names and versions of the distributions that provide it."""
+    have = ((name, _version(name)) for name in requirement.releases)
+    return [(name, version) for name, version in have if version]
 
 
-def installed(requirement: Requirement) -> tuple[str, str] | None:
-    """Return the name and version of the distribution that provides it, or None."""
-    for name in requirement.distributions:
-        try:
-            version = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-        # Half removed packages leave a directory without a version behind.
-        if version:
-            return name, version
-    return None
+def is_needed(requirement: Requirement) -> bool:
+    """Whether anything that is installed needs it."""
+    return requirement.needed_by is None or bool(_version(requirement.needed_by))
 
 
 def problem(requirement: Requirement) -> str | None:
-    """Say in one line what is wrong with a package and what to install, or return None."""
-    found = installed(requirement)
+    """Say in one line what is wrong with a module's distribution and what to install, or return None."""
     advice = f'pip install "{requirement.install}"'
-    if found is None:
-        return f'{requirement.distributions[0]} is not installed ({requirement.why}): {advice}'
-    name, version = found
-    key = version_key(version)
-    if requirement.minimum and key < version_key(requirement.minimum):
-        return f'{name} {version} is older than {requirement.minimum} ({requirement.why}): {advice}'
-    # A release candidate of the excluded version is excluded too.
-    if requirement.below and key[0] >= version_key(requirement.below)[0]:
-        return f'{name} {version} is not below {requirement.below} ({requirement.why}): {advice}'
+    have = installed(requirement)
+    if not have:
+        return f'{next(iter(requirement.releases))} is not installed ({requirement.why}): {advice}'
+    for name, version in have:
+        wanted = requirement.releases[name]
+        if not SpecifierSet(wanted).contains(version, prereleases=True):
+            return f'{name} {version} is outside {wanted} ({requirement.why}): {advice}'
     return None
+
+
+def line_problem() -> str | None:
+    """Say in one line that packages come from both lines, which overwrite or refuse each other, or return None."""
+    names = [name for requirement in OPENMMLAB for name, _ in installed(requirement)]
+    maintained = [name for name in names if name.startswith(MAINTAINED)]
+    upstream = [name for name in names if not name.startswith(MAINTAINED)]
+    if not (maintained and upstream):
+        return None
+    return (
+        f'{", ".join(upstream)} and {", ".join(maintained)} are of two lines of OpenMMLab, which share their import '
+        f'names: pip uninstall {" ".join(names)}, then install those of one line'
+    )
 
 
 def python_problem() -> str | None:
@@ -144,22 +155,26 @@ def torchvision_problem() -> str | None:
         if kept == [0, 2]:
             return None
         reason = f'nms keeps boxes {kept} of [0, 2]'
-    tags = {name: _build(name) for name in ('torch', 'torchvision')}
-    pair = ', '.join(f'{name} {tag}' for name, tag in tags.items())
-    tag = (tags['torch'] or '').partition('+')[2]
+    pair = ', '.join(f'{name} {_version(name)}' for name in ('torch', 'torchvision'))
+    tag = _build('torch')
     index = f' --index-url https://download.pytorch.org/whl/{tag}' if tag else ''
     return f'torch and torchvision do not work together ({pair}; {reason}): pip install -U torch torchvision{index}'
 
 
 def build_tags() -> tuple[str, str] | None:
     """Return the local parts of the versions of torch and torchvision (`cpu`, `cu126` or empty) if they differ."""
-    tags = tuple((_build(name) or '').partition('+')[2] for name in ('torch', 'torchvision'))
+    tags = _build('torch'), _build('torchvision')
     return None if tags[0] == tags[1] else tags
 
 
-def _build(name: str) -> str | None:
+def _build(name: str) -> str:
+    return (_version(name) or '').partition('+')[2]
+
+
+def _version(name: str) -> str | None:
+    """Its version; None without such a distribution, and for what a removal left behind, a folder without a version."""
     try:
-        return importlib.metadata.version(name)
+        return importlib.metadata.version(name) or None
     except importlib.metadata.PackageNotFoundError:
         return None
 
@@ -170,7 +185,8 @@ def require() -> None:
     Raises:
         InputError: one line for each problem, with the command that mends it.
     """
-    problems = [text for text in (python_problem(), *map(problem, REQUIREMENTS)) if text]
+    rows = (problem(requirement) for requirement in REQUIREMENTS if is_needed(requirement))
+    problems = [text for text in (python_problem(), *rows, line_problem()) if text]
     if not problems:
         # Imports torch: pointless where it is known to be absent.
         problems = [text for text in (torchvision_problem(),) if text]

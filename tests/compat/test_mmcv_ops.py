@@ -751,7 +751,7 @@ def test_install_is_idempotent_and_loads_nothing() -> None:
         'from mmseq.compat import mmcv_ops\n'
         'mmcv_ops.install(); mmcv_ops.install()\n'
         'found = [type(finder).__name__ for finder in sys.meta_path]\n'
-        'assert found.count("StandInFinder") == 1 and found[-1] == "StandInFinder", found\n'
+        'assert found.count("_StandInFinder") == 1 and found[-1] == "_StandInFinder", found\n'
         'loaded = {"torch", "torchvision", "mmcv", "numpy"} & set(sys.modules)\n'
         'assert not loaded, loaded\n'
     )

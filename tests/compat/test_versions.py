@@ -20,12 +20,20 @@ GOOD = {
     'mmdet': '3.3.0',
     'mmsegmentation': '1.2.2',
     'setuptools': '80.9.0',
-    'opencv-python-headless': '4.10.0.84',
+    'opencv-python': '4.10.0.84',
     'ftfy': '6.3',
     'regex': '2024.11.6',
-    'timm': '1.0.1',
     'pycocotools': '2.0.8',
     'safetensors': '0.4.5',
+}
+
+
+# The names of the maintained line.
+MAINTAINED = {
+    'mmengine': ('onedl-mmengine', '0.10.12'),
+    'mmcv-lite': ('onedl-mmcv', '2.3.6'),
+    'mmdet': ('onedl-mmdetection', '3.5.1'),
+    'mmsegmentation': ('onedl-mmsegmentation', '1.4.2'),
 }
 
 
@@ -94,6 +102,7 @@ def test_several_problems_are_several_lines(packages: dict[str, str]) -> None:
         ('mmsegmentation', '1.1.2', False),
         ('mmsegmentation', '1.2.0', True),
         ('mmsegmentation', '1.3', False),
+        ('setuptools', '82.0.0.post1', False),
     ],
 )
 def test_bounds(packages: dict[str, str], name: str, version: str, good: bool) -> None:
@@ -105,18 +114,44 @@ def test_bounds(packages: dict[str, str], name: str, version: str, good: bool) -
             versions.require()
 
 
-@pytest.mark.parametrize('removed, other', [('mmcv-lite', 'mmcv'), ('opencv-python-headless', 'opencv-python')])
+@pytest.mark.parametrize('removed, other', [('mmcv-lite', 'mmcv'), ('opencv-python', 'opencv-python-headless')])
 def test_other_distributions_of_the_same_import_count(packages: dict[str, str], removed: str, other: str) -> None:
     packages[other] = packages.pop(removed)
     versions.require()
 
 
-def test_order_of_versions() -> None:
-    ordered = ['1.0.dev1', '1.0a1', '1.0b2', '1.0rc1', '1.0rc2', '1.0', '1.0.post1', '1.0.1', '1.2', '1.10']
-    assert sorted(set(ordered), key=versions.version_key) == ordered
-    assert versions.version_key('1.0') == versions.version_key('1.0.0') == versions.version_key('1+cpu')
-    with pytest.raises(ValueError, match='not a version'):
-        versions.version_key('unknown')
+def use_maintained_line(packages: dict[str, str], *names: str) -> None:
+    """Replace these of upstream's packages by those of the maintained line."""
+    for name in names:
+        del packages[name]
+        packages.update([MAINTAINED[name]])
+
+
+def test_maintained_line_is_accepted_with_any_setuptools(packages: dict[str, str]) -> None:
+    use_maintained_line(packages, *MAINTAINED)
+    packages['setuptools'] = '82.0.1'
+    versions.require()
+    del packages['setuptools']
+    versions.require()
+
+
+@pytest.mark.parametrize('name', MAINTAINED)
+def test_a_mixture_of_lines_is_named(packages: dict[str, str], name: str) -> None:
+    use_maintained_line(packages, name)
+    with pytest.raises(InputError, match=f'{MAINTAINED[name][0]} are? of two lines of OpenMMLab.*pip uninstall'):
+        versions.require()
+
+
+def test_one_line_over_the_other_is_named(packages: dict[str, str]) -> None:
+    packages.update(MAINTAINED.values())
+    with pytest.raises(InputError) as raised:
+        versions.require()
+    assert str(raised.value).count('pip uninstall mmengine onedl-mmengine mmcv-lite onedl-mmcv') == 1
+
+
+def test_timm_is_not_asked_for(packages: dict[str, str]) -> None:
+    assert 'timm' not in packages
+    versions.require()
 
 
 @pytest.mark.parametrize('version, good', [((3, 9), False), ((3, 10), True), ((3, 13), True), ((3, 14), False)])

@@ -1,5 +1,7 @@
 """The verification of converted files finds what is wrong with them."""
 
+import sys
+
 import pytest
 import timm
 import torch
@@ -33,6 +35,12 @@ def test_a_sound_file_passes_both(converted):
     trip, features = verify(*converted)
     assert trip == 'round trip: 478/478 tensors come back bit for bit'
     assert "2 random images of 224 px differ from timm's sequencer2d_s by" in features
+
+
+def test_without_timm_the_report_says_what_was_not_compared(converted, monkeypatch):
+    done, file, _ = converted
+    monkeypatch.setitem(sys.modules, 'timm', None)
+    assert check_features(done, file) == "features: not compared with timm's, which is not installed (pip install timm)"
 
 
 def test_a_last_bit_is_found_by_the_round_trip_and_more_by_the_features(converted, tmp_path):

@@ -11,11 +11,10 @@ are not deterministic either but do not say so.
 Condition that ends it: wheels of mmcv with compiled operators for the torch and Python that mmseq supports.
 """
 
-from __future__ import annotations
+from importlib.util import find_spec
+from types import ModuleType
 
-import sys
-
-from mmseq.compat.mmcv_ops.finder import StandInFinder
+from mmseq.compat.import_hooks import STAND_IN, stand_in
 
 __all__ = ['install', 'provider']
 
@@ -23,11 +22,19 @@ __all__ = ['install', 'provider']
 def install() -> None:
     """Let `import mmcv._ext` find the stand-in where no compiled extension is found.
 
-    Adds one finder at the end of `sys.meta_path`, so a compiled extension always wins. Costs nothing until
-    `mmcv._ext` is imported: neither mmcv nor torch is loaded here. Idempotent; harmless where mmcv is not installed.
+    Costs nothing until `mmcv._ext` is imported: neither mmcv nor torch is loaded here. Idempotent; harmless where mmcv
+    is not installed.
     """
-    if not any(isinstance(finder, StandInFinder) for finder in sys.meta_path):
-        sys.meta_path.append(StandInFinder())
+    stand_in('mmcv._ext', _fill)
+
+
+def _fill(module: ModuleType) -> None:
+    # Here and not above: this is the first moment at which torch and torchvision are needed.
+    from mmseq.compat.mmcv_ops.missing import missing_operator
+    from mmseq.compat.mmcv_ops.operators import OPERATORS
+
+    vars(module).update(OPERATORS)
+    vars(module)['__getattr__'] = missing_operator
 
 
 def provider() -> str | None:
@@ -35,12 +42,10 @@ def provider() -> str | None:
 
     Imports mmcv (not its operators).
     """
-    from importlib.util import find_spec
-
     try:
         spec = find_spec('mmcv._ext')
     except ModuleNotFoundError:
         return None
     if spec is None:
         return None
-    return 'stand-in' if spec.origin == StandInFinder.ORIGIN else 'compiled'
+    return 'stand-in' if spec.origin == STAND_IN else 'compiled'
