@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test docs faults lint fuzz bench bench-gpu clean
+.PHONY: help setup demo test onedl docs faults lint fuzz bench bench-gpu clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -28,6 +28,12 @@ demo: .venv/.run  ## fine-tune and evaluate a small model in both tasks on the e
 
 test: .venv/.ready  ## run the tests, in two processes: half the time
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+# An environment of its own: both lines of OpenMMLab's packages have the same import names.
+onedl: .venv/.ready  ## install the maintained line of OpenMMLab into .venv-onedl; both demo models train a step on it
+	@test -x .venv-onedl/bin/python || $(PYTHON) -m venv .venv-onedl
+	@.venv-onedl/bin/python -m pip install --quiet --disable-pip-version-check -e '.[onedl]'
+	@MMSEQ_ONEDL_PYTHON=$(CURDIR)/.venv-onedl/bin/python $(BIN)/python -m pytest tests/compat/test_package_names.py
 
 docs: .venv/.ready  ## build the documentation site into build/docs
 	@$(BIN)/python -m sphinx -W --keep-going -q -E -d build/doctrees -b html docs build/docs
@@ -60,4 +66,4 @@ bench-gpu: .venv/.ready  ## the Triton kernels on a GPU: correctness first, then
 	@$(MAKE) bench
 
 clean:  ## remove what make set up; outputs in work_dirs stay
-	rm -rf .venv build *.egg-info
+	rm -rf .venv .venv-onedl build *.egg-info

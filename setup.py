@@ -79,7 +79,7 @@ setup(
         'onedl': [
             'onedl-mmengine>=0.10.8,<0.11',
             'onedl-mmcv>=2.3,<2.4',
-            'onedl-mmdetection>=3.4,<4',
+            'onedl-mmdetection>=3.4.7,<4',
             'onedl-mmsegmentation>=1.3,<2',
         ],
         # `mmseq convert --verify` compares with its models.

@@ -56,9 +56,19 @@ def check_packages() -> Iterator[Finding]:
                 importlib.import_module(requirement.module)
         except versions.BROKEN_IMPORT as error:
             reason = f'{detail}, import fails: {_reason(error)}'
-            yield Finding('FAIL', requirement.module, reason, f'pip install --force-reinstall "{requirement.install}"')
+            yield Finding('FAIL', requirement.module, reason, _reinstall(requirement))
         else:
             yield Finding('PASS', requirement.module, detail)
+
+
+def _reinstall(requirement: versions.Requirement) -> str:
+    return f'pip install --force-reinstall "{versions.advice(requirement)[1]}"'
+
+
+def check_line() -> Iterator[Finding]:
+    """Say whether OpenMMLab's packages are of one line."""
+    bad = versions.line_problem()
+    yield Finding('FAIL', 'OpenMMLab', 'of two lines', bad) if bad else Finding('PASS', 'OpenMMLab', 'of one line')
 
 
 def check_torch_pair() -> Iterator[Finding]:
@@ -91,7 +101,8 @@ def check_operators() -> Iterator[Finding]:
     if good:
         yield Finding('PASS', 'operator self test', 'nms; roi_align forward and backward')
     else:
-        yield Finding('FAIL', 'operator self test', 'wrong results', 'pip install --force-reinstall "mmcv-lite==2.1.0"')
+        mmcv = next(requirement for requirement in versions.OPENMMLAB if requirement.module == 'mmcv')
+        yield Finding('FAIL', 'operator self test', 'wrong results', _reinstall(mmcv))
 
 
 def check_checkpoint() -> Iterator[Finding]:
@@ -171,6 +182,7 @@ def examine(work_dir: str) -> list[Finding]:
     checks: tuple[tuple[str, Callable[[], Iterator[Finding]]], ...] = (
         ('python', check_python),
         ('packages', check_packages),
+        ('OpenMMLab', check_line),
         ('torch + torchvision', check_torch_pair),
         ('mmcv operators', check_operators),
         ('checkpoint round trip', check_checkpoint),

@@ -47,6 +47,7 @@ def test_healthy_installation(tmp_path: Path, capsys: pytest.CaptureFixture) -> 
     assert findings.keys() >= {
         'python',
         *MODULES,
+        'OpenMMLab',
         'torch + torchvision',
         'mmcv operators',
         'operator self test',
@@ -106,6 +107,11 @@ def test_package_that_breaks_on_import(error: str, monkeypatch: pytest.MonkeyPat
     assert f'{error}: ' in finding.detail
     assert 'MMCV==9' in finding.detail
     assert 'mmdet==3.3.0' in finding.todo
+
+
+def test_packages_of_two_lines_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(versions, 'line_problem', lambda: 'mmdet and onedl-mmcv are of two lines')
+    assert by_item(list(doctor.check_line()))['OpenMMLab'].status == 'FAIL'
 
 
 def test_wrong_operators_fail(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """What is declared is what is imported, and an installation is found wherever Python is started."""
 
 import ast
-import re
+import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +10,10 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from mmseq.compat.versions import OPENMMLAB
 
 ROOT = Path(__file__).parents[1]
 # What is imported under another name than it is installed.
@@ -26,13 +30,17 @@ DISTRIBUTIONS = {
 
 
 def declared() -> dict[str, list[str]]:
-    """Extra -> names of distributions, as setup.py has them; those that everybody gets under ''."""
+    """Extra -> requirements, as setup.py has them; those that everybody gets under ''."""
     tree = ast.parse((ROOT / 'setup.py').read_text())
     calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
     setup = next(call for call in calls if getattr(call.func, 'id', None) == 'setup')
     given = {keyword.arg: keyword.value for keyword in setup.keywords}
-    extras = {'': ast.literal_eval(given['install_requires']), **ast.literal_eval(given['extras_require'])}
-    return {extra: [re.split('[<>=]', name)[0] for name in names] for extra, names in extras.items()}
+    return {'': ast.literal_eval(given['install_requires']), **ast.literal_eval(given['extras_require'])}
+
+
+def names(*extras: str) -> set[str]:
+    """The names of what these extras declare."""
+    return {Requirement(one).name for extra in extras for one in declared()[extra]}
 
 
 @cache
@@ -49,28 +57,28 @@ def imported() -> set[str]:
 
 
 def test_what_is_imported_is_declared():
-    names = declared()
-    assert imported() - {name for extra in names.values() for name in extra} == set()
+    assert imported() - names(*declared()) == set()
 
 
 def test_what_everybody_gets_is_imported():
-    assert set(declared()['']) - imported() == set()
+    assert names('') - imported() == set()
 
 
 def test_both_lines_are_declared_as_the_doctor_accepts_them():
-    from mmseq.compat.versions import OPENMMLAB
-
-    extras = declared()
     for requirement in OPENMMLAB:
-        assert len(set(requirement.releases) & set(extras['mm'])) == 1
-        assert len(set(requirement.releases) & set(extras['onedl'])) == 1
+        accepted = {name: SpecifierSet(versions) for name, versions in requirement.releases.items()}
+        for extra in ('mm', 'onedl'):
+            (found,) = (one for one in map(Requirement, declared()[extra]) if one.name in accepted)
+            pinned = [version.version for version in found.specifier if version.operator == '==']
+            assert all(accepted[found.name].contains(version) for version in pinned)
+            assert pinned or found.specifier == accepted[found.name]
 
 
 def test_constraints_pin_what_is_declared():
     pinned = {line.split('==')[0].lower().replace('_', '-') for line in (ROOT / 'constraints.txt').read_text().split()}
     # The maintained line has its own versions of what lies below it.
-    names = {name for extra, names in declared().items() if extra != 'onedl' for name in names}
-    assert {name.replace('_', '-') for name in names} - pinned == set()
+    ours = names(*(extra for extra in declared() if extra != 'onedl'))
+    assert {name.replace('_', '-') for name in ours} - pinned == set()
 
 
 @pytest.fixture(scope='module')
@@ -86,6 +94,10 @@ def clone(tmp_path_factory):
     return folder
 
 
+# The checkout under test may be on the path; what pip installed has to be found without.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
+
+
 def install(clone, folder, *options):
     """An interpreter of its own into which pip has installed the clone; all else it has of this one."""
     venv.create(folder, symlinks=True)
@@ -94,7 +106,7 @@ def install(clone, folder, *options):
     own = subprocess.check_output([python, '-c', 'import sysconfig; print(sysconfig.get_path("purelib"))'], text=True)
     Path(own.strip(), 'shared.pth').write_text('\n'.join(shared))
     command = [python, '-m', 'pip', 'install', '--quiet', '--no-deps', '--no-build-isolation', '--no-index', *options]
-    done = subprocess.run([*command, clone], capture_output=True, text=True)
+    done = subprocess.run([*command, clone], env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return python
 
@@ -130,7 +142,7 @@ print(folder)
 def test_installation_is_found_from(started, kind, clone, tmp_path, request):
     python = request.getfixturevalue(kind)
     folder = {'parent': clone.parent, 'clone': clone, 'elsewhere': tmp_path}[started]
-    done = subprocess.run([python, '-c', PROGRAM], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run([python, '-c', PROGRAM], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     # In the clone the clone's own package comes first, as everywhere in Python.
     from_clone = kind == 'editable' or started == 'clone'

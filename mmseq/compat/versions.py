@@ -9,7 +9,7 @@ import importlib
 import importlib.metadata
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from packaging.specifiers import SpecifierSet
 
@@ -32,6 +32,7 @@ class Requirement:
         install: what to give to `pip install`.
         why: what needs it, or what breaks with other versions.
         needed_by: the distribution that alone needs it; None means mmseq does.
+        broken: what is wrong with other versions of a distribution, where that is known better than `why`.
     """
 
     module: str
@@ -39,6 +40,7 @@ class Requirement:
     install: str
     why: str
     needed_by: str | None = None
+    broken: Mapping[str, str] = field(default_factory=dict)
 
 
 # The four packages of OpenMMLab come from one of two lines of releases: upstream's, frozen since 2024, and a maintained
@@ -59,9 +61,10 @@ OPENMMLAB = (
     ),
     Requirement(
         'mmdet',
-        {'mmdet': '>=3.3,<3.4', 'onedl-mmdetection': '>=3.4,<4'},
+        {'mmdet': '>=3.3,<3.4', 'onedl-mmdetection': '>=3.4.7,<4'},
         'mmdet==3.3.0',
         'detection',
+        broken={'onedl-mmdetection': '3.4.0 evaluates with faster_coco_eval, which it does not bring'},
     ),
     Requirement(
         'mmseg',
@@ -107,16 +110,24 @@ def is_needed(requirement: Requirement) -> bool:
     return requirement.needed_by is None or bool(_version(requirement.needed_by))
 
 
+def advice(requirement: Requirement) -> tuple[str, str]:
+    """A distribution that provides it, of the line whose runner is installed, and what to give to `pip install`."""
+    maintained = next((name for name in requirement.releases if name.startswith(MAINTAINED)), None)
+    if maintained and _version(f'{MAINTAINED}mmengine'):
+        return maintained, maintained + requirement.releases[maintained]
+    return next(iter(requirement.releases)), requirement.install
+
+
 def problem(requirement: Requirement) -> str | None:
     """Say in one line what is wrong with a module's distribution and what to install, or return None."""
-    advice = f'pip install "{requirement.install}"'
+    advised, install = advice(requirement)
     have = installed(requirement)
     if not have:
-        return f'{next(iter(requirement.releases))} is not installed ({requirement.why}): {advice}'
+        return f'{advised} is not installed ({requirement.why}): pip install "{install}"'
     for name, version in have:
-        wanted = requirement.releases[name]
+        wanted, reason = requirement.releases[name], requirement.broken.get(name, requirement.why)
         if not SpecifierSet(wanted).contains(version, prereleases=True):
-            return f'{name} {version} is outside {wanted} ({requirement.why}): {advice}'
+            return f'{name} {version} is outside {wanted} ({reason}): pip install "{install}"'
     return None
 
 

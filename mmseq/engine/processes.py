@@ -54,6 +54,10 @@ def _wait_for_gloo(seconds: float = 10) -> None:
     """Return once gloo's threads in this process sleep and stay asleep; on Linux, elsewhere at once.
 
     A thread that waits for the interpreter looks asleep too, but in the pauses here nobody else holds that.
+
+    torch has no call that waits for them (https://github.com/pytorch/pytorch/issues/190489). A thread that takes long
+    to let go of its tensor aborted the run in 6 of 6 without this wait and in 0 of 6 with it: `pytest
+    tests/engine/test_processes.py -k slow`.
     """
     end = time.monotonic() + seconds
     before, now = None, _gloo_threads()

@@ -135,6 +135,20 @@ def test_maintained_line_is_accepted_with_any_setuptools(packages: dict[str, str
     versions.require()
 
 
+def test_a_broken_version_of_it_is_named_with_the_reason(packages: dict[str, str]) -> None:
+    use_maintained_line(packages, *MAINTAINED)
+    packages['onedl-mmdetection'] = '3.4.0'
+    with pytest.raises(InputError, match=r'faster_coco_eval.*: pip install "onedl-mmdetection>=3.4.7,<4"$'):
+        versions.require()
+
+
+def test_what_it_lacks_is_advised_of_the_same_line(packages: dict[str, str]) -> None:
+    use_maintained_line(packages, *MAINTAINED)
+    del packages['onedl-mmcv']
+    with pytest.raises(InputError, match=r'onedl-mmcv is not installed .*: pip install "onedl-mmcv>=2.3,<2.4"$'):
+        versions.require()
+
+
 @pytest.mark.parametrize('name', MAINTAINED)
 def test_a_mixture_of_lines_is_named(packages: dict[str, str], name: str) -> None:
     use_maintained_line(packages, name)

@@ -6,7 +6,8 @@ from typing import NoReturn
 HOW_TO_COMPILE = (
     'To have it, replace mmcv-lite by a compiled mmcv: `pip uninstall mmcv-lite`, then, with a C++ compiler (and nvcc '
     'for CUDA), `pip install "mmcv>=2.0.0rc4,<2.2" --no-build-isolation`. Where torch asks for C++20, change '
-    "'-std=c++17' into '-std=c++20' in the setup.py of mmcv's source archive and install from that folder."
+    "'-std=c++17' into '-std=c++20' in the setup.py of mmcv's source archive and install from that folder. "
+    'An onedl-mmcv is compiled by `pip install --force-reinstall --no-deps --no-build-isolation onedl-mmcv`.'
 )
 
 
