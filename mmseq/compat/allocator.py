@@ -10,6 +10,11 @@ of a loader would hold on to pages that this process goes on to write to.
 A heap that grows step by step has pages of 4 kB, and a processor that has to look up where each of them is. Large ones
 (admin-guide/mm/transhuge of the Linux kernel) have to be asked for before a page is touched, so the heap is first made
 as large as it may ever become: address space, no memory.
+
+What it is worth (`make bench`, docs/benchmarks.md): timm's Sequencer2D-S at 504 px takes 1.16 times as long as ours in
+inference with torch's defaults, and 1.07 times with this setting too; in training 1.21 and 1.01 times. The authors'
+ShiftViT-T at 512 px takes 1.45 and 1.08, and 1.31 and 1.18. So the setting alone saves 8, 17, 26 and 10 % of the time;
+large pages have 0 to 3 % of inference and 3 to 6 % of training in that.
 """
 
 import ctypes
