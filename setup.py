@@ -50,6 +50,7 @@ setup(
         'safetensors>=0.4',
         'filelock',
         'packaging',
+        'pyyaml',
         # For hf:// and timm:// addresses.
         'huggingface_hub>=0.23',
         'tqdm',
