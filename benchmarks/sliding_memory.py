@@ -25,12 +25,12 @@ def measure(config: str, segmentor: str, side: int) -> dict[str, float]:
     from mmengine.registry import DefaultScope
     from mmseg.structures import SegDataSample
 
-    from mmseq.config import fit_to_machine
+    from mmseq.config import replace_synchronised_norms
     from mmseq.registry import MODELS
 
     torch.manual_seed(0)
     cfg = Config.fromfile(config)
-    fit_to_machine(cfg)
+    replace_synchronised_norms(cfg)
     cfg.model.type = segmentor
     cfg.model.test_cfg = dict(mode='slide', crop_size=(512, 512), stride=(341, 341))
     cfg.model.backbone.init_cfg = None

@@ -20,8 +20,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmseq.cli import run
-from mmseq.config import load_config
-from mmseq.engine.launch import build_runner, use_amp
+from mmseq.config import read_model_config
+from mmseq.engine.launch import build_runner, edited
+from mmseq.engine.settings import Settings, add_hooks
 from mmseq.errors import InputError
 from mmseq.files import write_json
 from mmseq.measure.timing import machine, spread
@@ -109,18 +110,16 @@ def settle() -> None:
 
 def measure(path: str, args: argparse.Namespace) -> dict[str, Any]:
     """Train a few iterations of a config."""
-    cfg = load_config(path, args.cfg_options, None, 0, 'none')
+    cfg = read_model_config(path, args.cfg_options)
     cfg.model.backbone.init_cfg = None
     cfg.train_dataloader.batch_size = args.batch
-    cfg.train_cfg = dict(type='mmseq.IterLoop', max_iters=args.iterations + WARM_UP + 1, val_interval=10**9)
+    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=args.iterations + WARM_UP + 1, val_interval=10**9)
     cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
     cfg.test_dataloader = cfg.test_cfg = cfg.test_evaluator = None
-    cfg.default_hooks.pop('checkpoint', None)
-    cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='mmseq.PartsHook')]
-    if args.amp:
-        use_amp(cfg, 'bfloat16')
+    cfg.default_hooks.checkpoint = None
     with tempfile.TemporaryDirectory() as folder:
-        cfg.work_dir = folder
+        settings = Settings('training', path, work_dir=folder, amp='bfloat16' if args.amp else None)
+        cfg, _ = edited(add_hooks(cfg, dict(type='mmseq.PartsHook')), settings)
         runner = build_runner(cfg)
         runner.train()
     hook = next(hook for hook in runner.hooks if isinstance(hook, PartsHook))

@@ -1,4 +1,4 @@
-"""A config file, read, overridden, checked and fitted to this machine."""
+"""A config file, read, overridden and checked."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -8,16 +8,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
 from mmseq.compat import shipped_configs, versions
 from mmseq.errors import InputError, first_line
 from mmseq.explain import files
-from mmseq.explain.work import remember
 from mmseq.nested import walk
-from mmseq.ranks import is_first_process, world_size
+from mmseq.ranks import is_first_process
 
 # What mmengine's Runner reads from the top level of a config, beside what the config itself defines.
 RUNNER_KEYS = frozenset(
@@ -98,25 +96,35 @@ def explained(path: str, file: str) -> Iterator[None]:
         raise InputError(f'config {path}: {files.explain(error, file)}') from error
 
 
-def load_config(path: str, options: Mapping[str, Any], work_dir: str | None, seed: int | None, launcher: str) -> Config:
-    """Read the config of a model, override it and fit it to this machine.
+def read_model_config(path: str, options: Mapping[str, Any]) -> Config:
+    """Read the config of a model, override it and check it.
 
     Raises:
-        InputError: as :func:`read_config`, or it defines no model.
+        InputError: as :func:`read_config`, it defines no model, or its scope or a number cannot be right.
     """
     cfg = read_config(path, options)
     if 'model' not in cfg:
         raise InputError(f'config {path}: defines no model; name a config of configs/, not one of its parts')
     check_scope(cfg, path)
     check_numbers(cfg, path)
-    cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(cfg.filename).stem)
-    if seed is not None:
-        cfg.setdefault('randomness', ConfigDict())
-        cfg.randomness.seed = seed
-    cfg.launcher = launcher
-    fit_to_machine(cfg)
-    remember(path, cfg)
     return cfg
+
+
+def load_config(path: str, options: Mapping[str, Any], work_dir: str | None = None) -> Config:
+    """The config of a model for all that is no run: read, overridden, checked, with plain norms and its work dir.
+
+    Raises:
+        InputError: as :func:`read_model_config`.
+    """
+    cfg = read_model_config(path, options)
+    cfg.work_dir = work_dir_of(cfg, work_dir)
+    replace_synchronised_norms(cfg)
+    return cfg
+
+
+def work_dir_of(cfg: Config, work_dir: str | None) -> str:
+    """Where outputs go: as asked for, as the config says, or ``work_dirs/<config name>``."""
+    return work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(cfg.filename).stem)
 
 
 def check_scope(cfg: Config, path: str) -> None:
@@ -174,25 +182,14 @@ def check_numbers(cfg: Config, path: str) -> None:
             raise InputError(f'config {path}: {key}={node!r}: expected {expected}')
 
 
-def fit_to_machine(cfg: Config) -> None:
-    """Choose the communication backend and the batch norm that work here, and say so."""
-    if not torch.cuda.is_available():
-        cfg.setdefault('env_cfg', ConfigDict())
-        cfg.env_cfg.dist_cfg = dict(cfg.env_cfg.get('dist_cfg') or {}, backend='gloo')
-        cfg.setdefault('model_wrapper_cfg', ConfigDict(type='MMDistributedDataParallel', broadcast_buffers=False))
-        # mmengine hands every wrapper a device index, which torch refuses for a model on the CPU.
-        cfg.model_wrapper_cfg.setdefault('device_ids', None)
-    if torch.cuda.is_available() and world_size() > 1:
-        return
-    replaced = 0
-    for node in walk(cfg._cfg_dict):
-        if node.get('type') == 'SyncBN':
-            node['type'] = 'BN'
-            replaced += 1
-    if replaced and world_size() > 1:
-        cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='mmseq.SharedStatisticsHook')]
-    if replaced and is_first_process():
-        print_log(f'SyncBN becomes BN in {replaced} places: it needs more than one process and GPUs', logger='current')
+def replace_synchronised_norms(cfg: Config) -> int:
+    """Take BN for SyncBN, which needs more than one process and GPUs; gives the number of places, and logs it."""
+    found = [node for node in walk(cfg._cfg_dict) if node.get('type') == 'SyncBN']
+    for node in found:
+        node['type'] = 'BN'
+    if found and is_first_process():
+        print_log(f'SyncBN becomes BN in {len(found)} places: it needs more than one process and GPUs', 'current')
+    return len(found)
 
 
 def config_file(path: str) -> str:

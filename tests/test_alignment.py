@@ -25,7 +25,7 @@ class Coordinates(nn.Module):
 
 @pytest.fixture(scope='module')
 def segmentor():
-    cfg = load_config(CONFIG, {}, None, None, 'none').model
+    cfg = load_config(CONFIG, {}).model
     cfg.backbone.update(arch=ARCH, init_cfg=None, drop_path_rate=0.0)
     cfg.decode_head.update(in_channels=[8] * 4, channels=8, num_classes=2)
     cfg.auxiliary_head.update(in_channels=8, channels=8, num_classes=2)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from mmseq.errors import InputError, ProcessError
 from mmseq.explain import explaining
+from mmseq.explain.work import NO_CONFIG
 from mmseq.ranks import is_first_process
 
 PROCESSES = """\
@@ -22,7 +23,7 @@ def run(main: Callable[[], int | None]) -> None:
     ``MMSEQ_DEBUG=1`` shows the whole traceback instead.
     """
     try:
-        with explaining():
+        with explaining(NO_CONFIG):
             sys.exit(main())
     except KeyboardInterrupt:
         # Python goes on to end as one who was interrupted: workers are ended, and a shell's loop stops.

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 
 from mmseq.cli import add_model_arguments
+from mmseq.explain import explaining
+from mmseq.explain.work import inference
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -47,33 +49,36 @@ def main(argv: list[str] | None = None) -> int:
     if min(args.batches) < 1 or args.seconds < 0:
         raise InputError('--batches begin at 1 and --seconds at 0')
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
-    cfg = load_config(args.config, args.cfg_options, args.work_dir, None, 'none')
-    # What is wrong with the model is said here; a process that only measures would be taken to lack memory.
-    build(cfg)
-    shapes = [shape_of(text) for text in args.sizes] if args.sizes else [usual_shape(cfg)]
-    subject = Subject(args.config, args.checkpoint, args.cfg_options, device)
-    compiled = {'no': [False], 'yes': [True], 'both': [False, True]}[args.compile]
-    rows = []
-    for case in tqdm(cases(shapes, args.batches, args.dtypes, compiled), unit='case', disable=None):
-        rows.append(measure(subject, case, args.seconds, memory=not args.no_memory))
-        tqdm.write(describe(rows[-1]))
-    data = data_seconds(cfg)
-    if 'left_out' in data:
-        print(f'data: {data["left_out"]}')
-    else:
-        print(f'data: {1000 * data["latency_s"]["p50"]:.1f} ms to read and prepare an image, in one process')
-    folder = Path(cfg.work_dir)
-    about = machine(torch.device(device))
-    write_json(folder / 'benchmark.json', dict(config=args.config, machine=about, data=data, rows=rows))
-    case = ('height', 'width', 'batch', 'dtype', 'compiled')
-    columns = (*case, 'images_per_s', 'first_call_s', 'peak_bytes', 'left_out')
-    latencies = tuple(f'p{p}' for p in PERCENTILES)
-    table = [[row.get(key) for key in columns] + [row.get('latency_s', {}).get(p) for p in latencies] for row in rows]
-    write_csv(folder / 'benchmark.csv', (*columns, *(f'latency_{p}_s' for p in latencies)), table)
-    threads = f', {about["threads"]} thread{"s" * (about["threads"] > 1)}' * (device == 'cpu')
-    title = f'{Path(args.config).stem}, {about["device"]}{threads}'
-    print(plot(rows, data, title, folder / 'benchmark.png').parent)
-    return 0
+    cfg = load_config(args.config, args.cfg_options, args.work_dir)
+    with explaining(inference(cfg)):
+        # What is wrong with the model is said here; a process that only measures would be taken to lack memory.
+        build(cfg)
+        shapes = [shape_of(text) for text in args.sizes] if args.sizes else [usual_shape(cfg)]
+        subject = Subject(args.config, args.checkpoint, args.cfg_options, device)
+        compiled = {'no': [False], 'yes': [True], 'both': [False, True]}[args.compile]
+        rows = []
+        for case in tqdm(cases(shapes, args.batches, args.dtypes, compiled), unit='case', disable=None):
+            rows.append(measure(subject, case, args.seconds, memory=not args.no_memory))
+            tqdm.write(describe(rows[-1]))
+        data = data_seconds(cfg)
+        if 'left_out' in data:
+            print(f'data: {data["left_out"]}')
+        else:
+            print(f'data: {1000 * data["latency_s"]["p50"]:.1f} ms to read and prepare an image, in one process')
+        folder = Path(cfg.work_dir)
+        about = machine(torch.device(device))
+        write_json(folder / 'benchmark.json', dict(config=args.config, machine=about, data=data, rows=rows))
+        case = ('height', 'width', 'batch', 'dtype', 'compiled')
+        columns = (*case, 'images_per_s', 'first_call_s', 'peak_bytes', 'left_out')
+        latencies = tuple(f'p{p}' for p in PERCENTILES)
+        table = [
+            [row.get(key) for key in columns] + [row.get('latency_s', {}).get(p) for p in latencies] for row in rows
+        ]
+        write_csv(folder / 'benchmark.csv', (*columns, *(f'latency_{p}_s' for p in latencies)), table)
+        threads = f', {about["threads"]} thread{"s" * (about["threads"] > 1)}' * (device == 'cpu')
+        title = f'{Path(args.config).stem}, {about["device"]}{threads}'
+        print(plot(rows, data, title, folder / 'benchmark.png').parent)
+        return 0
 
 
 def shape_of(text: str) -> tuple[int, int]:

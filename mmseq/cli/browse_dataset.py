@@ -7,6 +7,8 @@ from typing import Any
 
 from mmseq.cli import add_model_arguments
 from mmseq.errors import InputError
+from mmseq.explain import explaining
+from mmseq.explain.work import inference
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -47,29 +49,30 @@ def main(argv: list[str] | None = None) -> int:
     from mmseq.pictures.browse import Browser, Counts
     from mmseq.pictures.contact_sheet import contact_sheet
 
-    cfg = load_config(args.config, args.cfg_options, args.work_dir, None, 'none')
-    browser = Browser(cfg, args.split, args.raw)
-    if not len(browser):
-        raise InputError(f'config {args.config}: its {args.split} data are empty')
-    name = f'browse_{args.split}{"_raw" * args.raw}'
-    folder = Path(cfg.work_dir) / name
-    clear(folder)
-    set_random_seed(args.seed)
-    count, counts, shown = min(args.num, len(browser)), Counts(), []
-    for number in tqdm(range(count), unit='image', disable=None):
-        index = number * len(browser) // count
-        sample = browser[index]
-        counts.add(sample)
-        path = folder / f'{index:06d}_{sample.name}.png'
-        write_png(path, browser.draw(sample))
-        height, width = sample.picture.shape[:2]
-        shown.append(dict(index=index, name=sample.name, height=height, width=width, picture=path.name))
-    rows = counts.rows(browser.classes)
-    about = dict(config=args.config, split=args.split, raw=args.raw, samples=len(browser), shown=shown)
-    write_json(folder.with_suffix('.json'), about | dict(classes=rows, ignored_instances=counts.ignored))
-    print(f'{args.split} data: {len(browser)} samples, {count} of them drawn\n\n{table(rows)}')
-    print(f'\n{contact_sheet(folder, folder.with_suffix(".png"), n=count, columns=args.columns)}')
-    return 0
+    cfg = load_config(args.config, args.cfg_options, args.work_dir)
+    with explaining(inference(cfg)):
+        browser = Browser(cfg, args.split, args.raw)
+        if not len(browser):
+            raise InputError(f'config {args.config}: its {args.split} data are empty')
+        name = f'browse_{args.split}{"_raw" * args.raw}'
+        folder = Path(cfg.work_dir) / name
+        clear(folder)
+        set_random_seed(args.seed)
+        count, counts, shown = min(args.num, len(browser)), Counts(), []
+        for number in tqdm(range(count), unit='image', disable=None):
+            index = number * len(browser) // count
+            sample = browser[index]
+            counts.add(sample)
+            path = folder / f'{index:06d}_{sample.name}.png'
+            write_png(path, browser.draw(sample))
+            height, width = sample.picture.shape[:2]
+            shown.append(dict(index=index, name=sample.name, height=height, width=width, picture=path.name))
+        rows = counts.rows(browser.classes)
+        about = dict(config=args.config, split=args.split, raw=args.raw, samples=len(browser), shown=shown)
+        write_json(folder.with_suffix('.json'), about | dict(classes=rows, ignored_instances=counts.ignored))
+        print(f'{args.split} data: {len(browser)} samples, {count} of them drawn\n\n{table(rows)}')
+        print(f'\n{contact_sheet(folder, folder.with_suffix(".png"), n=count, columns=args.columns)}')
+        return 0
 
 
 def clear(folder: Path) -> None:

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 
-from mmseq.cli import add_config_arguments, positive
+from mmseq.cli import add_model_arguments, positive
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -20,7 +20,7 @@ def build_parser() -> argparse.ArgumentParser:
         'exits with 1 if something has to be mended.',
         epilog='example: python tools/check_data.py configs/upernet_seq2d_s_ade20k.py --all',
     )
-    add_config_arguments(parser)
+    add_model_arguments(parser)
     number = parser.add_mutually_exclusive_group()
     number.add_argument('--all', action='store_true', help='open every image and label map, with progress')
     number.add_argument(
@@ -34,10 +34,11 @@ def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     from mmseq.config import load_config
     from mmseq.engine.preflight import check_class_counts, examine_datasets, save_reports
+    from mmseq.explain.work import inference
 
-    cfg = load_config(args.config, args.cfg_options, args.work_dir, args.seed, args.launcher)
+    cfg = load_config(args.config, args.cfg_options, args.work_dir)
     check_class_counts(cfg)
-    reports = examine_datasets(cfg, LOADERS, None if args.all else args.sample, progress)
+    reports = examine_datasets(inference(cfg), LOADERS, None if args.all else args.sample, progress)
     for report in reports:
         print(f'{report.where}: {report.total} images, {report.checked} opened')
         for finding in report.errors() + report.warnings():

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from mmseq.cli import add_model_arguments
 from mmseq.errors import InputError
+from mmseq.explain import explaining
+from mmseq.explain.work import inference
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -62,34 +64,35 @@ def main(argv: list[str] | None = None) -> int:
     from mmseq.measure.receptive_field_plot import plot
     from mmseq.model.shape import usual_shape
 
-    cfg = load_config(args.config, args.cfg_options, args.work_dir, None, 'none')
-    shape = tuple(args.shape) if args.shape else usual_shape(cfg)
-    pixel = tuple(args.pixel) if args.pixel else (shape[0] // 2, shape[1] // 2)
-    check(args, shape, pixel)
-    weights = {BEFORE: args.before, AFTER: args.checkpoint}
-    images, found = None, {}
-    for name, source in weights.items():
-        if source is not None:
-            model = load(args, source)
-            # The same for all, since how they are prepared is the config's business.
-            images = choose_images(args, model, shape) if images is None else images
-            found[name] = look(model, images, pixel, args.neck, name)
-            del model
-    size = tuple(images.shape[2:])
-    about = dict(
-        config=args.config,
-        weights={name: source for name, source in weights.items() if source},
-        images=args.images or ('noise' if args.noise else 'test data'),
-        count=len(images),
-        shape=size,
-    )
-    folder = Path(cfg.work_dir)
-    write(folder, about, found)
-    what = f'{len(images)} image{"s" * (len(images) > 1)} of {size[0]} x {size[1]} px'
-    print(f'{Path(args.config).stem}: {what}\n\n{table(found)}')
-    title = f'{Path(args.config).stem}: effective receptive fields, {what}'
-    print(plot(titled(args, found), title, folder / 'erf.png').parent)
-    return 0
+    cfg = load_config(args.config, args.cfg_options, args.work_dir)
+    with explaining(inference(cfg)):
+        shape = tuple(args.shape) if args.shape else usual_shape(cfg)
+        pixel = tuple(args.pixel) if args.pixel else (shape[0] // 2, shape[1] // 2)
+        check(args, shape, pixel)
+        weights = {BEFORE: args.before, AFTER: args.checkpoint}
+        images, found = None, {}
+        for name, source in weights.items():
+            if source is not None:
+                model = load(args, source)
+                # The same for all, since how they are prepared is the config's business.
+                images = choose_images(args, model, shape) if images is None else images
+                found[name] = look(model, images, pixel, args.neck, name)
+                del model
+        size = tuple(images.shape[2:])
+        about = dict(
+            config=args.config,
+            weights={name: source for name, source in weights.items() if source},
+            images=args.images or ('noise' if args.noise else 'test data'),
+            count=len(images),
+            shape=size,
+        )
+        folder = Path(cfg.work_dir)
+        write(folder, about, found)
+        what = f'{len(images)} image{"s" * (len(images) > 1)} of {size[0]} x {size[1]} px'
+        print(f'{Path(args.config).stem}: {what}\n\n{table(found)}')
+        title = f'{Path(args.config).stem}: effective receptive fields, {what}'
+        print(plot(titled(args, found), title, folder / 'erf.png').parent)
+        return 0
 
 
 def check(args: argparse.Namespace, shape: tuple[int, int], pixel: tuple[int, int]) -> None:

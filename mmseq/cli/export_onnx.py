@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from mmseq.cli import add_model_arguments
 from mmseq.errors import InputError
+from mmseq.explain import explaining
+from mmseq.explain.work import inference
 
 if TYPE_CHECKING:
     from mmseq.export import Check, Report
@@ -76,25 +78,26 @@ def main(argv: list[str] | None = None) -> int:
     cfg, model = load_trained(
         args.config, args.checkpoint, options=args.cfg_options, work_dir=args.work_dir, device='cpu'
     )
-    part = part_of(model, cfg, args.part, args.normalised)
-    path = Path(cfg.work_dir) / f'{part.name}{FORMATS[args.format].suffix}'
-    sizes = sizes or list(SIZES)
-    # When a step begins, the one before is done.
-    done = chain([0], repeat(1))
-    with tqdm(total=2 + len(sizes), unit='step', disable=None) as bar:
+    with explaining(inference(cfg)):
+        part = part_of(model, cfg, args.part, args.normalised)
+        path = Path(cfg.work_dir) / f'{part.name}{FORMATS[args.format].suffix}'
+        sizes = sizes or list(SIZES)
+        # When a step begins, the one before is done.
+        done = chain([0], repeat(1))
+        with tqdm(total=2 + len(sizes), unit='step', disable=None) as bar:
 
-        def said(text: str) -> None:
-            bar.update(next(done))
-            bar.set_description(text)
+            def said(text: str) -> None:
+                bar.update(next(done))
+                bar.set_description(text)
 
-        report = export(part, path, args.format, sizes, args.tolerance, args.opset, said)
-        bar.update()
-    written = write_json(f'{path}.json', dict(config=args.config, checkpoint=args.checkpoint, **report.as_dict()))
-    print(summary(report))
-    if report.agrees:
-        print(path)
-    print(written)
-    return int(not report.agrees)
+            report = export(part, path, args.format, sizes, args.tolerance, args.opset, said)
+            bar.update()
+        written = write_json(f'{path}.json', dict(config=args.config, checkpoint=args.checkpoint, **report.as_dict()))
+        print(summary(report))
+        if report.agrees:
+            print(path)
+        print(written)
+        return int(not report.agrees)
 
 
 def size_of(text: str) -> tuple[int, int]:

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 from mmseq.cli import add_model_arguments
+from mmseq.explain import explaining
+from mmseq.explain.work import inference
 
 NOTE = (
     'G are 1e9 multiply-adds of one inference, which papers call FLOPs; biases, norms, activations and pooling are not '
@@ -47,28 +49,29 @@ def main(argv: list[str] | None = None) -> int:
         raise InputError(f'--shape {args.shape[0]} {args.shape[1]}: backbones take 32 x 32 px and more')
     if args.depth < 1:
         raise InputError(f'--depth {args.depth}: begins at 1')
-    cfg = load_config(args.config, args.cfg_options, args.work_dir, None, 'none')
-    found = measure(cfg, tuple(args.shape) if args.shape else None, lambda text: print(text, file=sys.stderr))
-    height, width = found.shape
-    padded = '' if found.padded == found.shape else f' ({found.padded[0]} x {found.padded[1]} after padding)'
-    print(f'{Path(args.config).stem}: one image of {height} x {width} px{padded}\n')
-    rows = found.tree(args.depth)
-    width = max(24, *(len(indented(name)) + 1 for name, _, _ in rows))
-    print(f'{"module":{width}}{"parameters":>14}{"multiply-adds":>16}')
-    for name, held, madds in rows:
-        print(row(indented(name), held, madds, width))
-    print(row('total', found.total_parameters, found.total_madds, width))
-    print(f'\n{"operator":{width}}{"":14}{"multiply-adds":>16}')
-    for operator, madds in found.operators.items():
-        print(f'{operator:{width}}{"":14}{madds / 1e9:>14.3f} G')
-    print(f'\n{NOTE}')
-    for assumption in found.assumptions:
-        print(f'Assumed: {assumption}.')
-    path = write_json(Path(cfg.work_dir) / 'flops.json', dict(config=args.config, note=NOTE, **found.as_dict()))
-    print(f'{path}')
-    for operator, modules in found.uncounted.items():
-        print(f'NOT COUNTED: {operator} in {", ".join(modules[:4])}{" ..." * (len(modules) > 4)}', file=sys.stderr)
-    return int(bool(found.uncounted))
+    cfg = load_config(args.config, args.cfg_options, args.work_dir)
+    with explaining(inference(cfg)):
+        found = measure(cfg, tuple(args.shape) if args.shape else None, lambda text: print(text, file=sys.stderr))
+        height, width = found.shape
+        padded = '' if found.padded == found.shape else f' ({found.padded[0]} x {found.padded[1]} after padding)'
+        print(f'{Path(args.config).stem}: one image of {height} x {width} px{padded}\n')
+        rows = found.tree(args.depth)
+        width = max(24, *(len(indented(name)) + 1 for name, _, _ in rows))
+        print(f'{"module":{width}}{"parameters":>14}{"multiply-adds":>16}')
+        for name, held, madds in rows:
+            print(row(indented(name), held, madds, width))
+        print(row('total', found.total_parameters, found.total_madds, width))
+        print(f'\n{"operator":{width}}{"":14}{"multiply-adds":>16}')
+        for operator, madds in found.operators.items():
+            print(f'{operator:{width}}{"":14}{madds / 1e9:>14.3f} G')
+        print(f'\n{NOTE}')
+        for assumption in found.assumptions:
+            print(f'Assumed: {assumption}.')
+        path = write_json(Path(cfg.work_dir) / 'flops.json', dict(config=args.config, note=NOTE, **found.as_dict()))
+        print(f'{path}')
+        for operator, modules in found.uncounted.items():
+            print(f'NOT COUNTED: {operator} in {", ".join(modules[:4])}{" ..." * (len(modules) > 4)}', file=sys.stderr)
+        return int(bool(found.uncounted))
 
 
 def indented(name: str) -> str:

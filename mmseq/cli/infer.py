@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from mmseq.cli import add_model_arguments, positive
+from mmseq.explain import explaining
+from mmseq.explain.work import inference
 
 # More pictures than these are not described one by one.
 FEW = 8
@@ -85,27 +87,28 @@ def main(argv: list[str] | None = None) -> int:
     if args.sliding:
         options |= sliding_options(args.config, args.cfg_options, args.crop, args.stride)
     cfg, model = load_trained(args.config, args.checkpoint, options=options, work_dir=args.work_dir, device=args.device)
-    predictor = Predictor(model, full_size=args.full_size)
-    out = Path(args.out or Path(cfg.work_dir) / 'predictions')
-    written = dict(overlays=not args.no_overlays, maps=not args.no_maps, opacity=args.opacity)
-    folder = PredictionFolder(out, predictor.classes, predictor.palette, **written)
-    total = expected(sources, args.every, args.max_frames)
-    about = dict(config=args.config, checkpoint=args.checkpoint, cfg_options=options, score_thr=args.score_thr)
-    few = total is not None and total <= FEW
-    try:
-        with tqdm(total=total, unit='picture', disable=None) as bar:
+    with explaining(inference(cfg)):
+        predictor = Predictor(model, full_size=args.full_size)
+        out = Path(args.out or Path(cfg.work_dir) / 'predictions')
+        written = dict(overlays=not args.no_overlays, maps=not args.no_maps, opacity=args.opacity)
+        folder = PredictionFolder(out, predictor.classes, predictor.palette, **written)
+        total = expected(sources, args.every, args.max_frames)
+        about = dict(config=args.config, checkpoint=args.checkpoint, cfg_options=options, score_thr=args.score_thr)
+        few = total is not None and total <= FEW
+        try:
+            with tqdm(total=total, unit='picture', disable=None) as bar:
 
-            def seen(row: dict[str, Any] | None) -> None:
-                bar.update()
-                if row and few:
-                    tqdm.write(describe(row))
+                def seen(row: dict[str, Any] | None) -> None:
+                    bar.update()
+                    if row and few:
+                        tqdm.write(describe(row))
 
-            frames = dict(every=args.every, limit=args.max_frames)
-            infer(predictor, sources, folder, batch=args.batch, score=args.score_thr, **frames, seen=seen)
-    finally:
-        summary = folder.close(about)
-    report(summary, out)
-    return int(bool(summary['failed']))
+                frames = dict(every=args.every, limit=args.max_frames)
+                infer(predictor, sources, folder, batch=args.batch, score=args.score_thr, **frames, seen=seen)
+        finally:
+            summary = folder.close(about)
+        report(summary, out)
+        return int(bool(summary['failed']))
 
 
 def describe(row: dict[str, Any]) -> str:

@@ -39,6 +39,12 @@ def locate(name: str) -> Path:
     return folder() / (relative if relative.endswith('.py') else f'{relative}.py')
 
 
+def name_of(file: str) -> str:
+    """``mmseq::NAME`` for the absolute path of a config that comes with mmseq; any other path as it is."""
+    path = Path(file)
+    return f'{PREFIX}{path.stem}' if path.is_absolute() and path == locate(path.name) else file
+
+
 def _patch(module: ModuleType) -> None:
     original = module.Config._get_cfg_path
 

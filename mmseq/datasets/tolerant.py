@@ -20,6 +20,8 @@ from mmseq.registry import DATASETS
 PLACES = 256
 # Unusable samples in a row, each drawn from the whole data set, after which there is no hope.
 ATTEMPTS = 100
+# What a tolerant data set has beside all that is its data set's.
+OWN = frozenset(('dataset', 'record', 'record_start', 'counts'))
 
 
 class CorruptDataError(InputError):
@@ -61,6 +63,13 @@ class TolerantDataset(Dataset):
         if name == 'dataset' or name.startswith('__'):
             raise AttributeError(name)
         return getattr(self.dataset, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Upstream's PipelineSwitchHook gives a data set another pipeline in the middle of a training.
+        if name in OWN:
+            super().__setattr__(name, value)
+        else:
+            setattr(self.dataset, name, value)
 
     def __deepcopy__(self, memo: dict) -> 'TolerantDataset':
         # mmengine copies a data set that it is given ready-made, and torch's copy would not be shared.

@@ -5,13 +5,12 @@ of a training by epochs over epochs and mixes the times of validations with thos
 """
 
 import os
-from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.logging import MessageHub, print_log
 from mmengine.visualization import TensorboardVisBackend, WandbVisBackend
 from mmengine.visualization.vis_backend import force_init_env
@@ -21,34 +20,6 @@ from mmseq.registry import VISBACKENDS
 
 LOGGERS = {'tensorboard': 'mmseq.TensorboardBackend', 'wandb': 'mmseq.WandbBackend'}
 _TIMES = ('time', 'data_time')
-
-
-def add_loggers(cfg: Config, loggers: Sequence[str], images: int | None) -> None:
-    """Log a training to TensorBoard or Weights & Biases as well, and pictures of validations.
-
-    Args:
-        cfg: its visualizer and hooks are added to.
-        loggers: names among ``LOGGERS``.
-        images: how many validation images are drawn at each evaluation; None is 8 with a logger and 0 without, since
-            then nobody waits for the files.
-
-    Raises:
-        InputError: a package is absent, or the number is negative.
-    """
-    for name in loggers:
-        # wandb leaves folders of its name, which look like packages without an origin
-        if (found := find_spec(name)) is None or found.origin is None:
-            raise InputError(f"--log-to {name}: the package is not installed; pip install 'mmseq[log]'")
-    visualizer = cfg.setdefault('visualizer', ConfigDict(type='Visualizer', vis_backends=None))
-    local = [dict(type='LocalVisBackend')]
-    own = [dict(type=LOGGERS[name]) for name in dict.fromkeys(loggers)]
-    visualizer.vis_backends = [*(visualizer.get('vis_backends') or local), *own]
-    images = (8 if loggers else 0) if images is None else images
-    if images < 0:
-        raise InputError(f'--log-images {images}: a number of images, 0 for none')
-    if images:
-        hook = dict(type='mmseq.ValidationPicturesHook', images=images)
-        cfg.custom_hooks = [*cfg.get('custom_hooks', []), hook]
 
 
 def place(scalars: Mapping[str, Any], step: int) -> tuple[dict[str, Any], int]:

@@ -18,7 +18,7 @@ from mmseq.datasets.checks import Report, examine_coco, examine_seg
 from mmseq.datasets.checks.shared import Progress
 from mmseq.errors import InputError
 from mmseq.explain.names import unknown_type
-from mmseq.explain.work import latest
+from mmseq.explain.work import Work
 from mmseq.files import write_json
 
 
@@ -56,7 +56,7 @@ def head_class_counts(node: Any, key: str) -> Iterator[tuple[str, int]]:
             yield from head_class_counts(item, f'{key}.{i}')
 
 
-def check_datasets(cfg: Config, loaders: Sequence[str]) -> None:
+def check_datasets(work: Work, loaders: Sequence[str]) -> None:
     """Check annotations, files and a sample of the data behind the named loaders, before a run.
 
     Warnings go to the log, everything to ``data_check.json`` in the work dir.
@@ -64,8 +64,8 @@ def check_datasets(cfg: Config, loaders: Sequence[str]) -> None:
     Raises:
         InputError: the first error found, naming the file and what to do.
     """
-    reports = examine_datasets(cfg, loaders)
-    save_reports(cfg, reports)
+    reports = examine_datasets(work, loaders)
+    save_reports(work.cfg, reports)
     for report in reports:
         for finding in report.warnings():
             print_log(f'data check: {finding.kind} ({finding.count}): {finding.message}', 'current', logging.WARNING)
@@ -73,12 +73,12 @@ def check_datasets(cfg: Config, loaders: Sequence[str]) -> None:
 
 
 def examine_datasets(
-    cfg: Config, loaders: Sequence[str], sample: int | None = 64, progress: Progress | None = None
+    work: Work, loaders: Sequence[str], sample: int | None = 64, progress: Progress | None = None
 ) -> list[Report]:
     """Check what is behind the named loaders of a config, each data set once.
 
     Args:
-        cfg: the whole config.
+        work: with the whole config.
         loaders: top-level keys such as ``train_dataloader``; those the config lacks are passed over.
         sample: how many images of each data set are opened; None: all.
         progress: wraps the images as they are opened, given their number.
@@ -86,13 +86,14 @@ def examine_datasets(
     Returns:
         One report for each data set of COCO's kind or of label maps in local folders; others are not looked into.
     """
+    cfg = work.cfg
     counts = dict(head_class_counts(cfg.model, 'model'))
     num_classes = next(iter(counts.values()), None)
     reports: dict[tuple, Report] = {}
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
         for loader in loaders:
             for dataset in plain_datasets((cfg.get(loader) or {}).get('dataset')):
-                examine = examiner(dataset, num_classes)
+                examine = examiner(dataset, num_classes, work)
                 # Two loaders often read the same files.
                 if examine and (key := (examine.func, str(examine.args), str(examine.keywords))) not in reports:
                     reports[key] = examine(sample=sample, progress=progress)
@@ -123,7 +124,7 @@ def plain_datasets(dataset: dict | None) -> Iterator[dict]:
         yield dataset
 
 
-def examiner(dataset: dict, num_classes: int | None) -> 'partial[Report] | None':
+def examiner(dataset: dict, num_classes: int | None, work: Work) -> 'partial[Report] | None':
     """The check of one data set, by what its class inherits from; None where there is none for it.
 
     Raises:
@@ -131,8 +132,7 @@ def examiner(dataset: dict, num_classes: int | None) -> 'partial[Report] | None'
     """
     cls = DATASETS.get(f'{dataset["_scope_"]}.{dataset["type"]}' if '_scope_' in dataset else dataset['type'])
     if cls is None:
-        work = latest()
-        scope = dataset.get('_scope_') or work.get('default_scope') or 'mmengine'
+        scope = dataset.get('_scope_') or work.scope
         raise InputError(work.say(unknown_type(dataset['type'], scope, 'dataset', work)))
     bases = {base.__name__ for base in cls.__mro__}
     if not bases & {'CocoDataset', 'BaseSegDataset'} or dataset.get('backend_args'):

@@ -1,62 +1,10 @@
-"""The knobs of fine-tuning that a command line turns: what each changes in a config, and what the log says of it."""
-
-from typing import Any
+"""Learning rate, gradient accumulation and sharding in a config, and what the log says of them."""
 
 from mmengine.config import Config, ConfigDict
 
 from mmseq.errors import InputError
 
 SHARDINGS = ('zero', 'fsdp')
-
-
-def apply(
-    cfg: Config,
-    path: str,
-    processes: int,
-    *,
-    auto_scale_lr: bool = False,
-    ema: float | None = None,
-    compile_backbone: bool = False,
-    channels_last: bool = False,
-    shard: str | None = None,
-) -> None:
-    """Write the knobs into a config.
-
-    Args:
-        cfg: the config; changed in place.
-        path: its file, for messages.
-        processes: processes of the run.
-        auto_scale_lr: scale the learning rate to the effective batch.
-        ema: momentum of an exponential moving average of the weights.
-        compile_backbone: compile the backbone.
-        channels_last: keep 4-D weights and maps with the channels innermost.
-        shard: ``zero`` or ``fsdp``.
-
-    Raises:
-        InputError: a knob that does not go with the config or with another knob.
-    """
-    if cfg.get('compile'):
-        # torch 2.14 fails on the training step that mmengine hands it: InternalTorchDynamoError.
-        raise InputError(f"config {path}: compile= is mmengine's, which fails here; take it out and give --compile")
-    notes = [scale_learning_rate(cfg, path, processes, auto_scale_lr)]
-    notes += check_accumulation(cfg, path)
-    hooks: list[dict[str, Any]] = []
-    if shard:
-        hooks += use_sharding(cfg, shard, processes, ema)
-    if ema is not None:
-        if not 0 < ema < 1:
-            raise InputError(f'--ema {ema}: expected a momentum above 0 and below 1, as 0.0002')
-        hooks.append(dict(type='EMAHook', momentum=ema))
-    if compile_backbone:
-        hooks.append(dict(type='mmseq.CompileHook'))
-    if channels_last:
-        hooks.append(dict(type='mmseq.ChannelsLastHook'))
-    add_hooks(cfg, [*hooks, dict(type='mmseq.RecipeHook', notes=notes)])
-
-
-def add_hooks(cfg: Config, hooks: list[dict[str, Any]]) -> None:
-    """Append hooks to those of a config."""
-    cfg.custom_hooks = [*cfg.get('custom_hooks', []), *map(ConfigDict, hooks)]
 
 
 def accumulation(cfg: Config) -> int:
@@ -114,14 +62,11 @@ def check_accumulation(cfg: Config, path: str) -> list[str]:
     return [f'{count} iterations make one update; schedules, intervals and EMA go on counting iterations']
 
 
-def use_sharding(cfg: Config, kind: str, processes: int, ema: float | None) -> list[dict[str, Any]]:
+def divide(cfg: Config, kind: str, processes: int) -> None:
     """Divide optimiser states (``zero``), or weights, gradients and states (``fsdp``) among the processes.
 
-    Returns:
-        The hooks that it takes.
-
     Raises:
-        InputError: one process, or an average of weights that no process has.
+        InputError: an unknown kind, or one process.
     """
     if kind not in SHARDINGS:
         raise InputError(f'--shard {kind}: expected {" or ".join(SHARDINGS)}')
@@ -131,8 +76,5 @@ def use_sharding(cfg: Config, kind: str, processes: int, ema: float | None) -> l
         optimizer = cfg.optim_wrapper.optimizer
         optimizer.optimizer_type = optimizer.type
         optimizer.type = 'ZeroRedundancyOptimizer'
-        return [dict(type='mmseq.ShardedStateHook')]
-    if ema is not None:
-        raise InputError('--ema averages whole weights, which --shard fsdp leaves to no process; use --shard zero')
-    cfg.model_wrapper_cfg = ConfigDict(type='mmseq.FullyShardedModel')
-    return [dict(type='mmseq.ShardedStateHook')]
+    else:
+        cfg.model_wrapper_cfg = ConfigDict(type='mmseq.FullyShardedModel')

@@ -5,7 +5,6 @@ import os
 import re
 from pathlib import Path
 
-from mmengine.config import Config, ConfigDict
 from mmengine.dist import broadcast_object_list
 from mmengine.logging import print_log
 from mmengine.runner import Runner
@@ -20,28 +19,6 @@ RESTART_COUNTS = ('TORCHELASTIC_RESTART_COUNT', 'SLURM_RESTART_COUNT')
 _REGULAR = re.compile(r'(?:iter|epoch)_\d+\.pth')
 # How the names of checkpoints' drafts begin.
 _DRAFTS = ('.iter_', '.epoch_', '.best_')
-
-
-def make_resumable(cfg: Config, resume: str | None) -> str | None:
-    """Put the loops and the checkpoint hook that survive a kill in the place of mmengine's, with their arguments.
-
-    Returns:
-        `resume`, or what the config itself says about it, in the words of `starting_point`.
-    """
-    if resume is None and cfg.get('resume'):
-        resume, cfg.load_from = cfg.get('load_from') or 'auto', None
-    cfg.resume = False
-    loop = cfg.get('train_cfg') or {}
-    if 'by_epoch' in loop:
-        loop['type'] = 'EpochBasedTrainLoop' if loop.pop('by_epoch') else 'IterBasedTrainLoop'
-    ours = {'EpochBasedTrainLoop': 'mmseq.EpochLoop', 'IterBasedTrainLoop': 'mmseq.IterLoop'}
-    if loop.get('type') in ours:
-        loop['type'] = ours[loop['type']]
-    cfg.setdefault('default_hooks', ConfigDict())
-    hook = cfg.default_hooks.setdefault('checkpoint', ConfigDict(type='CheckpointHook', interval=1))
-    if hook and hook.get('type') == 'CheckpointHook':
-        hook['type'] = 'mmseq.SafeCheckpointHook'
-    return resume
 
 
 def go_on_from_checkpoint(runner: Runner, resume: str | None) -> None:

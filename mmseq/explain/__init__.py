@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from mmseq.errors import InputError, ProcessError
 from mmseq.explain import events, memory, names
-from mmseq.explain.work import Work, latest
+from mmseq.explain.work import Work
 from mmseq.ranks import rank, world_size
 
 # What upstream, torch and Python raise for what a user can mend.
@@ -26,14 +26,13 @@ EXPLAINED = (
 )
 
 
-def explain(error: BaseException, work: Work | None = None) -> InputError | None:
+def explain(error: BaseException, work: Work) -> InputError | None:
     """The exception to raise in the place of another one; None if that is not known to be the user's to mend.
 
     Args:
         error: what was raised.
-        work: what was done; by default the inference with the config that was read last.
+        work: what was done.
     """
-    work = work or latest()
     if text := names.explain(error, work):
         # A config is the same in all processes.
         return InputError(work.say(text))
@@ -49,11 +48,11 @@ def explain(error: BaseException, work: Work | None = None) -> InputError | None
 
 
 @contextmanager
-def explaining(work: Work | None = None) -> Iterator[None]:
+def explaining(work: Work) -> Iterator[None]:
     """Explain what goes wrong inside.
 
     Args:
-        work: what is done; by default the inference with the config that was read last.
+        work: what is done.
 
     Raises:
         InputError: in the place of what :func:`explain` knows.

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from mmseq.compat import shipped_configs
+
 if TYPE_CHECKING:
     from mmengine.config import Config
 
@@ -49,20 +51,10 @@ class Work:
         return node
 
 
-_latest = Work('inference', '', {})
-
-
-def remember(config: str, cfg: 'Config') -> None:
-    """Note the config that was read last: commands that only infer fail outside of the function that read it."""
-    global _latest
-    _latest = Work('inference', config, cfg)
-
-
-def latest() -> Work:
-    """The inference with the config that was read last."""
-    return _latest
-
-
 def inference(cfg: 'Config') -> Work:
-    """The inference with a config."""
-    return _latest if _latest.cfg is cfg else Work('inference', getattr(cfg, 'filename', None) or '', cfg)
+    """The inference with a config, which is named as it was asked for."""
+    return Work('inference', shipped_configs.name_of(getattr(cfg, 'filename', None) or ''), cfg)
+
+
+NO_CONFIG = Work('inference', '', {})
+"""What a command does whose config has not been read yet, or that has none."""

@@ -47,7 +47,7 @@ def load_trained(
     Raises:
         InputError: no such file, a config that builds no model, a checkpoint of another model, a device that is absent.
     """
-    cfg = load_config(config, options or {}, work_dir, None, 'none')
+    cfg = load_config(config, options or {}, work_dir)
     if checkpoint is not None:
         existing_file(checkpoint, 'checkpoint')
         if cfg.model.get('backbone'):

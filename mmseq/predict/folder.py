@@ -146,7 +146,7 @@ def sliding_options(
     Raises:
         InputError: no segmentor of upstream's kind, or windows that leave gaps.
     """
-    cfg = load_config(config, options, None, None, 'none')
+    cfg = load_config(config, options)
     if cfg.model.type not in ('EncoderDecoder', 'mmseq.SlidingEncoderDecoder'):
         raise InputError(f'--sliding is for segmentors (EncoderDecoder); the model of {config} is a {cfg.model.type}')
     own = cfg.model.get('test_cfg') or {}

@@ -64,7 +64,7 @@ def test_progress_shows_what_is_left(capsys: pytest.CaptureFixture, monkeypatch:
 
 
 def test_before_a_run_warnings_are_logged_and_errors_end_it(data: Path, tmp_path: Path) -> None:
-    cfg = load_config(DET, {}, str(tmp_path / 'out'), None, 'none')
+    cfg = load_config(DET, {}, str(tmp_path / 'out'))
     check_datasets(cfg, ('train_dataloader',))
     assert json.loads((tmp_path / 'out' / 'data_check.json').read_text())['errors'] == 0
     path = data / 'coco/annotations/instances_train2017.json'

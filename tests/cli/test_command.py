@@ -232,7 +232,7 @@ def test_a_wheel_brings_the_configs_and_the_command(installed, tmp_path):
     assert {path.name for path in (installed / 'mmseq' / '.mim' / 'configs').glob('*.py')} == leaves
     code = (
         'import sys; sys.argv[0] = "mmseq"; from mmseq.cli.main import main; main(["configs", "--folder"]);'
-        'from mmseq.config import load_config; cfg = load_config("mine.py", {}, None, None, "none");'
+        'from mmseq.config import load_config; cfg = load_config("mine.py", {});'
         'print(cfg.model.backbone.drop_path_rate, cfg.model.decode_head.type, cfg.work_dir)'
     )
     environment = {'PYTHONPATH': str(installed), 'PATH': '/usr/bin:/bin'}

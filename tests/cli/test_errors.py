@@ -16,6 +16,7 @@ from mmseq.cli.main import main
 from mmseq.datasets.shapes import generate
 from mmseq.errors import InputError, ProcessError
 from mmseq.explain import explaining
+from mmseq.explain.work import NO_CONFIG
 
 SEG, DET = 'mmseq::upernet_seq2d_nano_shapes', 'mmseq::mask_rcnn_seq2d_nano_shapes'
 TWO = ('train_cfg.max_iters=2', 'train_cfg.val_interval=2', 'default_hooks.checkpoint.interval=2')
@@ -40,7 +41,7 @@ def _elsewhere(tmp_path, monkeypatch):
 
 def fails(*arguments):
     """The line with which a command ends."""
-    with pytest.raises(InputError) as error, explaining():
+    with pytest.raises(InputError) as error, explaining(NO_CONFIG):
         main(list(arguments))
     assert '\n' not in str(error.value)
     return str(error.value)
@@ -271,3 +272,10 @@ def test_interrupted_in_one_word():
     )
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (-signal.SIGINT, 'interrupted\n')
+
+
+def test_a_command_that_trains_nothing_names_its_config_too():
+    steps = "[dict(type='LoadImageFromfile'), dict(type='PackSegInputs')]"
+    config = write('mine.py', f'train_dataloader = dict(dataset=dict(pipeline={steps}))')
+    message = fails('browse-dataset', config)
+    assert message.startswith('config mine.py: train_dataloader.dataset.pipeline.0.type=LoadImageFromfile')

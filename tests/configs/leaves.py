@@ -24,7 +24,7 @@ NAME = re.compile(
 
 @functools.cache
 def _load(path):
-    return load_config(str(path), {}, None, None, 'none')
+    return load_config(str(path), {})
 
 
 def load(path):

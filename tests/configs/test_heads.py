@@ -19,6 +19,8 @@ from mmseq.datasets.shapes import SEG_CLASSES, SHAPES_CLASSES, generate
 from mmseq.datasets.shapes_panoptic import write_panoptic
 from mmseq.engine import launch
 from mmseq.engine.preflight import check_class_counts, check_datasets
+from mmseq.engine.settings import Settings
+from mmseq.explain.work import Work
 from mmseq.nested import walk
 from mmseq.registry import MODELS
 from tests.configs import heads_table
@@ -104,7 +106,7 @@ def shrunk(tmp_path, data):
         large, nano = (f'backbones/{name["backbone"]}_{size}.py' for size in (name['size'], 'nano'))
         assert text.count(large) == 1
         (tmp_path / path.name).write_text(text.replace(large, nano))
-        cfg = load_config(str(tmp_path / path.name), {}, str(tmp_path), None, 'none')
+        cfg = load_config(str(tmp_path / path.name), {}, str(tmp_path))
         backbone = cfg.model.pop('backbone')
         cfg = Config(small(cfg._cfg_dict))
         cfg.model.backbone = backbone
@@ -138,7 +140,7 @@ def check_prediction(sample, cfg, name):
 def test_trains_and_predicts(path, name, shrunk):
     cfg = shrunk(path, name)
     check_class_counts(cfg)
-    check_datasets(cfg, ('train_dataloader', 'val_dataloader'))
+    check_datasets(Work('training', str(path), cfg), ('train_dataloader', 'val_dataloader'))
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         model = MODELS.build(cfg.model)
         model.init_weights()
@@ -169,8 +171,8 @@ def test_panoptic_run_ends_with_its_quality(shrunk, data):
     panoptic.seg_prefix = str(data / 'coco/annotations/panoptic_val2017')
     boxes.ann_file = str(data / 'coco/annotations/instances_val2017.json')
     cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=1, val_interval=1)
-    launch.use_amp(cfg, 'bfloat16')
-    launch.build_runner(cfg).train()
+    given = Settings('training', str(path), amp='bfloat16')
+    launch.build_runner(launch.edited(cfg, given)[0]).train()
     metrics = json.loads((Path(cfg.work_dir) / 'metrics.json').read_text())['metrics']
     assert 0 <= metrics['coco_panoptic/PQ'] <= 100
     assert 'coco/segm_mAP' in metrics

@@ -15,6 +15,7 @@ from PIL import Image
 from mmseq.datasets.tolerant import CorruptDataError, TolerantDataset, inspect, stand_in, tolerant_parts
 from mmseq.engine.hooks import corrupt_data
 from mmseq.engine.hooks.corrupt_data import CorruptDataHook, tolerate
+from mmseq.engine.loader import SeededDataset
 
 
 class Pictures(BaseDataset):
@@ -48,6 +49,12 @@ def test_sound_data_is_passed_through(folder: Path) -> None:
     assert data.metainfo['classes'] == ('a',)
     assert data.get_data_info(3)['sample_idx'] == 3
     assert not list(folder.parent.glob('*.jsonl'))
+
+
+def test_a_pipeline_that_is_exchanged_in_the_middle_of_a_training(folder: Path) -> None:
+    data = SeededDataset(tolerant(folder), seed=0)
+    data.pipeline = lambda info: {'value': -1}
+    assert data[3] == {'value': -1}
 
 
 def test_a_damaged_sample_has_a_stand_in(folder: Path) -> None:
@@ -116,12 +123,11 @@ def test_parts_are_found_within_wrappers(folder: Path) -> None:
     assert list(tolerant_parts(nested)) == [one, two]
 
 
-def test_configs_with_the_hook_are_wrapped_once() -> None:
+def test_plain_data_sets_on_a_local_disk_are_wrapped_once() -> None:
     plain = dict(type='mmdet.CocoDataset', ann_file='x')
     cfg = Config(
         dict(
             work_dir='out',
-            custom_hooks=[dict(type='mmseq.CorruptDataHook')],
             train_dataloader=dict(
                 dataset=dict(
                     type='mmdet.ConcatDataset', datasets=[plain, dict(plain, backend_args=dict(backend='petrel'))]
@@ -134,9 +140,6 @@ def test_configs_with_the_hook_are_wrapped_once() -> None:
         first, second = cfg.train_dataloader.dataset.datasets
         assert first == dict(type='mmseq.TolerantDataset', dataset=plain, record_dir='out')
         assert second.type == 'mmdet.CocoDataset'
-    bare = Config(dict(work_dir='out', train_dataloader=dict(dataset=plain)))
-    tolerate(bare)
-    assert bare.train_dataloader.dataset.type == 'mmdet.CocoDataset'
 
 
 def runner_of(data: TolerantDataset) -> SimpleNamespace:

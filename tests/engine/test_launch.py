@@ -12,11 +12,13 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmseq.cli import train as train_cli
-from mmseq.config import load_config
+from mmseq.config import load_config, read_model_config
 from mmseq.datasets.shapes import generate
 from mmseq.engine import launch
 from mmseq.engine.preflight import check_class_counts, check_datasets, head_class_counts
+from mmseq.engine.settings import Settings
 from mmseq.errors import InputError
+from mmseq.explain.work import Work
 from mmseq.nested import walk
 
 ROOT = Path(__file__).parents[2]
@@ -134,10 +136,13 @@ def test_foreign_backbone_weights(tmp_path, data):
     assert 'it looks like ResNet' in fails(tmp_path, SEG, '--cfg-options', *options)
 
 
-def test_foreign_checkpoint_in_test(tmp_path, data):
+@pytest.mark.parametrize('own', ['', "custom_hooks = [dict(type='EMAHook')]", 'custom_hooks = None'])
+def test_foreign_checkpoint_in_test(tmp_path, data, own):
+    mine = tmp_path / 'mine.py'
+    mine.write_text(f"_base_ = '{SEG}'\n{own}\n")
     torch.save({'state_dict': {'backbone.stem.weight': torch.zeros(1)}, 'meta': {}}, tmp_path / 'other.pth')
     with pytest.raises(InputError, match=r'is of another model \(\d+ tensors in the model only'):
-        launch.evaluate(SEG, str(tmp_path / 'other.pth'), work_dir=str(tmp_path / 'out'))
+        launch.evaluate(str(mine), str(tmp_path / 'other.pth'), work_dir=str(tmp_path / 'out'))
 
 
 def test_one_image_per_process_is_too_few_for_batch_norm(tmp_path, data):
@@ -161,40 +166,27 @@ def test_one_line_and_status_2_from_the_shell():
     assert (done.returncode, done.stderr) == (2, 'error: config configs/none.py: no such file\n')
 
 
-def test_pictures_are_for_one_process(monkeypatch):
-    cfg = load_config(SEG, {}, None, None, 'none')
-    monkeypatch.setenv('WORLD_SIZE', '2')
-    with pytest.raises(InputError, match='leave --gpus out'):
-        launch.draw_pictures(cfg, 'nowhere')
-
-
 def test_syncbn_becomes_bn_on_one_process():
-    cfg = load_config(SEG, {}, None, None, 'none')
+    cfg = load_config(SEG, {})
     types = [node.get('type') for node in walk(cfg._cfg_dict)]
     assert 'SyncBN' not in types
     assert 'BN' in types
 
 
-def test_seed_and_work_dir_defaults():
-    cfg = load_config(SEG, {'train_cfg.max_iters': 7}, None, 5, 'none')
-    assert (cfg.work_dir, cfg.randomness.seed, cfg.train_cfg.max_iters) == ('work_dirs/upernet_seq2d_nano_shapes', 5, 7)
-
-
 def test_each_run_of_a_process_writes_into_its_own_folder(tmp_path):
     names = set()
     for place in ('first', 'second'):
-        cfg = load_config(SEG, {}, str(tmp_path / place), None, 'none')
-        runner = launch.build_runner(cfg)
+        given = Settings('training', SEG, work_dir=str(tmp_path / place))
+        runner = launch.build_runner(launch.edited(read_model_config(SEG, {}), given)[0])
         runner.visualizer.add_scalar('loss', 1.0, step=1)
         assert list((tmp_path / place).glob('*/vis_data/scalars.json'))
         names.add(runner.cfg.visualizer.name)
-    # as the config says, in what is kept of it
-    assert names == {'visualizer'}
+    assert len(names) == 2
 
 
 def test_options_may_add_arguments_of_classes_and_runner_keys():
     options = {'model.backbone.with_cp': True, 'find_unused_parameters': True}
-    cfg = load_config(SEG, options, None, None, 'none')
+    cfg = load_config(SEG, options)
     assert cfg.model.backbone.with_cp
     assert cfg.find_unused_parameters
 
@@ -225,6 +217,6 @@ def test_panoptic_data_that_is_not_there(tmp_path):
     path = str(ROOT / 'configs' / 'mask2former_seq2d_s_coco_panoptic.py')
     (tmp_path / 'coco').mkdir()
     options = dict.fromkeys([f'{name}_dataloader.dataset.data_root' for name in ('train', 'val')], f'{tmp_path}/coco')
-    cfg = load_config(path, options, str(tmp_path), None, 'none')
+    cfg = load_config(path, options, str(tmp_path))
     with pytest.raises(InputError, match='panoptic_train2017.json: not there; panoptic training needs it'):
-        check_datasets(cfg, ('train_dataloader',))
+        check_datasets(Work('training', path, cfg), ('train_dataloader',))

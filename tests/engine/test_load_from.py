@@ -23,7 +23,7 @@ def other(tmp_path_factory):
     """The published weights of a segmentor of five classes."""
     folder = tmp_path_factory.mktemp('other')
     options = {f'model.{head}.num_classes': 5 for head in ('decode_head', 'auxiliary_head')}
-    cfg = load_config(CONFIG, options, str(folder), None, 'none')
+    cfg = load_config(CONFIG, options, str(folder))
     with DefaultScope.overwrite_default_scope('mmseg'):
         model = MODELS.build(cfg.model)
     torch.save({'state_dict': model.state_dict(), 'meta': {}}, folder / 'iter_9.pth')

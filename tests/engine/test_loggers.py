@@ -5,7 +5,6 @@ import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,56 +17,10 @@ from torch.utils.data import Dataset
 
 from mmseq.cli.train import build_parser
 from mmseq.engine import loggers
-from mmseq.engine.loggers import add_loggers, iteration, place
+from mmseq.engine.loggers import iteration, place
 from mmseq.errors import InputError
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
-
-
-def config(**more: object) -> Config:
-    return Config(dict(visualizer=dict(type='X', vis_backends=[dict(type='LocalVisBackend')]), custom_hooks=[], **more))
-
-
-@pytest.fixture
-def installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The packages, whether or not they are."""
-    monkeypatch.setattr(loggers, 'find_spec', lambda name: SimpleNamespace(origin=f'{name}/__init__.py'))
-
-
-def test_loggers_stand_beside_what_there_is(installed: None) -> None:
-    cfg = config()
-    add_loggers(cfg, ['wandb', 'tensorboard', 'wandb'], None)
-    assert [backend.type for backend in cfg.visualizer.vis_backends] == [
-        *('LocalVisBackend', 'mmseq.WandbBackend', 'mmseq.TensorboardBackend')
-    ]
-    assert cfg.custom_hooks == [dict(type='mmseq.ValidationPicturesHook', images=8)]
-
-
-@pytest.mark.parametrize(
-    ('names', 'images', 'drawn'), [([], None, 0), ([], 3, 3), (['wandb'], 0, 0), (['wandb'], 2, 2)]
-)
-def test_how_many_pictures(names: list[str], images: int | None, drawn: int) -> None:
-    cfg = config()
-    add_loggers(cfg, names, images)
-    assert [hook['images'] for hook in cfg.custom_hooks] == ([drawn] if drawn else [])
-
-
-def test_a_config_without_a_visualizer(installed: None) -> None:
-    cfg = Config()
-    add_loggers(cfg, ['tensorboard'], 0)
-    assert [backend['type'] for backend in cfg.visualizer.vis_backends] == [
-        'LocalVisBackend',
-        'mmseq.TensorboardBackend',
-    ]
-
-
-def test_a_package_that_is_absent_and_a_negative_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match='--log-images -1'):
-        add_loggers(config(), [], -1)
-    for absent in (None, SimpleNamespace(origin=None)):
-        monkeypatch.setattr(loggers, 'find_spec', lambda name, absent=absent: absent)
-        with pytest.raises(InputError, match=r"--log-to wandb: .*pip install 'mmseq\[log\]'"):
-            add_loggers(config(), ['wandb'], None)
 
 
 def test_the_command_line() -> None:

@@ -51,30 +51,18 @@ def test_batch_and_rate(processes, changes, enable, says, rate):
     assert not (cfg.auto_scale_lr or {}).get('enable')
 
 
-@pytest.mark.parametrize(
-    'options, changes, message',
-    [
-        (dict(auto_scale_lr=True), {'auto_scale_lr': None}, 'needs auto_scale_lr'),
-        ({}, {'optim_wrapper.accumulative_counts': 3}, 'interval=4 is no multiple of .*counts=3'),
-        (dict(ema=1.5), {}, '--ema 1.5'),
-        (dict(shard='zero'), {}, '--gpus N'),
-        ({}, {'compile': True}, 'give --compile'),
-        (dict(shard='fsdp', ema=0.1, processes=2), {}, 'use --shard zero'),
-        (dict(shard='thin', processes=2), {}, 'expected zero or fsdp'),
-    ],
-)
-def test_what_is_refused(options, changes, message):
+def test_accumulation_is_named_and_checkpoints_fall_on_updates():
+    assert recipe.check_accumulation(config(), 'c.py') == []
+    (text,) = recipe.check_accumulation(config(**{'optim_wrapper.accumulative_counts': 2}), 'c.py')
+    assert text.startswith('2 iterations make one update')
+    with pytest.raises(InputError, match=r'interval=4 is no multiple of .*counts=3'):
+        recipe.check_accumulation(config(**{'optim_wrapper.accumulative_counts': 3}), 'c.py')
+
+
+@pytest.mark.parametrize('kind, processes, message', [('zero', 1, '--gpus N'), ('thin', 2, 'expected zero or fsdp')])
+def test_shares_that_cannot_be(kind, processes, message):
     with pytest.raises(InputError, match=message):
-        recipe.apply(config(**changes), 'c.py', options.pop('processes', 1), **options)
-
-
-def test_knobs_become_hooks():
-    cfg = config(custom_hooks=[dict(type='First')])
-    recipe.apply(cfg, 'c.py', 2, ema=0.1, compile_backbone=True, channels_last=True, shard='zero')
-    types = ['First', 'mmseq.ShardedStateHook', 'EMAHook', 'mmseq.CompileHook', 'mmseq.ChannelsLastHook']
-    assert [hook.type for hook in cfg.custom_hooks] == [*types, 'mmseq.RecipeHook']
-    assert cfg.optim_wrapper.optimizer == dict(type='ZeroRedundancyOptimizer', optimizer_type='AdamW', lr=8e-5)
-    assert len(cfg.custom_hooks[-1].notes) == 1
+        recipe.divide(config(), kind, processes)
 
 
 class Model(nn.Module):

@@ -59,7 +59,7 @@ def test_sharded_runs_equal_the_plain_one(data, tmp_path):
     from mmseq.registry import MODELS
 
     with DefaultScope.overwrite_default_scope('mmseg'):
-        model = MODELS.build(load_config(SEG, {}, None, None, 'none').model)
+        model = MODELS.build(load_config(SEG, {}).model)
     model.init_weights()
     torch.save(dict(state_dict=model.state_dict(), meta={}), start)
     plans = {}

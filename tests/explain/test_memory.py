@@ -16,7 +16,7 @@ SEGMENTOR, DETECTOR = 'configs/upernet_seq2d_s_ade20k.py', 'configs/mask_rcnn_se
 
 
 def message(what, config, error=None, **options):
-    cfg = load_config(config, options, None, None, 'none')
+    cfg = load_config(config, options)
     return str(explain(error or torch.OutOfMemoryError(GPU), Work(what, config, cfg)))
 
 

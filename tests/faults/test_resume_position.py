@@ -11,7 +11,7 @@ import torch
 from mmengine.runner import Runner
 
 from mmseq.checkpoints.storage import save_file
-from mmseq.engine.loops import NumberedLoader
+from mmseq.engine.loader import NumberedLoader
 from tests.faults.nursery import Nursery
 from tests.faults.toys import Vectors, recorded
 
@@ -29,7 +29,7 @@ def loader(sampler: str, aspect: bool, dataset: Any) -> NumberedLoader:
     )
     if aspect:
         config['batch_sampler'] = dict(type='mmdet.AspectRatioBatchSampler')
-    return NumberedLoader(Runner.build_dataloader(config, seed=5), endless=True)
+    return NumberedLoader(Runner.build_dataloader(config, seed=5), endless=True, seed=5)
 
 
 class CountedVectors(Vectors):

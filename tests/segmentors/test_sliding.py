@@ -18,7 +18,7 @@ SLIDE = {'model.test_cfg': dict(mode='slide', crop_size=(64, 64), stride=(42, 42
 
 def build(segmentor, options=SLIDE, head=None):
     torch.manual_seed(0)
-    cfg = load_config(SEG, options, None, None, 'none')
+    cfg = load_config(SEG, options)
     cfg.model.type = segmentor
     if head:
         cfg.model.decode_head = head
@@ -125,6 +125,6 @@ def test_memory_hardly_grows_with_the_picture(monkeypatch):
 
 
 def test_augmentation_takes_upstreams_segmentor():
-    cfg = load_config(SEG, SLIDE | {'model.type': 'mmseq.SlidingEncoderDecoder'}, None, None, 'none')
+    cfg = load_config(SEG, SLIDE | {'model.type': 'mmseq.SlidingEncoderDecoder'})
     use_tta(cfg, SEG)
     assert cfg.model.module.type == 'EncoderDecoder'

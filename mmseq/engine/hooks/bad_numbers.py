@@ -73,7 +73,7 @@ class BadNumbersHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Listen to the model's losses and to the optimiser's steps."""
         if isinstance(runner.optim_wrapper, OptimWrapperDict):
-            raise InputError('mmseq.BadNumbersHook: several optimisers are not supported; take it off custom_hooks')
+            raise InputError('optim_wrapper: several optimisers are not supported; give one')
         self._runner = runner
         self._model = bare_model(runner.model)
         self._handles = [

@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from mmseq.datasets.tolerant import CorruptDataError, tolerant_parts
 from mmseq.registry import HOOKS
 
-HOOK, DATASET = 'mmseq.CorruptDataHook', 'mmseq.TolerantDataset'
+DATASET = 'mmseq.TolerantDataset'
 SHOWN_FILES = 20
 
 
@@ -100,12 +100,11 @@ class CorruptDataHook(Hook):
 
 
 def tolerate(cfg: Config) -> None:
-    """Wrap the training data sets of a config that has the hook, so that they skip what is damaged.
+    """Wrap the training data sets of a config, so that they skip what is damaged.
 
     Only plain data sets on a local disk are wrapped: those with an own way of fetching samples keep it.
     """
-    hooked = any(hook.get('type') == HOOK for hook in cfg.get('custom_hooks') or [])
-    if hooked and cfg.get('train_dataloader'):
+    if cfg.get('train_dataloader'):
         with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
             _wrap(cfg.train_dataloader.dataset, cfg.work_dir)
 

@@ -22,10 +22,13 @@ class RecipeHook(Hook):
     def __init__(self, notes: Sequence[str] = ()) -> None:
         self.notes = list(notes)
 
-    def before_train(self, runner: Runner) -> None:
-        """Log, and warn of checkpoints between two updates."""
+    def before_run(self, runner: Runner) -> None:
+        """Log the notes."""
         for note in self.notes:
             runner.logger.info(note)
+
+    def before_train(self, runner: Runner) -> None:
+        """Log the table, and warn of checkpoints between two updates."""
         model = bare_model(runner.model)
         runner.logger.info(
             '\n'.join(['what is trained, before the schedule:', *group_table(model, runner.optim_wrapper.optimizer)])

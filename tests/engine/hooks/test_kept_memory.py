@@ -6,9 +6,12 @@ import pytest
 import torch
 
 from mmseq.compat import allocator
-from mmseq.config import load_config
+from mmseq.config import read_model_config
 from mmseq.engine import launch
 from mmseq.engine.hooks import KeptMemoryHook
+from mmseq.engine.settings import Settings
+
+CONFIG = 'configs/upernet_seq2d_nano_shapes.py'
 
 
 def test_memory_is_given_back_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,5 +28,6 @@ def test_memory_is_given_back_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='with a GPU tensors lie elsewhere')
 def test_runs_look(tmp_path) -> None:
-    runner = launch.build_runner(load_config('configs/upernet_seq2d_nano_shapes.py', {}, str(tmp_path), None, 'none'))
+    given = Settings('training', CONFIG, work_dir=str(tmp_path))
+    runner = launch.build_runner(launch.edited(read_model_config(CONFIG, {}), given)[0])
     assert any(isinstance(hook, KeptMemoryHook) for hook in runner.hooks)

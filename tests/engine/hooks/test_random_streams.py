@@ -14,8 +14,7 @@ from mmengine.runner import Runner
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
 
 from mmseq.engine.hooks import RandomStreamsHook
-from mmseq.engine.hooks.random_streams import SeededFetch, derive_seed, seed_all
-from mmseq.engine.loops import NumberedBatch, NumberedLoader
+from mmseq.engine.loader import NumberedLoader
 
 COUNTER = itertools.count()
 
@@ -109,15 +108,15 @@ def test_losses_do_not_depend_on_the_number_of_workers(tmp_path: Path, by_epoch:
 
 def test_without_the_hook_a_resume_diverges(tmp_path: Path) -> None:
     """Guards the tests above: the runs they compare must be able to differ."""
-    whole = _train(tmp_path / 'whole', True, 0, False, hook=False)
-    resumed = _train(tmp_path / 'resumed', True, 0, False, str(tmp_path / 'whole' / 'epoch_1.pth'), hook=False)
+    whole = _train(tmp_path / 'whole', True, 1, False, hook=False)
+    resumed = _train(tmp_path / 'resumed', True, 1, False, str(tmp_path / 'whole' / 'epoch_1.pth'), hook=False)
     assert all(resumed[i] != whole[i] for i in resumed)
 
 
 def _loader(seed: int) -> NumberedLoader:
     sampler = RandomSampler(Augmented())
     sampler.seed = seed
-    return NumberedLoader(DataLoader(Augmented(), batch_sampler=BatchSampler(sampler, 2, False)), endless=True)
+    return NumberedLoader(DataLoader(Augmented(), batch_sampler=BatchSampler(sampler, 2, False)), True, seed)
 
 
 def test_another_seed_on_resume_and_a_foreign_loader_are_warned_about() -> None:
@@ -132,35 +131,6 @@ def test_another_seed_on_resume_and_a_foreign_loader_are_warned_about() -> None:
     RandomStreamsHook().before_train(SimpleNamespace(train_dataloader=foreign, seed=3, iter=0, logger=logger))
     assert len(warnings) == 2
     assert 'mmseq.IterLoop' in warnings[1]
-
-
-def test_seeded_fetch_is_a_function_of_seed_number_and_index() -> None:
-    dataset = Augmented()
-    fetch = SeededFetch.install(dataset, seed=1)
-    assert SeededFetch.install(dataset, seed=1) is fetch
-
-    def batch(number: int, *indices: int) -> torch.Tensor:
-        numbered = NumberedBatch(indices)
-        numbered.number = number
-        return torch.stack([sample['inputs'] for sample in fetch(numbered)])
-
-    first = batch(7, 2, 5)
-    # one process with two samples, or two with one each
-    assert torch.equal(first, torch.cat([batch(7, 2), batch(7, 5)]))
-    assert not torch.equal(first, batch(8, 2, 5))
-    fetch.seed = 2
-    assert not torch.equal(first, batch(7, 2, 5))
-
-
-def test_seeds_are_stable_and_distinct() -> None:
-    assert derive_seed('iteration', 0, 0, 0) == 5301202772552679360
-    keys = [('iteration', 1, 23), ('iteration', 12, 3), ('epoch', 1, 23), ('iteration', 1, 2, 3)]
-    assert len({derive_seed(*key) for key in keys}) == len(keys)
-    assert all(0 <= derive_seed(*key) < 2**63 for key in keys)
-    seed_all(derive_seed('iteration', 1))
-    first = (random.random(), np.random.rand(), torch.rand(()).item())
-    seed_all(derive_seed('iteration', 1))
-    assert first == (random.random(), np.random.rand(), torch.rand(()).item())
 
 
 def test_model_streams_differ_between_iterations_and_ranks(monkeypatch: pytest.MonkeyPatch) -> None:

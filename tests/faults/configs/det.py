@@ -15,10 +15,8 @@ train_cfg = dict(max_epochs=15, val_interval=5)
 default_hooks = dict(
     checkpoint=dict(by_epoch=False, interval=3, max_keep_ckpts=1, save_best='coco/bbox_mAP'), logger=dict(interval=1)
 )
+# A list of its own, without any hook that a resume rests on.
 custom_hooks = [
-    dict(type='mmseq.StrictLoadHook'),
-    dict(type='mmseq.RandomStreamsHook'),
-    dict(type='mmseq.PreemptionHook'),
     dict(type='EMAHook', momentum=0.1),
     dict(type='LossRecorder'),
 ]

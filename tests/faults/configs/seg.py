@@ -17,10 +17,8 @@ model = dict(
 train_dataloader = dict(batch_size=2, dataset=dict(pipeline=pipeline))
 train_cfg = dict(max_iters=60, val_interval=20)
 default_hooks = dict(checkpoint=dict(interval=3, max_keep_ckpts=1, save_best='mIoU'), logger=dict(interval=1))
+# A list of its own, without any hook that a resume rests on.
 custom_hooks = [
-    dict(type='mmseq.StrictLoadHook'),
-    dict(type='mmseq.RandomStreamsHook'),
-    dict(type='mmseq.PreemptionHook'),
     dict(type='EMAHook', momentum=0.1),
     dict(type='LossRecorder'),
 ]

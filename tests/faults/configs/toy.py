@@ -18,10 +18,8 @@ default_hooks = dict(
     ),
     logger=dict(type='LoggerHook', interval=1),
 )
+# A list of its own, without any hook that a resume rests on.
 custom_hooks = [
-    dict(type='mmseq.StrictLoadHook'),
-    dict(type='mmseq.RandomStreamsHook'),
-    dict(type='mmseq.PreemptionHook'),
     dict(type='EMAHook', momentum=0.1),
     dict(type='LossRecorder'),
 ]
