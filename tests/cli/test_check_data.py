@@ -10,6 +10,7 @@ from mmseq.config import load_config
 from mmseq.datasets.shapes import generate
 from mmseq.engine.preflight import check_datasets, examine_datasets
 from mmseq.errors import InputError
+from mmseq.explain.work import Work
 
 ROOT = Path(__file__).parents[2]
 SEG = str(ROOT / 'configs' / 'upernet_seq2d_nano_shapes.py')
@@ -64,13 +65,13 @@ def test_progress_shows_what_is_left(capsys: pytest.CaptureFixture, monkeypatch:
 
 
 def test_before_a_run_warnings_are_logged_and_errors_end_it(data: Path, tmp_path: Path) -> None:
-    cfg = load_config(DET, {}, str(tmp_path / 'out'))
-    check_datasets(cfg, ('train_dataloader',))
+    work = Work('training', DET, load_config(DET, {}, str(tmp_path / 'out')))
+    check_datasets(work, ('train_dataloader',))
     assert json.loads((tmp_path / 'out' / 'data_check.json').read_text())['errors'] == 0
     path = data / 'coco/annotations/instances_train2017.json'
     content = json.loads(path.read_text())
     content['annotations'][0].pop('segmentation')
     path.write_text(json.dumps(content))
     with pytest.raises(InputError, match='have no segmentation'):
-        check_datasets(cfg, ('train_dataloader',))
-    assert examine_datasets(cfg, ('test_dataloader',))[0].errors() == []
+        check_datasets(work, ('train_dataloader',))
+    assert examine_datasets(work, ('test_dataloader',))[0].errors() == []
