@@ -10,7 +10,7 @@ _base_ = [
     '_base_/models/deeplabv3plus.py',
     '_base_/backbones/seq2d_s.py',
     '_base_/datasets/ade20k.py',
-    '_base_/schedules/upernet_160k.py',
+    '_base_/schedules/ade20k_160k.py',
     '_base_/runtime/mmseg.py',
 ]
 model = dict(

@@ -9,7 +9,7 @@ _base_ = [
     '_base_/models/fcn.py',
     '_base_/backbones/vil_t.py',
     '_base_/datasets/ade20k.py',
-    '_base_/schedules/upernet_160k.py',
+    '_base_/schedules/ade20k_160k.py',
     '_base_/runtime/mmseg.py',
 ]
 model = dict(

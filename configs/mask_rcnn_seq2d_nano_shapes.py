@@ -9,7 +9,7 @@ _base_ = [
     '_base_/models/mask_rcnn.py',
     '_base_/backbones/seq2d_nano.py',
     '_base_/datasets/shapes_instance.py',
-    '_base_/schedules/mask_rcnn_shapes.py',
+    '_base_/schedules/shapes_instance_8e.py',
     '_base_/runtime/mmdet.py',
 ]
 model = dict(

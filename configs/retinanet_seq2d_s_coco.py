@@ -10,7 +10,7 @@ _base_ = [
     '_base_/models/retinanet.py',
     '_base_/backbones/seq2d_s.py',
     '_base_/datasets/coco_detection.py',
-    '_base_/schedules/mask_rcnn_1x.py',
+    '_base_/schedules/coco_1x.py',
     '_base_/runtime/mmdet.py',
 ]
 model = dict(backbone=_base_.pop('backbone'), neck=dict(in_channels=_base_.pop('channels')[1:]))

@@ -10,7 +10,7 @@ _base_ = [
     '_base_/models/upernet.py',
     '_base_/backbones/vil_nano.py',
     '_base_/datasets/shapes_seg.py',
-    '_base_/schedules/upernet_shapes.py',
+    '_base_/schedules/shapes_seg_1200.py',
     '_base_/runtime/mmseg.py',
 ]
 model = dict(

@@ -14,7 +14,7 @@ _base_ = [
     '_base_/models/upernet.py',
     '_base_/backbones/vil_t.py',
     '_base_/datasets/ade20k_jitter.py',
-    '_base_/schedules/upernet_160k_layer_decay.py',
+    '_base_/schedules/ade20k_160k_layer_decay.py',
     '_base_/runtime/mmseg.py',
 ]
 train_dataloader = dict(batch_size=16)

@@ -58,7 +58,7 @@ def test_two_configs(capsys):
 
 
 def test_parts_of_configs(capsys):
-    assert 'max_iters=160000' in output(capsys, 'configs/_base_/schedules/upernet_160k.py').replace(' ', '')
+    assert 'max_iters=160000' in output(capsys, 'configs/_base_/schedules/ade20k_160k.py').replace(' ', '')
     with pytest.raises(InputError, match=r'inherits nothing \(no _base_\); name a config after --diff'):
         main(['configs/_base_/backbones/seq2d_nano.py', '--diff'])
 

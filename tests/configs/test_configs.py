@@ -39,6 +39,20 @@ def test_leaf(path):
     assert counts == {CLASSES.get(name['dataset'], shapes)}
 
 
+def test_schedules_are_named_for_those_that_use_them():
+    users = {}
+    for path in LEAVES:
+        for schedule in re.findall(r"_base_/schedules/(\w+)\.py'", path.read_text()):
+            users.setdefault(schedule, []).append(NAME.fullmatch(path.stem))
+    assert len(users) >= 8
+    for schedule, names in users.items():
+        heads, datasets = ({name[key] for name in names} for key in ('head', 'dataset'))
+        # One head's own, or the data set's under any head; coco_panoptic is COCO too.
+        own = any(schedule.startswith(f'{head}_') for head in heads) and len(heads) == 1
+        shared = {dataset.partition('_')[0] for dataset in datasets} == {schedule.partition('_')[0]}
+        assert own or shared, f'{schedule} is used by {sorted(heads)} on {sorted(datasets)}'
+
+
 def channels_read(model):
     """What every reader of the backbone's levels expects of them: channels, and the levels they belong to."""
     readers = ['neck'] if model.get('neck') else ['decode_head', 'auxiliary_head', 'panoptic_head']

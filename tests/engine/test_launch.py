@@ -55,7 +55,7 @@ def test_broken_config(tmp_path):
 
 
 def test_part_of_a_config(tmp_path):
-    assert 'defines no model' in fails(tmp_path, str(ROOT / 'configs/_base_/schedules/mask_rcnn_1x.py'))
+    assert 'defines no model' in fails(tmp_path, str(ROOT / 'configs/_base_/schedules/coco_1x.py'))
 
 
 @pytest.mark.parametrize(

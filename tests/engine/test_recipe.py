@@ -74,7 +74,7 @@ class Model(nn.Module):
 
 def test_table_of_groups():
     model = Model('VisionLSTM')
-    cfg = Config.fromfile(SCHEDULES / 'upernet_160k_layer_decay.py')
+    cfg = Config.fromfile(SCHEDULES / 'ade20k_160k_layer_decay.py')
     lines = group_table(model, build_optim_wrapper(model, cfg.optim_wrapper).optimizer)
     # Stem, four pairs, and the output norms with the head: each with and without weight decay.
     assert len(lines) == 1 + 12
@@ -91,7 +91,7 @@ def test_table_of_groups():
 
 def test_table_counts_what_is_frozen():
     model = Model('ShiftViT', frozen_stages=1)
-    cfg = Config.fromfile(SCHEDULES / 'upernet_160k.py')
+    cfg = Config.fromfile(SCHEDULES / 'ade20k_160k.py')
     lines = group_table(model, build_optim_wrapper(model, cfg.optim_wrapper).optimizer)
     assert [line.split()[0] for line in lines[1:]] == ['6e-05', '6e-05', 'frozen']
     assert lines[1].endswith('backbone, decode_head')

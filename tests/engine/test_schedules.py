@@ -46,8 +46,8 @@ def warm_up(start, length, iterations):
     return start + (1 - start) * (i / (length - 1)).clamp(max=1)
 
 
-def test_upernet_160k():
-    cfg = Config.fromfile(BASE / 'upernet_160k.py')
+def test_ade20k_160k():
+    cfg = Config.fromfile(BASE / 'ade20k_160k.py')
     total, warm = 160_000, 1500
     assert (cfg.train_cfg.max_iters, cfg.optim_wrapper.optimizer.lr) == (total, 6e-5)
     i = torch.arange(total, dtype=torch.float64)
@@ -58,8 +58,8 @@ def test_upernet_160k():
 
 
 @pytest.mark.parametrize('name, epochs, drops', [('1x', 12, (8, 11)), ('3x', 36, (27, 33))])
-def test_mask_rcnn(name, epochs, drops):
-    cfg = Config.fromfile(BASE / f'mask_rcnn_{name}.py')
+def test_coco(name, epochs, drops):
+    cfg = Config.fromfile(BASE / f'coco_{name}.py')
     assert (cfg.train_cfg.max_epochs, cfg.optim_wrapper.optimizer.lr) == (epochs, 1e-4)
     total = epochs * COCO_EPOCH
     epoch = torch.arange(total) // COCO_EPOCH
@@ -71,9 +71,9 @@ def test_mask_rcnn(name, epochs, drops):
 @pytest.mark.parametrize(
     'ours, upstream',
     [
-        ('upernet_160k', 'mmseg::swin/swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512.py'),
-        ('mask_rcnn_1x', 'mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py'),
-        ('mask_rcnn_3x', 'mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_ms-crop-3x_coco.py'),
+        ('ade20k_160k', 'mmseg::swin/swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512.py'),
+        ('coco_1x', 'mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py'),
+        ('coco_3x', 'mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_ms-crop-3x_coco.py'),
     ],
 )
 def test_settings_are_upstreams(ours, upstream):
@@ -115,11 +115,11 @@ def kind(model, name):
     'schedule, spared',
     [
         # As Swin's, with the heads' norms decayed, whose names say bn.
-        ('upernet_160k', {'norm', 'position', 'skip'}),
-        ('mask_rcnn_1x', {'norm', 'position', 'skip'}),
-        ('upernet_160k_layer_decay', {'norm', 'position', 'skip', 'vector'}),
-        ('upernet_shapes', {'norm', 'position', 'skip', 'vector'}),
-        ('mask_rcnn_shapes', {'norm', 'position', 'skip', 'vector'}),
+        ('ade20k_160k', {'norm', 'position', 'skip'}),
+        ('coco_1x', {'norm', 'position', 'skip'}),
+        ('ade20k_160k_layer_decay', {'norm', 'position', 'skip', 'vector'}),
+        ('shapes_seg_1200', {'norm', 'position', 'skip', 'vector'}),
+        ('shapes_instance_8e', {'norm', 'position', 'skip', 'vector'}),
     ],
 )
 def test_weight_decay_of_every_parameter_of_the_backbone(backbone, schedule, spared):

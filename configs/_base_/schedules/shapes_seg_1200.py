@@ -1,4 +1,4 @@
-"""UperNet on the embedded shapes from random weights: some minutes on two CPU cores."""
+"""The shapes as label maps, 1200 iterations from random weights: some minutes on two CPU cores."""
 
 _base_ = 'mmseg::_base_/schedules/schedule_20k.py'
 max_iters = 1200

@@ -1,4 +1,4 @@
-"""Mask R-CNN, 12 epochs of 8 x 2 images: Swin's recipe (mmdetection, mask-rcnn_swin-t-p4-w7_fpn_1x)."""
+"""COCO, 12 epochs of 8 x 2 images: Swin's for Mask R-CNN (mmdetection, mask-rcnn_swin-t-p4-w7_fpn_1x)."""
 
 _base_ = 'mmdet::_base_/schedules/schedule_1x.py'
 optim_wrapper = dict(

@@ -1,4 +1,4 @@
-"""UperNet, 160k iterations of 8 x 2 images: Swin's recipe (mmsegmentation, swin-tiny ... upernet_8xb2-160k)."""
+"""ADE20K, 160k iterations of 8 x 2 images: Swin's for UperNet (mmsegmentation, swin-tiny ... upernet_8xb2-160k)."""
 
 _base_ = 'mmseg::_base_/schedules/schedule_160k.py'
 optim_wrapper = dict(

@@ -1,4 +1,4 @@
-"""UperNet, 160k iterations of 16 images, cosine, rates falling by 0.65 a layer: Vision-LSTM's recipe."""
+"""ADE20K, 160k iterations of 16 images, cosine, rates falling by 0.65 a layer: Vision-LSTM's recipe for UperNet."""
 
 _base_ = 'mmseg::_base_/schedules/schedule_160k.py'
 optim_wrapper = dict(
