@@ -40,15 +40,15 @@ def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     from mmseq.model.trained import load_trained
     from mmseq.predict.page.page import Page, require_gradio
-    from mmseq.predict.page.viewer import Demo, Limits
+    from mmseq.predict.page.viewer import Limits, Viewer
     from mmseq.predict.predictor import Predictor
 
     require_gradio()
     _, model = load_trained(
         args.config, args.checkpoint, options=args.cfg_options, work_dir=args.work_dir, device=args.device
     )
-    demo = Demo(Predictor(model, certainty=True), Limits(args.max_mb * 2**20, args.max_megapixels * 10**6))
-    page = Page(demo, Path(args.config).stem, facts(model, args.checkpoint))
+    viewer = Viewer(Predictor(model, certainty=True), Limits(args.max_mb * 2**20, args.max_megapixels * 10**6))
+    page = Page(viewer, Path(args.config).stem, facts(model, args.checkpoint))
     print(f'{page.launch(args.host, args.port, browser=args.open)}   (Ctrl-C ends it)', flush=True)
     try:
         Event().wait()

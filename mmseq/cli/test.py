@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     if (status := launch_processes('test', args, argv)) is not None:
         return status
     from mmseq.engine.launch import evaluate
-    from mmseq.engine.processes import part
+    from mmseq.engine.processes import leave_group
 
     evaluate(
         args.config,
@@ -48,5 +48,5 @@ def main(argv: list[str] | None = None) -> int:
         tta=args.tta,
         compile_backbone=args.compile,
     )
-    part()
+    leave_group()
     return 0

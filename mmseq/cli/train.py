@@ -91,7 +91,7 @@ def main(argv: list[str] | None = None) -> int:
     if (status := launch_processes('train', args, argv)) is not None:
         return status
     from mmseq.engine.launch import train
-    from mmseq.engine.processes import part
+    from mmseq.engine.processes import leave_group
 
     train(
         args.config,
@@ -113,7 +113,7 @@ def main(argv: list[str] | None = None) -> int:
         loggers=args.log_to,
         log_images=args.log_images,
     )
-    part()
+    leave_group()
     return 0
 
 

@@ -35,14 +35,14 @@ def start_without_gpu(launcher: str, timeout: float | None) -> None:
     torch.distributed.init_process_group('gloo', **options)
 
 
-def part() -> None:
-    """End the connection between the processes of a run that has succeeded in all of them.
+def leave_group() -> None:
+    """Leave the process group of a run that has succeeded in all of its processes; without a group, do nothing.
 
-    A thread of gloo that still lets go of a tensor when its interpreter ends aborts the process ("terminate called
+    A thread of gloo that still releases a tensor when its interpreter ends aborts the process ("terminate called
     without an active exception", and a complete run ends with an error; https://github.com/pytorch/pytorch/pull/179291).
     Destroying the group waits for such threads only where no model holds on to it. The barrier waits until all work is
-    done in all processes, the first of which often has more to write than the others; but a thread tells that its work
-    is done before it lets go of the tensors.
+    done in all processes, the first of which often has more to write than the others; but a thread reports its work
+    done before it releases the tensors.
     """
     if torch.distributed.is_initialized():
         torch.distributed.barrier()

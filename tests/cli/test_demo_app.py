@@ -1,4 +1,4 @@
-"""The demo page in a browser: real uploads, clicks, refusals, and nothing that goes outside."""
+"""The web page in a browser: real uploads, clicks, refusals, and nothing that goes outside."""
 
 import importlib.util
 import socket
@@ -13,8 +13,8 @@ from PIL import Image
 from mmseq.cli.demo_app import build_parser, facts, main
 from mmseq.errors import InputError
 from mmseq.model.trained import load_trained
-from mmseq.predict.page import page as demo_page
-from mmseq.predict.page.viewer import Demo, Limits
+from mmseq.predict.page import page as web_page
+from mmseq.predict.page.viewer import Limits, Viewer
 from mmseq.predict.predictor import Predictor
 
 SEGMENTOR = 'configs/upernet_seq2d_nano_shapes.py'
@@ -26,8 +26,8 @@ needs_gradio = pytest.mark.skipif(not importlib.util.find_spec('gradio'), reason
 def page_of(config):
     torch.manual_seed(0)
     model = load_trained(config, None, device='cpu')[1]
-    demo = Demo(Predictor(model, certainty=True), Limits(bytes=2**20, pixels=10**6))
-    return demo_page.Page(demo, Path(config).stem, facts(model, 'epoch_1.pth'))
+    viewer = Viewer(Predictor(model, certainty=True), Limits(bytes=2**20, pixels=10**6))
+    return web_page.Page(viewer, Path(config).stem, facts(model, 'epoch_1.pth'))
 
 
 @pytest.fixture(scope='module')
@@ -229,5 +229,5 @@ def test_files_of_many_channels_are_uploaded_as_files():
         'test_dataloader.dataset.pipeline.0': dict(type='mmseq.LoadMultispectralImage', channels=6),
     }
     gradio = pytest.importorskip('gradio', reason='gradio is not installed (mmseq[app])')
-    page = demo_page.Page(Demo(Predictor(load_trained(SEGMENTOR, None, options=options, device='cpu')[1])), 'six', [])
+    page = web_page.Page(Viewer(Predictor(load_trained(SEGMENTOR, None, options=options, device='cpu')[1])), 'six', [])
     assert isinstance(page.upload, gradio.File)

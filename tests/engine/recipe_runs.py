@@ -9,7 +9,7 @@ import sys
 import torch.distributed
 
 from mmseq.engine import launch
-from mmseq.engine.processes import part
+from mmseq.engine.processes import leave_group
 
 
 def main() -> None:
@@ -17,7 +17,7 @@ def main() -> None:
     for name, arguments in json.loads(plans).items():
         launch.train(config, work_dir=f'{folder}/{name}', launcher='pytorch', check_data=False, **arguments)
         torch.distributed.barrier()
-    part()
+    leave_group()
 
 
 if __name__ == '__main__':

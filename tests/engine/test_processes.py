@@ -1,4 +1,4 @@
-"""Who is told to be missing, and how processes part; tests/faults takes real nodes away."""
+"""Which processes are reported missing, and how a group is left; tests/faults takes real nodes away."""
 
 import subprocess
 import sys
@@ -54,13 +54,13 @@ def test_gloo_lets_go_of_all_tensors_before_the_end(tmp_path: Path, works: str, 
     code = f"""
 import sys, time
 import torch
-from mmseq.engine.processes import part
+from mmseq.engine.processes import leave_group
 rank, folder = int(sys.argv[1]), {str(tmp_path)!r}
 torch.distributed.init_process_group('gloo', f'file://{{folder}}/store', rank=rank, world_size=2)
 # It keeps the group alive, which otherwise waits when it is destroyed.
 model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(3, 3))
 {works}
-part()
+leave_group()
 """
     # Not by multiprocessing, whose processes leave without ending their interpreters.
     processes = [subprocess.Popen([sys.executable, '-c', code, str(rank)]) for rank in range(2)]

@@ -12,7 +12,7 @@ import torch
 from mmengine.evaluator import BaseMetric, DumpResults
 
 import mmseq
-from mmseq.engine.processes import part
+from mmseq.engine.processes import leave_group
 from mmseq.evaluation.recorders import Recorder, attach
 
 CLASSES = ('sky', 'road', 'tree', 'ghost')
@@ -147,7 +147,7 @@ def worker() -> None:
             metric.process({}, [sample])
         metric.evaluate(3)
     (folder / 'found.json').write_text(json.dumps(_found(recorders)))
-    part()
+    leave_group()
 
 
 def test_two_processes_agree_with_one(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The demo's web page, made with gradio: loopback, no analytics, nothing from outside."""
+"""The web page of `mmseq demo-app`, made with gradio: loopback, no analytics, nothing from outside."""
 
 import logging
 import os
@@ -11,15 +11,15 @@ from mmengine.logging import MMLogger
 
 from mmseq.errors import InputError
 from mmseq.predict.page.style import CSS, LOGO
-from mmseq.predict.page.viewer import Demo, Sight
+from mmseq.predict.page.viewer import UploadResult, Viewer
 
-# Seconds between looks for old files, and after which an upload and its results are deleted.
+# Seconds between two searches for old files, and the age at which an upload and its results are deleted.
 CLEANING = (300, 1800)
 HINT = 'Click on the picture to see what the network looks at there.'
 
 
 def require_gradio() -> ModuleType:
-    """Gradio, told to stay silent.
+    """Import gradio with its analytics switched off.
 
     Raises:
         InputError: it is not installed.
@@ -28,26 +28,26 @@ def require_gradio() -> ModuleType:
     try:
         import gradio
     except ImportError as error:
-        raise InputError("the demo page needs gradio: pip install 'mmseq[app]'") from error
+        raise InputError("the web page needs gradio: pip install 'mmseq[app]'") from error
     return gradio
 
 
 class Page:
-    """The components, and what happens between them.
+    """The components of the page and their events.
 
     Args:
-        demo: what is shown.
-        title: beside the name.
+        viewer: computes what is shown.
+        title: shown beside the name of the package.
         facts: short texts on the model, for the head of the page.
     """
 
-    def __init__(self, demo: Demo, title: str, facts: Sequence[str]) -> None:
-        self.demo = demo
+    def __init__(self, viewer: Viewer, title: str, facts: Sequence[str]) -> None:
+        self.viewer = viewer
         self.gr = require_gradio()
         gr = self.gr
         with gr.Blocks(title=f'mmseq · {title}', analytics_enabled=False, delete_cache=CLEANING) as self.blocks:
-            gr.HTML(head(title, facts))
-            self.sight = gr.State(None, time_to_live=CLEANING[1])
+            gr.HTML(header(title, facts))
+            self.result = gr.State(None, time_to_live=CLEANING[1])
             self.point = gr.State((0.5, 0.5))
             with gr.Row(equal_height=False, elem_classes='mmseq-panes'):
                 with gr.Column(scale=4, min_width=280):
@@ -55,12 +55,12 @@ class Page:
                 with gr.Column(scale=8, min_width=360):
                     self._results()
                 with gr.Column(scale=4, min_width=240):
-                    self.legend = gr.HTML(nothing(), elem_id='legend')
+                    self.legend = gr.HTML(empty_legend(), elem_id='legend')
             self._events()
 
     def _inputs(self) -> None:
-        gr, limits = self.gr, self.demo.limits
-        if self.demo.predictor.from_files_alone:
+        gr, limits = self.gr, self.viewer.limits
+        if self.viewer.predictor.from_files_alone:
             self.upload = gr.File(label='Picture', elem_id='upload', height=200)
         else:
             sources = ['upload', 'clipboard']
@@ -72,7 +72,7 @@ class Page:
         gr.HTML(f'<p class="mmseq-hint">{taken}. It goes nowhere but to this server.</p>')
         self.message = gr.HTML('', elem_id='message', visible=False)
         self.score = gr.Slider(
-            0, 1, 0.3, step=0.01, label='Lowest score shown', visible=self.demo.detects, elem_id='score'
+            0, 1, 0.3, step=0.01, label='Lowest score shown', visible=self.viewer.detects, elem_id='score'
         )
         self.opacity = gr.Slider(0, 1, 0.5, step=0.05, label='Opacity of areas', elem_id='opacity')
 
@@ -84,7 +84,7 @@ class Page:
                 self.overlay = gr.Image(label='Prediction', elem_id='overlay', **shown)
                 gr.HTML(f'<p class="mmseq-hint">{HINT}</p>')
             with gr.Tab('Receptive field', id='field') as self.tab:
-                strides = [(f'stride {stride:g}', level) for level, stride in enumerate(self.demo.strides)]
+                strides = [(f'stride {stride:g}', level) for level, stride in enumerate(self.viewer.strides)]
                 self.level = gr.Radio(
                     strides, value=len(strides) - 1, label="Level of the backbone's pyramid", elem_id='level'
                 )
@@ -94,30 +94,31 @@ class Page:
     def _events(self) -> None:
         # One after another: there is one model, and its receptive fields change it for a moment.
         once = dict(concurrency_limit=1, concurrency_id='model', api_visibility='private')
-        drawn = [self.overlay, self.legend]
-        fielded = [self.tabs, self.point, self.field, self.sentence]
-        looked = [self.upload, self.sight, self.message, *drawn, *fielded]
-        # Not its change, which a refused picture that is taken away would be, too. And without gradio's preparation,
-        # which decodes the whole file before anybody can look at its size; that it was uploaded, gradio checks in any
-        # case.
+        prediction_outputs = [self.overlay, self.legend]
+        field_outputs = [self.tabs, self.point, self.field, self.sentence]
+        everything = [self.upload, self.result, self.message, *prediction_outputs, *field_outputs]
+        # Not on change, which would also fire when a refused picture is removed. Without gradio's preprocessing, which
+        # decodes the whole file before its size can be checked; gradio checks in any case that it was uploaded.
         for event in (self.upload.upload, self.upload.clear):
-            event(self.look, [self.upload, self.score, self.opacity], looked, preprocess=False, **once)
+            event(self.show_upload, [self.upload, self.score, self.opacity], everything, preprocess=False, **once)
         for slider in (self.score, self.opacity):
-            slider.release(self.draw, [self.sight, self.score, self.opacity], drawn, **once)
-        asked = [self.sight, self.level, self.point]
-        self.level.input(self.look_around, asked, fielded, **once)
-        self.tab.select(self.look_around, asked, fielded, **once)
+            slider.release(self.draw, [self.result, self.score, self.opacity], prediction_outputs, **once)
+        field_inputs = [self.result, self.level, self.point]
+        self.level.input(self.show_field, field_inputs, field_outputs, **once)
+        self.tab.select(self.show_field, field_inputs, field_outputs, **once)
         for picture in (self.overlay, self.field):
-            picture.select(with_place(self.gr, self.click), [self.sight, self.level], fielded, **once)
+            picture.select(
+                with_clicked_pixel(self.gr, self.show_field_at), [self.result, self.level], field_outputs, **once
+            )
 
-    def look(self, file: dict[str, Any] | None, score: float, opacity: float) -> dict[Any, Any]:
-        """A picture came, as gradio's ``FileData``, or went."""
+    def show_upload(self, file: dict[str, Any] | None, score: float, opacity: float) -> dict[Any, Any]:
+        """Predict an upload, gradio's ``FileData``, or empty the page if it is None."""
         gr = self.gr
         blank = {
-            self.sight: None,
+            self.result: None,
             self.message: gr.HTML('', visible=False),
             self.overlay: None,
-            self.legend: nothing(),
+            self.legend: empty_legend(),
             self.tabs: gr.Tabs(selected='prediction'),
             self.point: (0.5, 0.5),
             self.field: None,
@@ -126,38 +127,38 @@ class Page:
         if file is None:
             return blank
         try:
-            sight = self.demo.look(file['path'], os.path.basename(file['path']))
+            result = self.viewer.predict(file['path'], os.path.basename(file['path']))
         except InputError as error:
             return {**blank, self.upload: None, self.message: gr.HTML(notice(str(error)), visible=True)}
-        return {**blank, self.sight: sight, **self.draw(sight, score, opacity)}
+        return {**blank, self.result: result, **self.draw(result, score, opacity)}
 
-    def draw(self, sight: Sight | None, score: float, opacity: float) -> dict[Any, Any]:
+    def draw(self, result: UploadResult | None, score: float, opacity: float) -> dict[Any, Any]:
         """The prediction at another score or opacity."""
-        if sight is None:
-            return {self.overlay: None, self.legend: nothing()}
+        if result is None:
+            return {self.overlay: None, self.legend: empty_legend()}
         return {
-            self.overlay: self.demo.overlay(sight, score, opacity),
-            self.legend: card(self.demo.legend(sight, score)),
+            self.overlay: self.viewer.overlay(result, score, opacity),
+            self.legend: card(self.viewer.legend(result, score)),
         }
 
-    def look_around(self, sight: Sight | None, level: int, point: tuple[float, float]) -> dict[Any, Any]:
+    def show_field(self, result: UploadResult | None, level: int, point: tuple[float, float]) -> dict[Any, Any]:
         """The receptive field of a level at a point, in shares of the picture."""
-        if sight is None:
+        if result is None:
             return {self.sentence: '<p class="mmseq-hint">First a picture.</p>'}
         try:
-            picture, text = self.demo.receptive_field(sight, level, point)
+            picture, text = self.viewer.receptive_field(result, level, point)
         except InputError as error:
             return {self.field: None, self.sentence: notice(str(error))}
         sentence = f'<p class="mmseq-sentence">{escape(text)} Click to move it.</p>'
         return {self.field: picture, self.sentence: sentence, self.point: point}
 
-    def click(self, sight: Sight | None, level: int, place: tuple[int, int]) -> dict[Any, Any]:
+    def show_field_at(self, result: UploadResult | None, level: int, place: tuple[int, int]) -> dict[Any, Any]:
         """The receptive field at a pixel (across, down) of a picture that is shown."""
-        if sight is None:
+        if result is None:
             return {self.point: (0.5, 0.5)}
-        height, width = sight.prediction.size
+        height, width = result.prediction.size
         point = ((place[0] + 0.5) / width, (place[1] + 0.5) / height)
-        return {self.tabs: self.gr.Tabs(selected='field'), **self.look_around(sight, level, point)}
+        return {self.tabs: self.gr.Tabs(selected='field'), **self.show_field(result, level, point)}
 
     def launch(self, host: str, port: int | None, *, browser: bool = False) -> str:
         """Serve the page from a thread; returns its address.
@@ -168,7 +169,7 @@ class Page:
             browser: open it.
 
         Raises:
-            InputError: nobody can listen there.
+            InputError: the port is in use, or the address is not of this machine.
         """
         gr = self.gr
         try:
@@ -179,7 +180,7 @@ class Page:
                 inbrowser=browser,
                 prevent_thread_lock=True,
                 quiet=True,
-                max_file_size=self.demo.limits.bytes,
+                max_file_size=self.viewer.limits.bytes,
                 footer_links=[],
                 run_history=False,
                 enable_monitoring=False,
@@ -231,17 +232,17 @@ def theme(gr: ModuleType) -> Any:
     )
 
 
-def with_place(gr: ModuleType, handler: Callable[..., Mapping[Any, Any]]) -> Callable[..., Mapping[Any, Any]]:
-    """A handler that gets the pixel of a click last; gradio finds what it hands over by the annotation."""
+def with_clicked_pixel(gr: ModuleType, handler: Callable[..., Mapping[Any, Any]]) -> Callable[..., Mapping[Any, Any]]:
+    """A handler whose last argument is the clicked pixel; gradio passes the event by its annotation."""
 
-    def handle(sight: Sight | None, level: int, event: Any) -> Mapping[Any, Any]:
-        return handler(sight, level, event.index)
+    def handle(result: UploadResult | None, level: int, event: Any) -> Mapping[Any, Any]:
+        return handler(result, level, event.index)
 
     handle.__annotations__['event'] = gr.SelectData
     return handle
 
 
-def head(title: str, facts: Sequence[str]) -> str:
+def header(title: str, facts: Sequence[str]) -> str:
     """HTML of the head of the page."""
     listed = ''.join(f'<span>{escape(fact)}</span>' for fact in facts)
     return (
@@ -250,7 +251,7 @@ def head(title: str, facts: Sequence[str]) -> str:
     )
 
 
-def nothing() -> str:
+def empty_legend() -> str:
     """HTML of the legend before there is a picture."""
     return card('<h3>Classes</h3><p class="mmseq-facts">Drop a picture; what is found on it stands here.</p>')
 
@@ -261,5 +262,5 @@ def card(html: str) -> str:
 
 
 def notice(text: str) -> str:
-    """HTML of what is wrong with an upload."""
+    """HTML of an error message."""
     return f'<div class="mmseq-notice" role="alert">{escape(text)}</div>'

@@ -1,4 +1,4 @@
-"""How the demo page looks; its fonts and drawings are of the browser and of this file, nothing is fetched."""
+"""How the web page looks; its fonts and drawings are of the browser and of this file, nothing is fetched."""
 
 LOGO = (
     '<svg class="mmseq-logo" viewBox="0 0 48 48" aria-hidden="true">'

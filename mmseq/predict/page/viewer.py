@@ -1,4 +1,4 @@
-"""What the demo page shows of a picture: prediction, legend, receptive field; nothing of the page itself."""
+"""What the web page shows of a picture: prediction, legend, receptive field; nothing of the page itself."""
 
 import os
 import time
@@ -21,8 +21,8 @@ from mmseq.pictures.drawing import draw
 from mmseq.pictures.prediction import Prediction
 from mmseq.predict.predictor import Predictor, Prepared
 
-# Pixels of the longer side of what is shown: names on less are hard to read, more is slow to send.
-LEAST, MOST = 900, 1600
+# Pixels of the longer side of a shown picture: names on less are hard to read, more is slow to send.
+MIN_SIDE, MAX_SIDE = 900, 1600
 # Rows of a legend.
 ROWS = 24
 
@@ -36,13 +36,13 @@ class Limits:
 
 
 @dataclass
-class Sight:
-    """What was made of one upload.
+class UploadResult:
+    """A picture that was uploaded, with its prediction and the receptive fields computed so far.
 
     Args:
-        name: of the file.
+        name: of the file, as uploaded.
         size: height and width of the picture.
-        prepared: as the model takes it.
+        prepared: what the model takes.
         prediction: all instances, whatever their score, in the size to be shown.
         seconds: that the model took.
         fields: receptive fields that were computed, by level and cell.
@@ -56,8 +56,8 @@ class Sight:
     fields: dict[tuple[int, int, int], np.ndarray] = field(default_factory=dict)
 
 
-class Demo:
-    """A predictor behind a page.
+class Viewer:
+    """What a web page shows of a predictor: overlays, legends and receptive fields.
 
     Args:
         predictor: with ``certainty``, so that areas have scores.
@@ -69,10 +69,10 @@ class Demo:
 
     def __init__(self, predictor: Predictor, limits: Limits = Limits()) -> None:
         self.predictor, self.limits = predictor, limits
-        self.strides = strides_of(predictor.model)
+        self.strides = level_strides(predictor.model)
         self.detects = not hasattr(predictor.model, 'decode_head')
 
-    def look(self, path: str, name: str) -> Sight:
+    def predict(self, path: str, name: str) -> UploadResult:
         """Predict an uploaded file.
 
         Raises:
@@ -84,17 +84,17 @@ class Demo:
         except InputError as error:
             raise InputError(str(error).replace(path, name)) from error
         size = prepared.picture.shape[:2]
-        prepared = to_be_shown(prepared)
+        prepared = in_display_size(prepared)
         begin = time.perf_counter()
-        with enough_memory(name):
+        with reporting_lack_of_memory(name):
             (prediction,) = self.predictor.run([prepared])
-        return Sight(name, size, prepared, prediction, time.perf_counter() - begin)
+        return UploadResult(name, size, prepared, prediction, time.perf_counter() - begin)
 
     def check(self, path: str, name: str) -> None:
         """Refuse an upload by its bytes and its header, before anything of it is decoded.
 
         Raises:
-            InputError: see :meth:`look`.
+            InputError: see :meth:`predict`.
         """
         size, most = os.path.getsize(path), self.limits.bytes
         if size > most:
@@ -115,13 +115,13 @@ class Demo:
             found = 'far more' if pixels is None else f'{pixels / 1e6:.1f} million'
             raise InputError(f'{name} has {found} pixels; at most {self.limits.pixels / 1e6:g} million are taken')
 
-    def overlay(self, sight: Sight, score: float, opacity: float) -> np.ndarray:
+    def overlay(self, result: UploadResult, score: float, opacity: float) -> np.ndarray:
         """(H, W, 3) bytes: the picture with the prediction over it."""
-        return draw(sight.prediction.above(score), self.predictor.classes, self.predictor.palette, opacity)
+        return draw(result.prediction.above(score), self.predictor.classes, self.predictor.palette, opacity)
 
-    def legend(self, sight: Sight, score: float) -> str:
+    def legend(self, result: UploadResult, score: float) -> str:
         """HTML: classes with their colours, shares of the picture and scores."""
-        prediction, classes = sight.prediction.above(score), self.predictor.classes
+        prediction, classes = result.prediction.above(score), self.predictor.classes
         rows = []
         if prediction.instances is not None and prediction.panoptic is None:
             for label, value in zip(prediction.instances.labels[:ROWS], prediction.instances.scores):
@@ -135,9 +135,9 @@ class Demo:
             total, unit = len(found), 'class'
         plural = '' if total == 1 else 'es' if unit == 'class' else 's'
         more = f'<p class="mmseq-more">and {total - len(rows)} more</p>' if total > len(rows) else ''
-        height, width = sight.size
+        height, width = result.size
         head = f'<h3>{total or "No"} {unit}{plural}</h3>'
-        facts = f'<p class="mmseq-facts">{escape(sight.name)} · {width} × {height} px · {sight.seconds:.2f} s</p>'
+        facts = f'<p class="mmseq-facts">{escape(result.name)} · {width} × {height} px · {result.seconds:.2f} s</p>'
         return f'{head}{facts}<ul class="mmseq-legend">{"".join(rows)}</ul>{more}'
 
     def row(self, label: int, part: float, text: str, beside: str = '') -> str:
@@ -149,11 +149,11 @@ class Demo:
             f'<small>{beside}</small></li>'
         )
 
-    def receptive_field(self, sight: Sight, level: int, point: tuple[float, float]) -> tuple[np.ndarray, str]:
-        """What the backbone's cell at a point sees.
+    def receptive_field(self, result: UploadResult, level: int, point: tuple[float, float]) -> tuple[np.ndarray, str]:
+        """The effective receptive field of the backbone's cell at a point.
 
         Args:
-            sight: the picture.
+            result: the picture.
             level: of the backbone.
             point: across and down, in shares of the picture.
 
@@ -163,18 +163,18 @@ class Demo:
         Raises:
             InputError: the memory of the GPU does not suffice.
         """
-        height, width = sight.prepared.data['data_samples'].img_shape[:2]
-        inputs = self.predictor.inputs(sight.prepared)
+        height, width = result.prepared.data['data_samples'].img_shape[:2]
+        inputs = self.predictor.inputs(result.prepared)
         stride = self.strides[level]
         cells = tuple(-(-side // stride) for side in inputs.shape[2:])
         cell = cell_at((point[1] * height, point[0] * width), stride, cells)
         key = (level, *cell)
-        if key not in sight.fields:
-            with enough_memory(sight.name):
+        if key not in result.fields:
+            with reporting_lack_of_memory(result.name):
                 found = effective_receptive_field(self.predictor.model, inputs, level, cell)
-            # What lies in the padding is nothing to look at.
-            sight.fields[key] = found.cpu().numpy()[:height, :width]
-        seen = sight.fields[key]
+            # The padding is no part of the picture.
+            result.fields[key] = found.cpu().numpy()[:height, :width]
+        seen = result.fields[key]
         half, most = (area(torch.from_numpy(seen), share) for share in (0.5, 0.9))
         text = (
             f'Stride {stride:g}: half of what this cell reacts to lies on {100 * half.of_image:.2g} % of the picture, '
@@ -182,19 +182,19 @@ class Demo:
             f'{most.side:.0f} px. The model sees {width} × {height} px.'
         )
         middle = ((cell[1] + 0.5) * stride / width, (cell[0] + 0.5) * stride / height)
-        return draw_field(sight.prediction.picture, seen, middle), text
+        return draw_field(result.prediction.picture, seen, middle), text
 
 
 @contextmanager
-def enough_memory(name: str) -> Iterator[None]:
-    """Say in a line of the page that the memory of the GPU does not suffice for a picture."""
+def reporting_lack_of_memory(name: str) -> Iterator[None]:
+    """Turn a lack of GPU memory into an InputError, which the page shows as one line."""
     try:
         yield
     except torch.OutOfMemoryError as error:
         raise InputError(f'{name} is too large for the memory of the GPU; try a smaller picture') from error
 
 
-def strides_of(model: nn.Module) -> Sequence[float]:
+def level_strides(model: nn.Module) -> Sequence[float]:
     """Pixels per cell of the backbone's levels, as it declares them, or as its maps of a square say."""
     declared = getattr(model.backbone, 'out_strides', None)
     if declared:
@@ -206,18 +206,18 @@ def strides_of(model: nn.Module) -> Sequence[float]:
     return [stride_of(square.shape[2:], tuple(found.shape[2:])) for found in maps]
 
 
-def to_be_shown(prepared: Prepared) -> Prepared:
-    """A picture whose prediction is to come in the size to be shown, whatever size the picture has.
+def in_display_size(prepared: Prepared) -> Prepared:
+    """The picture resized for the page, with a prediction in that size, whatever size the file has.
 
     Probabilities of 150 classes, or the masks of 100 instances, on the 40 million pixels of a photograph would take
     more memory than there is.
     """
     height, width = prepared.picture.shape[:2]
-    factor = min(max(max(height, width), LEAST), MOST) / max(height, width)
+    factor = min(max(max(height, width), MIN_SIDE), MAX_SIDE) / max(height, width)
     size = (max(1, round(height * factor)), max(1, round(width * factor)))
     sample = deepcopy(prepared.data['data_samples'])
     across, down = sample.metainfo.get('scale_factor', (1.0, 1.0))
-    # What upstream's heads bring their results back with.
+    # Upstream's heads resize their results to ori_shape by these.
     factors = (across * width / size[1], down * height / size[0])
     sample.set_metainfo(dict(ori_shape=size, scale_factor=factors))
     smooth = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC

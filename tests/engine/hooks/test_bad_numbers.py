@@ -320,7 +320,7 @@ import torch
 torch.distributed.init_process_group('gloo')
 from mmengine.dist import get_rank
 from tests.engine.hooks.test_bad_numbers import Judge, Net, train
-from mmseq.engine.processes import part
+from mmseq.engine.processes import leave_group
 from mmseq.errors import InputError
 hook = Judge(stop_after=2)
 try:
@@ -328,7 +328,7 @@ try:
 except InputError as error:
     same = all(torch.equal(hook.states[0][key], hook.states[1][key]) for key in hook.states[0])
     open('rank%d.txt' % get_rank(), 'w').write(f'{same} {len(hook.states)} {error}')
-part()
+leave_group()
 """
     (tmp_path / 'worker.py').write_text(code)
     launch = ['-m', 'torch.distributed.run', '--nproc-per-node=2', '--rdzv-backend=c10d']

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from mmseq.engine.hooks import SharedStatisticsHook
-from mmseq.engine.processes import part
+from mmseq.engine.processes import leave_group
 
 
 def evaluate(rank: int, folder: Path) -> None:
@@ -18,7 +18,7 @@ def evaluate(rank: int, folder: Path) -> None:
         tensor.data.fill_(rank + 1)
     SharedStatisticsHook().before_val(SimpleNamespace(model=model))
     torch.save([[b.tolist() for b in model.buffers()], model[1].weight.mean().item()], folder / f'{rank}.pth')
-    part()
+    leave_group()
 
 
 def test_everybody_has_the_first_ones(tmp_path: Path) -> None:

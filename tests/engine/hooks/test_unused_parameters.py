@@ -75,13 +75,13 @@ def test_a_parameter_used_on_another_rank_is_used(tmp_path: Path) -> None:
 import torch
 from mmengine.dist import get_rank
 from mmengine.model import MMDistributedDataParallel
-from mmseq.engine.processes import part
+from mmseq.engine.processes import leave_group
 from tests.engine.hooks.test_unused_parameters import Partial, _train
 torch.distributed.init_process_group('gloo')
 model = MMDistributedDataParallel(Partial(sometimes=get_rank() == 1), find_unused_parameters=True)
 (warning,) = _train(model, iterations=2)
 open('rank%d.txt' % get_rank(), 'w').write(warning)
-part()
+leave_group()
 """
     script = tmp_path / 'worker.py'
     here, repository = Path(__file__).parent, Path(mmseq.__file__).parents[1]

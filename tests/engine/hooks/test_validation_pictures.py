@@ -15,7 +15,7 @@ from mmengine.logging import MessageHub
 import mmseq
 from mmseq.datasets.shapes import generate
 from mmseq.engine.hooks import ValidationPicturesHook
-from mmseq.engine.processes import part
+from mmseq.engine.processes import leave_group
 
 CONFIGS = Path(mmseq.__file__).parents[1] / 'configs'
 
@@ -60,7 +60,7 @@ def worker() -> None:
     rank = torch.distributed.get_rank()
     found = [evaluate(Places(images=count), images, rank, 2) for images, count in ((7, 3), (4, 8))]
     Path(f'rank{rank}.json').write_text(json.dumps(found))
-    part()
+    leave_group()
 
 
 def test_two_processes_draw_what_one_draws(tmp_path: Path) -> None:

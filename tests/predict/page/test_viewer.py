@@ -1,4 +1,4 @@
-"""What the demo page shows, without the page."""
+"""What the web page shows, without the page."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from PIL import Image
 
 from mmseq.errors import InputError
 from mmseq.model.trained import load_trained
-from mmseq.predict.page.viewer import MOST, Demo, Limits, draw_field, strides_of, to_be_shown
+from mmseq.predict.page.viewer import MAX_SIDE, Limits, Viewer, draw_field, in_display_size, level_strides
 from mmseq.predict.predictor import Predictor
 
 SEGMENTOR = 'configs/upernet_seq2d_nano_shapes.py'
@@ -15,11 +15,11 @@ DETECTOR = 'configs/mask_rcnn_seq2d_nano_shapes.py'
 
 
 @pytest.fixture(scope='module', params=[SEGMENTOR, DETECTOR])
-def demo(request):
+def viewer(request):
     torch.manual_seed(0)
     model = load_trained(request.param, None, device='cpu')[1]
     model.dataset_meta['classes'] = ('<b>', *model.dataset_meta['classes'][1:])
-    return Demo(Predictor(model, certainty=True), Limits(bytes=2**20, pixels=10**5))
+    return Viewer(Predictor(model, certainty=True), Limits(bytes=2**20, pixels=10**5))
 
 
 @pytest.fixture
@@ -29,39 +29,39 @@ def picture(tmp_path):
     return str(tmp_path / 'a.png')
 
 
-def test_all_that_is_shown_of_a_picture(demo, picture):
-    sight = demo.look(picture, 'photo.png')
-    assert sight.size == (90, 120)
-    assert demo.overlay(sight, 0, 0.5).shape == (675, 900, 3)
-    html = demo.legend(sight, 0)
+def test_all_that_is_shown_of_a_picture(viewer, picture):
+    result = viewer.predict(picture, 'photo.png')
+    assert result.size == (90, 120)
+    assert viewer.overlay(result, 0, 0.5).shape == (675, 900, 3)
+    html = viewer.legend(result, 0)
     assert 'photo.png · 120 × 90 px' in html
     assert html.count('<li>') > 0
     assert '<b><b>' not in html
-    assert ('sure 0.' in html) != demo.detects
-    if demo.detects:
-        assert '<h3>No objects</h3>' in demo.legend(sight, 1)
-    shown, text = demo.receptive_field(sight, 3, (0.25, 0.5))
+    assert ('sure 0.' in html) != viewer.detects
+    if viewer.detects:
+        assert '<h3>No objects</h3>' in viewer.legend(result, 1)
+    shown, text = viewer.receptive_field(result, 3, (0.25, 0.5))
     assert shown.shape == (675, 900, 3)
-    assert text.startswith(f'Stride {demo.strides[3]}: half of what')
+    assert text.startswith(f'Stride {viewer.strides[3]}: half of what')
     # A second look computes nothing.
-    assert demo.receptive_field(sight, 3, (0.26, 0.51))[1] == text
-    assert len(sight.fields) == 1
+    assert viewer.receptive_field(result, 3, (0.26, 0.51))[1] == text
+    assert len(result.fields) == 1
     # The model goes on as before.
-    assert demo.legend(demo.look(picture, 'photo.png'), 0).split('</p>')[1] == html.split('</p>')[1]
+    assert viewer.legend(viewer.predict(picture, 'photo.png'), 0).split('</p>')[1] == html.split('</p>')[1]
 
 
 @pytest.mark.parametrize('point', [(0.0, 0.999), (0.9, 0.2)])
-def test_the_field_lies_around_its_point(demo, picture, point):
-    sight = demo.look(picture, 'a.png')
-    demo.receptive_field(sight, 0, point)
-    (field,) = sight.fields.values()
-    assert field.shape == sight.prepared.data['data_samples'].img_shape
+def test_the_field_lies_around_its_point(viewer, picture, point):
+    result = viewer.predict(picture, 'a.png')
+    viewer.receptive_field(result, 0, point)
+    (field,) = result.fields.values()
+    assert field.shape == result.prepared.data['data_samples'].img_shape
     row, column = np.unravel_index(field.argmax(), field.shape)
     assert abs(row - point[1] * field.shape[0]) < 16
     assert abs(column - point[0] * field.shape[1]) < 16
 
 
-def test_uploads_that_are_refused(demo, tmp_path):
+def test_uploads_that_are_refused(viewer, tmp_path):
     (tmp_path / 'text.png').write_text('text')
     Image.new('RGB', (400, 400)).save(tmp_path / 'wide.png')
     (tmp_path / 'heavy.png').write_bytes(bytes(2 * 2**20))
@@ -74,27 +74,27 @@ def test_uploads_that_are_refused(demo, tmp_path):
         ('torn.jpg', 'truncated'),
     ):
         with pytest.raises(InputError, match=rf'^mine\.png.*{complaint}'):
-            demo.look(str(tmp_path / name), 'mine.png')
+            viewer.predict(str(tmp_path / name), 'mine.png')
 
 
-def test_a_header_alone_says_that_a_picture_is_too_large(demo, tmp_path, monkeypatch):
+def test_a_header_alone_says_that_a_picture_is_too_large(viewer, tmp_path, monkeypatch):
     Image.new('1', (20000, 20000)).save(tmp_path / 'huge.png')
-    monkeypatch.setattr(demo.predictor, 'prepare', lambda path: pytest.fail('decoded'))
+    monkeypatch.setattr(viewer.predictor, 'prepare', lambda path: pytest.fail('decoded'))
     with pytest.raises(InputError, match='has far more pixels'):
-        demo.look(str(tmp_path / 'huge.png'), 'huge.png')
+        viewer.predict(str(tmp_path / 'huge.png'), 'huge.png')
 
 
-@pytest.mark.parametrize('size, shown', [((90, 120), (675, 900)), ((1000, 2000), (MOST // 2, MOST))])
-def test_predictions_come_in_the_size_that_is_shown(demo, tmp_path, size, shown):
+@pytest.mark.parametrize('size, shown', [((90, 120), (675, 900)), ((1000, 2000), (MAX_SIDE // 2, MAX_SIDE))])
+def test_predictions_come_in_the_size_that_is_shown(viewer, tmp_path, size, shown):
     """Without the picture's own, in which they would not fit into memory."""
     coarse = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     Image.fromarray(coarse).resize(size[::-1]).save(tmp_path / 'a.png')
-    predictor = demo.predictor
+    predictor = viewer.predictor
     prepared = predictor.prepare(tmp_path / 'a.png')
-    (large,), (own,) = predictor.run([to_be_shown(prepared)]), predictor.run([prepared])
+    (large,), (own,) = predictor.run([in_display_size(prepared)]), predictor.run([prepared])
     assert large.size == shown
     assert own.size == size
-    if demo.detects:
+    if viewer.detects:
         assert large.instances.masks.shape[1:] == shown
         factors = np.array([shown[1] / size[1], shown[0] / size[0]] * 2)
         np.testing.assert_allclose(large.instances.boxes, own.instances.boxes * factors, rtol=1e-3, atol=0.1)
@@ -116,7 +116,7 @@ def test_strides_of_a_backbone_that_declares_none():
 
     model = torch.nn.Module()
     model.backbone = Backbone()
-    assert list(strides_of(model)) == [8, 16]
+    assert list(level_strides(model)) == [8, 16]
 
 
 def test_a_field_glows_where_it_is():
