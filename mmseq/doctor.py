@@ -19,8 +19,8 @@ from mmseq.files import write_json
 _GIB = 2**30
 _EXAMPLE = """\
 examples:
-  python -m mmseq.doctor
-  python -m mmseq.doctor --work-dir work_dirs --json doctor.json
+  mmseq doctor
+  mmseq doctor --work-dir work_dirs --json doctor.json
 """
 
 
@@ -221,8 +221,9 @@ def report(findings: list[Finding]) -> str:
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog='doctor',
-        description='Check this installation of mmseq: versions, operators, checkpoints, GPU. Exits with 1 on a FAIL.',
+        prog='mmseq doctor',
+        description='Check this installation of mmseq: versions, operators, checkpoints, GPU. The exit status is 1\n'
+        'if an item is FAIL. Where the package cannot be imported, use python -m mmseq.doctor.',
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

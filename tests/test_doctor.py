@@ -65,7 +65,7 @@ def test_help_has_an_example(capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(['--help'])
     assert stopped.value.code == 0
-    assert 'python -m mmseq.doctor --work-dir' in capsys.readouterr().out
+    assert 'mmseq doctor --work-dir' in capsys.readouterr().out
 
 
 def test_everything_absent(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
 import argparse
 import re
-import textwrap
 from functools import partial
+from textwrap import dedent
 
 from mmseq.cli.commands import GROUPS, Command, parser_of
 
@@ -16,12 +16,12 @@ SPECIAL = re.compile(r'([\\`*_\[\]<>#|{}$])')
 
 
 def markdown() -> str:
-    """A section for each group of commands, a part of it for each command."""
-    return '\n'.join(f'## {group.capitalize()}\n\n' + '\n'.join(map(part, GROUPS[group])) for group in GROUPS)
+    """A section for each group of commands, with a subsection for each command."""
+    return '\n'.join(f'## {group.capitalize()}\n\n' + '\n'.join(map(describe, GROUPS[group])) for group in GROUPS)
 
 
-def part(command: Command) -> str:
-    """What a command does, how it is called, its arguments, its example."""
+def describe(command: Command) -> str:
+    """What a command does, its usage, its arguments, its examples."""
     parser = parser_of(command)
     parser.formatter_class = partial(parser.formatter_class, width=84, max_help_position=84)
     usage = re.sub(r'^usage: ', '', parser.format_usage()).replace('\n       ', '\n')
@@ -29,24 +29,20 @@ def part(command: Command) -> str:
     formatter = parser._get_formatter()
     arguments = [argument(formatter, action) for action in parser._actions if action.dest != 'help']
     return (
-        f'### mmseq {command.name}\n\n{prose(parser.description or command.summary)}{script}\n\n'
-        f'```text\n{usage.rstrip()}\n```\n\n{"".join(arguments)}\n{examples(parser.epilog or "")}\n'
+        f'### mmseq {command.name}\n\n{prose(parser.description)}{script}\n\n'
+        f'```text\n{usage.rstrip()}\n```\n\n{"".join(arguments)}\n{examples(parser.epilog)}\n'
     )
 
 
 def argument(formatter: argparse.HelpFormatter, action: argparse.Action) -> str:
     """An entry of a definition list: how an argument is written, and what it means."""
-    text = prose(formatter._expand_help(action)) if action.help else 'one of ' + ', '.join(action.choices)
-    return f'`{formatter._format_action_invocation(action)}`\n: {text}\n\n'
+    return f'`{formatter._format_action_invocation(action)}`\n: {prose(formatter._expand_help(action))}\n\n'
 
 
 def examples(epilog: str) -> str:
-    """The end of --help: what follows "example:" stands as it is typed, one command a line."""
-    title, colon, commands = epilog.partition(':')
-    if not colon or title not in ('example', 'examples'):
-        return prose(epilog)
-    lines = textwrap.dedent(commands.strip('\n')) if '\n' in commands else '\n'.join(commands.split('; '))
-    return f'{title.capitalize()}\n\n```text\n{lines.strip()}\n```\n'
+    """The end of --help: titles with a colon, and below each its indented lines as they are typed."""
+    blocks = re.findall(r'^(\S.*):\n((?: .*\n?)+)', epilog, re.MULTILINE)
+    return '\n'.join(f'{title.capitalize()}\n\n```text\n{dedent(lines).strip()}\n```\n' for title, lines in blocks)
 
 
 def prose(text: str) -> str:

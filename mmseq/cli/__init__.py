@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 
 from mmseq.errors import InputError, ProcessError
@@ -10,15 +11,45 @@ from mmseq.explain import explaining
 from mmseq.explain.work import NO_CONFIG
 from mmseq.ranks import is_first_process
 
-PROCESSES = """\
-Started by torchrun on a free port, each with OMP_NUM_THREADS=1 unless you set it. Environment: MAX_RESTARTS (0) starts
-all again after one died, and a training goes on from its newest checkpoint; on several nodes the same command on each,
-with NNODES, NODE_RANK (0 on the node of MASTER_ADDR), MASTER_ADDR, PORT (29500), and LOCAL_ADDR where the host name of
-a node does not lead to it."""
+CONFIG_HELP = 'config file, or mmseq::NAME for one that comes with mmseq'
+RUNS_HELP = 'work dirs; the folder of mmseq seeds counts as the work dirs of its seeds'
+PROCESSES = (
+    'The processes are started by torchrun on a free port, each with OMP_NUM_THREADS=1 unless that is set. '
+    'MAX_RESTARTS=N in the environment starts all of them again, up to N times, after one has died; a training then '
+    'resumes from its newest checkpoint. On several nodes, run the same command on each with NNODES, NODE_RANK (0 on '
+    'the node of MASTER_ADDR), MASTER_ADDR and PORT (default: 29500), and with LOCAL_ADDR on a node that its host name '
+    'does not lead to.'
+)
+
+
+class HelpFormatter(argparse.HelpFormatter):
+    """Fills the lines of a text, but keeps indented ones, such as examples, as they are typed."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return '\n'.join(
+            indent + line if line.startswith(' ') else textwrap.fill(line, width, initial_indent=indent)
+            for line in text.splitlines()
+        )
+
+
+def command_parser(
+    name: str, description: str, *examples: str, parser_class: type[argparse.ArgumentParser] = argparse.ArgumentParser
+) -> argparse.ArgumentParser:
+    """The parser of a command, without its arguments.
+
+    Args:
+        name: of the command, after ``mmseq``.
+        description: what the command does, what it writes, and its exit status if that is not 0 for a complete run.
+        examples: command lines that work wherever mmseq is installed.
+        parser_class: for a command that has to change how its line is read.
+    """
+    title = 'examples' if len(examples) > 1 else 'example'
+    epilog = f'{title}:\n' + ''.join(f'  {example}\n' for example in examples)
+    return parser_class(f'mmseq {name}', description=description, epilog=epilog, formatter_class=HelpFormatter)
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Run a command and exit: 0 on success, 2 with one line on stderr for what the user can mend.
+    """Run a command and exit: 0 on success, 2 with one line on stderr for bad input.
 
     ``MMSEQ_DEBUG=1`` shows the whole traceback instead.
     """
@@ -26,7 +57,7 @@ def run(main: Callable[[], int | None]) -> None:
         with explaining(NO_CONFIG):
             sys.exit(main())
     except KeyboardInterrupt:
-        # Python goes on to end as one who was interrupted: workers are ended, and a shell's loop stops.
+        # Raised again, so that Python ends workers and exits as interrupted, which also stops a loop of the shell.
         sys.excepthook = lambda *_: print('interrupted', file=sys.stderr) if is_first_process() else None
         raise
     except InputError as error:
@@ -38,14 +69,14 @@ def run(main: Callable[[], int | None]) -> None:
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments that every command takes that runs what a config says."""
+    """The arguments of the commands that run on the data of a config."""
     add_model_arguments(parser)
-    parser.add_argument('--seed', type=int, help='seed of all random numbers (default: the config, 0)')
+    parser.add_argument('--seed', type=int, help="seed of all random numbers (default: the config's, else 0)")
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm'],
         default='none',
-        help='who started this process, if it is one of several: set by --gpus and by tools/slurm_*.sh',
+        help='what started this process, if it is one of several; set by --gpus and tools/slurm_*.sh (default: none)',
     )
 
 
@@ -58,7 +89,7 @@ def add_process_arguments(parser: argparse.ArgumentParser) -> None:
         dest='processes',
         type=positive,
         metavar='N',
-        help='run on N GPUs of this machine, or in N processes over gloo where there is none',
+        help='run on N GPUs of this machine, or in N processes over gloo where there is no GPU',
     )
 
 
@@ -80,7 +111,7 @@ def launch_processes(command: str, args: argparse.Namespace, argv: list[str] | N
     from mmseq.engine.torchrun import launch
 
     ends = launch(command, sys.argv[1:] if argv is None else argv, args.processes)
-    # With 2 they have said what the user can mend.
+    # A process that ended with 2 has already printed its error.
     if ends and 2 not in ends.values():
         listed = ', '.join(
             f'rank {rank} with {f"signal {-status}" if status < 0 else f"status {status}"}'
@@ -91,26 +122,36 @@ def launch_processes(command: str, args: argparse.Namespace, argv: list[str] | N
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments that every command with the config of a model takes."""
+    """The arguments of the commands that take the config of a model."""
     add_config_file(parser)
-    parser.add_argument('--work-dir', help='outputs (default: work_dirs/<config name>)')
+    parser.add_argument('--work-dir', metavar='DIR', help='output folder (default: work_dirs/<config name>)')
 
 
 def add_config_file(parser: argparse.ArgumentParser) -> None:
-    """The arguments that every command with a config takes."""
-    parser.add_argument('config', help='config file, or mmseq::NAME for one that comes with mmseq')
+    """The arguments of the commands that take a config."""
+    parser.add_argument('config', help=CONFIG_HELP)
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=OptionsAction,
         default={},
         metavar='KEY=VALUE',
-        help='override config entries, for example train_dataloader.batch_size=4 model.backbone.with_cp=True',
+        help='override config entries, such as train_dataloader.batch_size=4 model.backbone.with_cp=True',
     )
 
 
+def add_checkpoint_argument(parser: argparse.ArgumentParser) -> None:
+    """The checkpoint, for the commands that need one."""
+    parser.add_argument('checkpoint', help='checkpoint of a training with this config')
+
+
+def add_device_argument(parser: argparse.ArgumentParser) -> None:
+    """The device, for the commands that run a model in this process."""
+    parser.add_argument('--device', help='cpu or cuda (default: cuda if there is one)')
+
+
 class OptionsAction(argparse.Action):
-    """mmengine's DictAction, which is asked when there is something to parse: --help does not wait for it.
+    """mmengine's DictAction, imported only when the option is given, so that --help does not wait for it.
 
     Raises:
         InputError: a text without a key, with brackets that do not match or with dicts in a list; mmengine is absent.
@@ -137,8 +178,8 @@ class OptionsAction(argparse.Action):
             raise InputError(f'{option_string}: brackets that do not match in {" ".join(values)}') from error
         except RecursionError as error:
             raise InputError(
-                f'{option_string} {" ".join(values)}: lists may hold numbers, words and lists; what holds dicts goes '
-                'into a config that inherits this one'
+                f'{option_string} {" ".join(values)}: lists may contain numbers, words and lists; write lists '
+                'of dicts into a config that inherits this one'
             ) from error
 
 

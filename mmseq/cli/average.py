@@ -3,23 +3,25 @@
 import argparse
 from pathlib import Path
 
+from mmseq.cli import command_parser
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog='average_checkpoints.py',
-        description='Write the mean of the weights of several checkpoints of one model (a model soup). Names, shapes '
-        'and kinds of numbers must be the same in all.',
-        epilog='example: python tools/average_checkpoints.py work_dirs/x/epoch_1?.pth --out soup.pth',
+    parser = command_parser(
+        'average',
+        'Average the weights of several checkpoints of one model (a model soup). All of them must have the same '
+        'tensors, with the same shapes and data types.',
+        'mmseq average work_dirs/x/epoch_10.pth work_dirs/x/epoch_11.pth --out soup.pth',
     )
     parser.add_argument('sources', nargs='+', metavar='SRC', help='checkpoints: files or addresses')
     parser.add_argument('--out', required=True, type=Path, metavar='DST', help='output: .safetensors or .pth')
-    parser.add_argument('--ema', action='store_true', help='average the moving averages of the weights')
+    parser.add_argument('--ema', action='store_true', help='average the EMA weights of the checkpoints')
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns the exit status; raises InputError for what the user can mend."""
+    """Returns the exit status; raises InputError for bad input."""
     args = build_parser().parse_args(argv)
     from mmseq.checkpoints.digest import file_sha256
     from mmseq.checkpoints.fetch import locate

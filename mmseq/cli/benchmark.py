@@ -1,38 +1,50 @@
-"""How fast a config's model infers on this machine."""
+"""Inference speed and memory of a config's model on this machine."""
 
 import argparse
 from pathlib import Path
 
-from mmseq.cli import add_model_arguments
+from mmseq.cli import add_device_argument, add_model_arguments, command_parser
 from mmseq.explain import explaining
 from mmseq.explain.work import inference
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog='benchmark.py',
-        description='Measure inference of the model of a config on random images: images per second, percentiles of '
-        'the latency and peak memory, over image sizes and batches, and what loading an image of its test data takes. '
-        'Writes benchmark.json, benchmark.csv and benchmark.png into the work dir.',
-        epilog='example: python tools/benchmark.py configs/upernet_seq2d_s_ade20k.py --sizes 512 1024 --batches 1 4',
+    parser = command_parser(
+        'benchmark',
+        'Measure inference of the model of a config on random images, for each image size and batch size: images per '
+        'second, percentiles of the latency, peak memory; and the time to load an image of its test data. Writes '
+        'benchmark.json, benchmark.csv and benchmark.png into the work dir.',
+        'mmseq benchmark mmseq::upernet_seq2d_s_ade20k --sizes 512 1024 --batches 1 4',
     )
     add_model_arguments(parser)
-    parser.add_argument('--checkpoint', help='weights of a training run; times do not depend on them, detections do')
     parser.add_argument(
-        '--sizes', nargs='+', metavar='PX', help='sides of square images, or HxW (default: as tools/get_flops.py)'
+        '--checkpoint', help='weights of a trained model; the speed of detectors depends on how much they detect'
     )
-    parser.add_argument('--batches', nargs='+', type=int, default=[1], metavar='N', help='images of a call')
-    parser.add_argument('--dtypes', nargs='+', choices=['float32', 'bfloat16'], default=['float32'])
-    parser.add_argument('--compile', choices=['no', 'yes', 'both'], default='no', help='compile the backbone')
-    parser.add_argument('--seconds', type=float, default=5.0, help='for each point, five calls at least')
-    parser.add_argument('--device', help='cpu or cuda (default: cuda if there is one)')
-    parser.add_argument('--no-memory', action='store_true', help='leave the measurement of memory out')
+    parser.add_argument(
+        '--sizes', nargs='+', metavar='PX', help='sides of square images, or HxW (default: the size of mmseq flops)'
+    )
+    parser.add_argument('--batches', nargs='+', type=int, default=[1], metavar='N', help='batch sizes (default: 1)')
+    parser.add_argument(
+        '--dtypes',
+        nargs='+',
+        choices=['float32', 'bfloat16'],
+        default=['float32'],
+        help='precisions: float32 (default), bfloat16 (autocast)',
+    )
+    parser.add_argument(
+        '--compile', choices=['no', 'yes', 'both'], default='no', help='compile the backbone (default: no)'
+    )
+    parser.add_argument(
+        '--seconds', type=float, default=5.0, help='time of each measurement, with at least five calls (default: 5)'
+    )
+    add_device_argument(parser)
+    parser.add_argument('--no-memory', action='store_true', help='do not measure memory')
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns 0; raises InputError for what the user can mend."""
+    """Returns 0; raises InputError for bad input."""
     args = build_parser().parse_args(argv)
     import torch
     from tqdm import tqdm
@@ -51,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
     cfg = load_config(args.config, args.cfg_options, args.work_dir)
     with explaining(inference(cfg)):
-        # What is wrong with the model is said here; a process that only measures would be taken to lack memory.
+        # Faults of the model end the command here; in a measuring process they would count as a lack of memory.
         build(cfg)
         shapes = [shape_of(text) for text in args.sizes] if args.sizes else [usual_shape(cfg)]
         subject = Subject(args.config, args.checkpoint, args.cfg_options, device)

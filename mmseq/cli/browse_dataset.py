@@ -1,11 +1,11 @@
-"""What a model sees of the data of a config."""
+"""Samples of the data of a config, as the model gets them."""
 
 import argparse
 import re
 from pathlib import Path
 from typing import Any
 
-from mmseq.cli import add_model_arguments
+from mmseq.cli import add_model_arguments, command_parser
 from mmseq.errors import InputError
 from mmseq.explain import explaining
 from mmseq.explain.work import inference
@@ -13,12 +13,12 @@ from mmseq.explain.work import inference
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog='browse_dataset.py',
-        description='Draw samples of the data of a config as the model gets them, behind augmentations and resizing, '
-        'with their boxes, masks and label maps, and count the classes in them. Writes a picture of each, a sheet of '
-        'all, browse_<split>.png, and browse_<split>.json into the work dir.',
-        epilog='example: python tools/browse_dataset.py configs/mask_rcnn_seq2d_s_coco.py --split train --num 24',
+    parser = command_parser(
+        'browse-dataset',
+        'Draw samples of the data of a config as the model gets them, after augmentation and resizing, with their '
+        'boxes, masks and label maps, and count their classes. Writes a picture of each sample, an overview '
+        'browse_<split>.png, and browse_<split>.json into the work dir.',
+        'mmseq browse-dataset mmseq::mask_rcnn_seq2d_s_coco --split train --num 24',
     )
     add_model_arguments(parser)
     parser.add_argument('--split', choices=('train', 'val', 'test'), default='train', help='(default: train)')
@@ -27,17 +27,17 @@ def build_parser() -> argparse.ArgumentParser:
     )
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument(
-        '--augmented', dest='raw', action='store_false', help="behind the config's whole pipeline (the default)"
+        '--augmented', dest='raw', action='store_false', help="after the config's whole pipeline (default)"
     )
-    kind.add_argument('--raw', action='store_true', help='only loaded, as the files are')
+    kind.add_argument('--raw', action='store_true', help='as loaded from the files, without augmentation')
     parser.set_defaults(raw=False)
-    parser.add_argument('--columns', type=int, default=4, metavar='N', help='pictures in a row (default: 4)')
-    parser.add_argument('--seed', type=int, default=0, help='of the augmentations (default: 0)')
+    parser.add_argument('--columns', type=int, default=4, metavar='N', help='pictures per row (default: 4)')
+    parser.add_argument('--seed', type=int, default=0, help='seed of the augmentations (default: 0)')
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns 0; raises InputError for what the user can mend."""
+    """Returns 0; raises InputError for bad input."""
     args = build_parser().parse_args(argv)
     if min(args.num, args.columns) < 1:
         raise InputError('--num and --columns begin at 1')
@@ -84,7 +84,7 @@ def clear(folder: Path) -> None:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The classes that occur, the most frequent first, and how many do not."""
+    """The classes that occur, the most frequent first, and how many do not occur."""
     there = [row for row in rows if row['images']]
     there.sort(key=lambda row: (-row.get('instances', 0), -row.get('of_pixels', 0)))
     width = max((len(row['name']) for row in there), default=5)

@@ -5,32 +5,36 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 
-from mmseq.cli import add_model_arguments, positive
+from mmseq.cli import add_model_arguments, command_parser, positive
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog='check_data.py',
-        description='Read the annotations of a config and open a sample of its images and label maps, or all: missing, '
-        'empty and torn files, wrong sizes, labels and boxes out of range, ids that stand twice, categories that '
-        'differ from the head, classes that never occur. Prints counts, writes data_check.json into the work dir, '
-        'exits with 1 if something has to be mended.',
-        epilog='example: python tools/check_data.py configs/upernet_seq2d_s_ade20k.py --all',
+    parser = command_parser(
+        'check-data',
+        'Check the annotations of a config and a sample of its images and label maps, or all of them, for missing, '
+        'empty and truncated files, wrong sizes, labels and boxes out of range, duplicate ids, categories that differ '
+        "from the head's, and classes that never occur. Prints a count per fault and, for the first case, how to fix "
+        'it. Writes data_check.json into the work dir. The exit status is 1 if there are errors.',
+        'mmseq check-data mmseq::upernet_seq2d_s_ade20k --all',
     )
     add_model_arguments(parser)
     number = parser.add_mutually_exclusive_group()
     number.add_argument('--all', action='store_true', help='open every image and label map, with progress')
     number.add_argument(
-        '--sample', type=positive, default=64, metavar='N', help='open N of each data set, evenly spaced (default: 64)'
+        '--sample',
+        type=positive,
+        default=64,
+        metavar='N',
+        help='open N images of each data set, evenly spaced (default: 64)',
     )
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns 1 if something has to be mended; raises InputError for a config that cannot be read."""
+    """Returns 1 if errors were found, else 0; raises InputError for a config that cannot be read."""
     args = build_parser().parse_args(argv)
     from mmseq.config import load_config
     from mmseq.engine.preflight import check_class_counts, examine_datasets, save_reports
@@ -56,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def progress(items: Iterable, total: int) -> Iterator:
-    """Go through the items; after a second, show on stderr how far it is and how long it takes yet."""
+    """Iterate over the items; after a second, show progress and the time left on stderr."""
     start = shown = time.monotonic()
     for done, item in enumerate(items, 1):
         yield item

@@ -3,33 +3,37 @@
 import argparse
 from pathlib import Path
 
+from mmseq.cli import RUNS_HELP, command_parser
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog='compare.py',
-        description='Compare trainings: final and best metrics, iterations, time, memory, and the config entries in '
-        'which they differ. Runs that differ by their seed alone share a row with mean, standard deviation and range. '
-        'Writes compare.json and compare.csv with every figure, and compare.md, into the output folder.',
-        epilog='example: python tools/compare.py work_dirs/upernet_a work_dirs/upernet_b_seeds',
+    parser = command_parser(
+        'compare',
+        'Compare trainings: final and best metrics, iterations, time, memory, and the config entries in which they '
+        'differ. Runs that differ by their seed alone share a row with mean, standard deviation and range. Writes '
+        'compare.json and compare.csv with every figure, and compare.md, into the output folder.',
+        'mmseq compare work_dirs/upernet_a work_dirs/upernet_b_seeds',
     )
-    parser.add_argument(
-        'runs', nargs='+', metavar='RUN', help='work dirs; that of tools/seeds.py stands for those of its seeds'
-    )
+    parser.add_argument('runs', nargs='+', metavar='WORK_DIR', help=RUNS_HELP)
     parser.add_argument(
         '--metrics',
         nargs='+',
         default=[],
         metavar='NAME',
-        help="those to show, with * and ?, as 'coco/bbox_*' (default: mIoU, mAP or PQ)",
+        help="metrics to show, with * and ?, such as 'coco/bbox_*' (default: mIoU, mAP or PQ)",
     )
-    parser.add_argument('--format', choices=['text', 'markdown'], default='text', help='of what is printed')
-    parser.add_argument('--out', default='work_dirs/compare', help='output folder (default: work_dirs/compare)')
+    parser.add_argument(
+        '--format', choices=['text', 'markdown'], default='text', help='format of the printed tables (default: text)'
+    )
+    parser.add_argument(
+        '--out', default='work_dirs/compare', metavar='DIR', help='output folder (default: work_dirs/compare)'
+    )
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns 0; raises InputError for what the user can mend."""
+    """Returns 0; raises InputError for bad input."""
     args = build_parser().parse_args(argv)
     from mmseq.files import write_csv, write_json, write_text
     from mmseq.runs import comparison

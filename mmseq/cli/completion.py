@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-SHELLS = ('bash', 'zsh', 'tcsh')
-EPILOG = """\
-example: mmseq completion bash
+from mmseq.cli import command_parser
 
-to use it
+SHELLS = ('bash', 'zsh', 'tcsh')
+USE = """\
+to use it:
   bash   eval "$(mmseq completion bash)" in ~/.bashrc
   zsh    mmseq completion zsh > DIR/_mmseq, where DIR is in $fpath
   tcsh   mmseq completion tcsh > FILE, and source FILE in ~/.tcshrc"""
@@ -15,13 +15,13 @@ to use it
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog='mmseq completion',
-        description='Print what lets a shell complete commands, options, their choices and files.',
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = command_parser(
+        'completion',
+        'Print a script that lets a shell complete commands, options, their choices and files.',
+        'mmseq completion bash',
     )
-    parser.add_argument('shell', choices=SHELLS)
+    parser.epilog += f'\n{USE}'
+    parser.add_argument('shell', choices=SHELLS, help=f'one of {", ".join(SHELLS)}')
     return parser
 
 
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def whole_parser() -> argparse.ArgumentParser:
-    """All commands in one parser, with what completes their arguments."""
+    """All commands in one parser, whose arguments say whether files or folders complete them."""
     # Here and not above: the table of commands names this module.
     from mmseq.cli.commands import COMMANDS, parser_of
 

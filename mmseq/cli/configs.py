@@ -4,19 +4,20 @@ import argparse
 import ast
 from fnmatch import fnmatch
 
+from mmseq.cli import command_parser
 from mmseq.errors import InputError
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog='mmseq configs',
-        description='List the configs that come with mmseq, with the first line of each. Every command takes one by '
-        "its name here, and a config of your own inherits it with _base_ = 'mmseq::NAME.py'.",
-        epilog="example: mmseq configs 'upernet*ade20k'",
+    parser = command_parser(
+        'configs',
+        'List the configs that come with mmseq, with a summary of each. Every command takes one by the name that is '
+        "listed, mmseq::NAME, and a config of your own inherits it with _base_ = 'mmseq::NAME.py'.",
+        "mmseq configs 'upernet*ade20k'",
     )
     parser.add_argument('patterns', nargs='*', metavar='PATTERN', help='names to list, with * and ? (default: all)')
-    parser.add_argument('--folder', action='store_true', help='print only the folder that they are in')
+    parser.add_argument('--folder', action='store_true', help='print only the folder of the configs')
     return parser
 
 
@@ -39,5 +40,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def matches(name: str, patterns: list[str]) -> bool:
-    """Whether a name is one that was asked for; a pattern without * also finds what holds it."""
+    """Whether one of the patterns is in the name or matches all of it; without patterns, every name matches."""
     return not patterns or any(fnmatch(name, pattern) or fnmatch(name, f'*{pattern}*') for pattern in patterns)

@@ -3,32 +3,40 @@
 import argparse
 from pathlib import Path
 
+from mmseq.cli import command_parser
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog='confusion.py',
-        description='Draw the confusion matrix of the latest evaluation, in percent of the true classes, with the '
-        'pairs of classes that are confused most. Writes confusion.png, confused_pairs.csv and confusion.json.',
-        epilog='example: python tools/confusion.py work_dirs/upernet_seq2d_nano_shapes --top 20',
+    parser = command_parser(
+        'confusion',
+        'Draw the confusion matrix of the latest evaluation, in percent of the true classes, with the pairs of classes '
+        'that are confused most. Writes confusion.png, confused_pairs.csv and confusion.json.',
+        'mmseq confusion work_dirs/upernet_seq2d_nano_shapes --top 20',
     )
-    parser.add_argument('path', metavar='WORK_DIR|CSV', help='work dir of a training or test, or a CSV file')
     parser.add_argument(
-        '--top', type=int, default=30, metavar='K', help='most classes in the picture: those of the worst pairs (30)'
+        'path', metavar='WORK_DIR|CSV', help='work dir of a training or test, or its confusion matrix as CSV'
     )
-    parser.add_argument('--pairs', type=int, default=15, metavar='N', help='most pairs in the picture (15)')
+    parser.add_argument(
+        '--top',
+        type=int,
+        default=30,
+        metavar='K',
+        help='draw at most K classes, those of the most confused pairs (default: 30)',
+    )
+    parser.add_argument('--pairs', type=int, default=15, metavar='N', help='list at most N pairs (default: 15)')
     parser.add_argument(
         '--by',
         choices=['share', 'count'],
         default='share',
-        help='rank pairs by their share of the true class (default), or by count',
+        help='rank pairs by their share of the true class (default) or by count',
     )
-    parser.add_argument('--out', metavar='DIR', help='where results go (default: beside the table)')
+    parser.add_argument('--out', metavar='DIR', help='output folder (default: the folder of the matrix)')
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns 0; raises InputError for what the user can mend."""
+    """Returns 0; raises InputError for bad input."""
     args = build_parser().parse_args(argv)
     from mmseq.errors import InputError
     from mmseq.runs.confusion import confused_pairs, find_confusion, read_confusion

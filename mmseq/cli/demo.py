@@ -1,4 +1,4 @@
-"""The main job from end to end on the embedded data: generate, train, evaluate, draw, say where to look."""
+"""Everything from end to end on generated data: make the data, train, evaluate, draw, list the results."""
 
 import argparse
 import json
@@ -9,10 +9,11 @@ import sys
 import time
 from pathlib import Path
 
+from mmseq.cli import command_parser
 from mmseq.engine.torchrun import package_path
 from mmseq.errors import InputError
 
-# Config, what it must reach, and what is shown.
+# Config, metrics that it must reach, and metrics to show.
 RUNS = (
     ('upernet_seq2d_nano_shapes', {'mIoU': 60.0}, ('mIoU', 'aAcc')),
     ('mask_rcnn_seq2d_nano_shapes', {'coco/bbox_mAP': 0.20}, ('coco/bbox_mAP', 'coco/segm_mAP')),
@@ -24,18 +25,20 @@ STEP = re.compile(
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog='demo.py',
-        description='Generate the embedded shapes, train and evaluate Sequencer2D-nano in UperNet and in Mask R-CNN on '
-        'this machine, and write metrics, curves and pictures. Some minutes on two CPU cores.',
-        epilog='example: python tools/demo.py --work-dir work_dirs/demo',
+    parser = command_parser(
+        'demo',
+        'Generate the shapes data set, train and evaluate Sequencer2D-nano in UperNet and in Mask R-CNN on this '
+        'machine, and write metrics, curves and pictures. Takes some minutes on two CPU cores.',
+        'mmseq demo --work-dir work_dirs/demo',
     )
-    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'), help='outputs')
+    parser.add_argument(
+        '--work-dir', type=Path, default=Path('work_dirs/demo'), help='output folder (default: work_dirs/demo)'
+    )
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns 0 if both models have learned what they should, else 1."""
+    """Returns 0 if both models reach their metrics, else 1."""
     args = build_parser().parse_args(argv)
     start = time.monotonic()
     data = args.work_dir / 'data'
@@ -46,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     for config, _, _ in RUNS:
         metrics, folder, checkpoint = demonstrate(config, args.work_dir, environment, weights)
         results.append((metrics, folder))
-        # The detector is fine-tuned from what the segmentor's backbone has learned.
+        # The detector starts from the backbone of the trained segmentor.
         weights = ['model.backbone.init_cfg.type=Pretrained', f'model.backbone.init_cfg.checkpoint={checkpoint}']
     failed = []
     print(f'\n{"":34}{"":18}value  expected')
@@ -76,7 +79,7 @@ def demonstrate(
     checkpoint = (folder / 'last_checkpoint').read_text().strip()
     pictures = folder / 'pictures'
     command(['test', path, checkpoint, '--show-dir', str(pictures), *common], environment, f'{config}: testing')
-    # Imported late: matplotlib and Pillow are not needed to say --help.
+    # Imported late, so that --help does not wait for matplotlib and Pillow.
     from mmseq.pictures.contact_sheet import contact_sheet
 
     contact_sheet(pictures, folder / 'overview.png')

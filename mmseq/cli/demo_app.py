@@ -5,7 +5,7 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
-from mmseq.cli import add_model_arguments, positive
+from mmseq.cli import add_checkpoint_argument, add_device_argument, add_model_arguments, command_parser, positive
 
 if TYPE_CHECKING:
     from torch import nn
@@ -13,30 +13,32 @@ if TYPE_CHECKING:
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog='demo_app.py',
-        description='Serve a web page on which to drop a picture and see boxes, masks or segmentation, scores of the '
-        "classes, and the effective receptive field of the backbone's levels at any point. It listens at loopback, "
-        'fetches nothing from outside and sends nothing there. Ctrl-C ends it.',
-        epilog='example: python tools/demo_app.py configs/mask_rcnn_seq2d_s_coco.py epoch_12.pth --open',
+    parser = command_parser(
+        'demo-app',
+        'Serve a web page that shows the predictions of a model for an image dropped on it: boxes, masks or '
+        'segmentation, scores of the classes, and the effective receptive field of any level at any point. The page '
+        'loads nothing from the network and sends nothing out. Ctrl-C ends it.',
+        'mmseq demo-app mmseq::mask_rcnn_seq2d_s_coco epoch_12.pth --open',
     )
     add_model_arguments(parser)
-    parser.add_argument('checkpoint', help='checkpoint file of a training run with this config')
-    parser.add_argument('--device', help='cpu or cuda (default: cuda if there is one)')
+    add_checkpoint_argument(parser)
+    add_device_argument(parser)
     parser.add_argument(
-        '--host', default='127.0.0.1', help='address to listen at (127.0.0.1, seen by this machine alone)'
+        '--host', default='127.0.0.1', help='address to listen at (default: 127.0.0.1, seen by this machine alone)'
     )
     parser.add_argument('--port', type=positive, help='port to listen at (default: 7860 or the next that is free)')
     parser.add_argument('--open', action='store_true', help='open the page in the browser')
-    parser.add_argument('--max-mb', type=positive, default=20, metavar='N', help='largest file that is taken (20)')
     parser.add_argument(
-        '--max-megapixels', type=positive, default=40, metavar='N', help='largest picture that is taken (40)'
+        '--max-mb', type=positive, default=20, metavar='N', help='largest file that is accepted (default: 20)'
+    )
+    parser.add_argument(
+        '--max-megapixels', type=positive, default=40, metavar='N', help='largest image that is accepted (default: 40)'
     )
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns 0 after Ctrl-C; raises InputError for what the user can mend."""
+    """Returns 0 after Ctrl-C; raises InputError for bad input."""
     args = build_parser().parse_args(argv)
     from mmseq.model.trained import load_trained
     from mmseq.predict.page.page import Page, require_gradio
@@ -58,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def facts(model: 'nn.Module', checkpoint: str) -> list[str]:
-    """Short texts on a model."""
+    """The class of the backbone, the number of parameters, the checkpoint and the device."""
     parameters = sum(parameter.numel() for parameter in model.parameters())
     device = next(model.parameters()).device.type
     return [type(model.backbone).__name__, f'{parameters / 1e6:.1f} M parameters', Path(checkpoint).name, device]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmseq.cli import add_model_arguments
+from mmseq.cli import add_device_argument, add_model_arguments, command_parser
 from mmseq.errors import InputError
 from mmseq.explain import explaining
 from mmseq.explain.work import inference
@@ -16,49 +16,51 @@ if TYPE_CHECKING:
     from mmseq.measure.receptive_field import Level
 
 BEFORE, AFTER = 'before', 'after'
-# What --before takes beside checkpoints: as the constructors draw them, and those that training begins with.
+# Values of --before that are no checkpoints: freshly initialised weights, and those that training starts with.
 WORDS = ('random', 'start')
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog='erf.py',
-        description='Measure how far the cells of each level of the backbone see: the gradient of a cell with respect '
-        'to the pixels (Luo et al., arXiv 1701.04128), before training and after it, with the share of the image and '
-        'the side of the square that hold 50 and 90 percent of it, and its profiles along both axes. Writes erf.png, '
-        'erf.json, erf.csv, erf_profiles.csv and the fields themselves, erf.npz, into the work dir.',
-        epilog='example: python tools/erf.py configs/upernet_seq2d_s_ade20k.py iter_160000.pth --num 16',
+    parser = command_parser(
+        'erf',
+        'Measure the effective receptive field of each level of the backbone, the gradient of a cell with respect to '
+        'the pixels (Luo et al., arXiv 1701.04128), before and after training: the share of the image and the side of '
+        'the square that contain 50 and 90 percent of it, and its profiles along both axes. Writes erf.png, erf.json, '
+        'erf.csv, erf_profiles.csv and the fields as erf.npz into the work dir.',
+        'mmseq erf mmseq::upernet_seq2d_s_ade20k iter_160000.pth --num 16',
     )
     add_model_arguments(parser)
-    parser.add_argument('checkpoint', nargs='?', help='of a training run; without one only the weights before it')
+    parser.add_argument(
+        'checkpoint', nargs='?', help='checkpoint of the trained model (default: measure only the weights of --before)'
+    )
     parser.add_argument(
         '--before',
         default='random',
         metavar='WEIGHTS',
-        help='weights to compare with: "random" (default), "start", those that training begins with, pretrained ones '
-        'included, or another checkpoint',
+        help='weights to compare with: "random" (default), "start" (those that training starts with, pretrained ones '
+        'included), or a checkpoint',
     )
     images = parser.add_mutually_exclusive_group()
     images.add_argument(
-        '--images', nargs='+', metavar='PATH', help="pictures or folders of them (default: the config's test data)"
+        '--images', nargs='+', metavar='PATH', help="images or folders of images (default: the config's test data)"
     )
-    images.add_argument('--noise', action='store_true', help='standard normal noise in place of pictures')
+    images.add_argument('--noise', action='store_true', help='standard normal noise instead of images')
     parser.add_argument('--num', type=int, default=16, metavar='N', help='images to average over (default: 16)')
     parser.add_argument(
-        '--shape', type=int, nargs=2, metavar=('H', 'W'), help='pixels (default: as tools/get_flops.py)'
+        '--shape', type=int, nargs=2, metavar=('H', 'W'), help='image size in pixels (default: as mmseq flops)'
     )
     parser.add_argument(
-        '--pixel', type=int, nargs=2, metavar=('Y', 'X'), help='the pixel whose cells are looked at (default: middle)'
+        '--pixel', type=int, nargs=2, metavar=('Y', 'X'), help='measure the cells at this pixel (default: the middle)'
     )
-    parser.add_argument('--neck', action='store_true', help='the levels behind the neck as well')
-    parser.add_argument('--seed', type=int, default=0, help='of random weights and noise (default: 0)')
-    parser.add_argument('--device', help='cpu or cuda (default: cuda if there is one)')
+    parser.add_argument('--neck', action='store_true', help='measure the levels of the neck as well')
+    parser.add_argument('--seed', type=int, default=0, help='seed of random weights and noise (default: 0)')
+    add_device_argument(parser)
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns 0; raises InputError for what the user can mend."""
+    """Returns 0; raises InputError for bad input."""
     args = build_parser().parse_args(argv)
     from mmseq.config import load_config
     from mmseq.measure.receptive_field_plot import plot
@@ -74,9 +76,9 @@ def main(argv: list[str] | None = None) -> int:
         for name, source in weights.items():
             if source is not None:
                 model = load(args, source)
-                # The same for all, since how they are prepared is the config's business.
+                # The same images for all weights: the config alone decides how they are prepared.
                 images = choose_images(args, model, shape) if images is None else images
-                found[name] = look(model, images, pixel, args.neck, name)
+                found[name] = measure(model, images, pixel, args.neck, name)
                 del model
         size = tuple(images.shape[2:])
         about = dict(
@@ -111,7 +113,7 @@ def check(args: argparse.Namespace, shape: tuple[int, int], pixel: tuple[int, in
 
 
 def load(args: argparse.Namespace, source: str) -> 'nn.Module':
-    """The model with random weights, with those that training begins with, or with those of a checkpoint."""
+    """The model with random weights, with those that training starts with, or with those of a checkpoint."""
     import torch
 
     from mmseq.model.trained import load_trained
@@ -143,8 +145,8 @@ def choose_images(args: argparse.Namespace, model: 'nn.Module', shape: tuple[int
     return sample_images.of_files(model, [paths[i * len(paths) // count] for i in range(count)], shape)
 
 
-def look(model: 'nn.Module', images: 'Tensor', pixel: tuple[int, int], neck: bool, name: str) -> list['Level']:
-    """The fields of all levels, with progress."""
+def measure(model: 'nn.Module', images: 'Tensor', pixel: tuple[int, int], neck: bool, name: str) -> list['Level']:
+    """The receptive fields of all levels, with progress."""
     from tqdm import tqdm
 
     from mmseq.measure.receptive_field import fields_at
@@ -163,7 +165,7 @@ def look(model: 'nn.Module', images: 'Tensor', pixel: tuple[int, int], neck: boo
 
 
 def records(found: Mapping[str, Sequence['Level']]) -> list[dict[str, Any]]:
-    """A flat row for each level and set of weights."""
+    """One row per level and set of weights."""
     from mmseq.measure.receptive_field import SHARES, area
 
     rows = []
@@ -212,7 +214,7 @@ def table(found: Mapping[str, Sequence['Level']]) -> str:
 
 
 def titled(args: argparse.Namespace, found: Mapping[str, list['Level']]) -> dict[str, list['Level']]:
-    """The same by what the picture calls the weights."""
+    """The levels keyed by the names that the plot gives the weights."""
     before = {'random': 'random weights', 'start': 'before training'}.get(args.before, Path(args.before).name)
     names = {BEFORE: before, AFTER: Path(args.checkpoint or '').name}
     if names[BEFORE] == names[AFTER]:

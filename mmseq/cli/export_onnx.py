@@ -5,7 +5,7 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmseq.cli import add_model_arguments
+from mmseq.cli import add_checkpoint_argument, add_model_arguments, command_parser
 from mmseq.errors import InputError
 from mmseq.explain import explaining
 from mmseq.explain.work import inference
@@ -13,55 +13,53 @@ from mmseq.explain.work import inference
 if TYPE_CHECKING:
     from mmseq.export import Check, Report
 
-# As mmseq.export has them, which is slow to import.
+# The same as in mmseq.export, which is slow to import.
 PARTS = ('backbone', 'features', 'segmentor')
 FORMATS = ('onnx', 'torch_export', 'torchscript')
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog='export_onnx.py',
-        description='Export a model for images of any height, width and number, compare what the file answers at '
-        'several sizes with what the model answers, and keep the file if they agree: PART.onnx (or .pt2, .pt) in the '
-        'work dir, and beside it PART.onnx.json with the differences. Ends with status 1 if they differ; then there '
-        'is no file.',
-        epilog='example: python tools/export_onnx.py configs/upernet_seq2d_s_ade20k.py iter_160000.pth',
+    parser = command_parser(
+        'export-onnx',
+        'Export a model for images of any height, width and number. The outputs of the file are compared with those of '
+        'the model at several sizes, and the file is kept if they agree: PART.onnx (or .pt2, .pt) in the work dir, and '
+        'PART.onnx.json with the differences. If they differ, there is no file and the exit status is 1.',
+        'mmseq export-onnx mmseq::upernet_seq2d_s_ade20k iter_160000.pth',
     )
     add_model_arguments(parser)
-    parser.add_argument('checkpoint', help='of a training run')
+    add_checkpoint_argument(parser)
     parser.add_argument(
         '--part',
         choices=PARTS,
-        help='the backbone alone, with its neck, or a whole segmentor, which gives logits and labels (default); '
-        'detectors can be exported up to their features',
+        help='backbone, features (backbone and neck), or a whole segmentor with logits and labels (default: segmentor; '
+        'of detectors only backbone and features can be exported)',
     )
-    parser.add_argument('--format', choices=FORMATS, default='onnx', help='default: onnx')
+    parser.add_argument('--format', choices=FORMATS, default='onnx', help='format of the file (default: onnx)')
     parser.add_argument(
         '--normalised',
         action='store_true',
-        help='the images will come normalised; by default they come as pixels from 0 to 255 and the file normalises',
+        help='the inputs will be normalised images (default: pixels from 0 to 255, which the file normalises)',
     )
     parser.add_argument(
         '--sizes',
         nargs='+',
         metavar='HxW',
-        help='sizes to compare at, with 1, 2, 3, 1, ... images (default: 128x192 161x255 320x97)',
+        help='image sizes to compare at, in batches of 1, 2, 3, 1, ... (default: 128x192 161x255 320x97)',
     )
     parser.add_argument(
         '--tolerance',
         type=float,
         default=1e-3,
         metavar='D',
-        help='largest difference of any number that is let pass, of outputs beyond 1 in units of the largest '
-        '(default: 0.001)',
+        help='largest difference allowed, relative to the largest output where that exceeds 1 (default: 0.001)',
     )
-    parser.add_argument('--opset', type=int, default=20, help="ONNX's version of the operators (default: 20)")
+    parser.add_argument('--opset', type=int, default=20, help='ONNX opset version (default: 20)')
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns 1 if the file does not answer as the model does, else 0; raises InputError for what the user can mend."""
+    """Returns 1 if the outputs of the file differ from the model's, else 0; raises InputError for bad input."""
     args = build_parser().parse_args(argv)
     if not args.tolerance >= 0:
         raise InputError(f'--tolerance {args.tolerance}: a difference is 0 or more')
@@ -82,15 +80,15 @@ def main(argv: list[str] | None = None) -> int:
         part = part_of(model, cfg, args.part, args.normalised)
         path = Path(cfg.work_dir) / f'{part.name}{FORMATS[args.format].suffix}'
         sizes = sizes or list(SIZES)
-        # When a step begins, the one before is done.
+        # The beginning of a step is the end of the one before.
         done = chain([0], repeat(1))
         with tqdm(total=2 + len(sizes), unit='step', disable=None) as bar:
 
-            def said(text: str) -> None:
+            def begin_step(text: str) -> None:
                 bar.update(next(done))
                 bar.set_description(text)
 
-            report = export(part, path, args.format, sizes, args.tolerance, args.opset, said)
+            report = export(part, path, args.format, sizes, args.tolerance, args.opset, begin_step)
             bar.update()
         written = write_json(f'{path}.json', dict(config=args.config, checkpoint=args.checkpoint, **report.as_dict()))
         print(summary(report))

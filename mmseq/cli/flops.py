@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmseq.cli import add_model_arguments
+from mmseq.cli import add_model_arguments, command_parser
 from mmseq.explain import explaining
 from mmseq.explain.work import inference
 
@@ -16,12 +16,12 @@ NOTE = (
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog='get_flops.py',
-        description='Count parameters and multiply-adds of the model of a config, by module and by operator, recurrent '
-        'layers included, from shapes alone; only a model whose operations depend on values is run. Writes flops.json '
-        'into the work dir, with every module. Ends with status 1 and names the operator if one could not be counted.',
-        epilog='example: python tools/get_flops.py configs/upernet_seq2d_s_ade20k.py --shape 512 2048',
+    parser = command_parser(
+        'flops',
+        'Count parameters and multiply-adds of the model of a config, by module and by operator, recurrent layers '
+        'included. Shapes suffice; only a model whose operations depend on values is run. Writes flops.json with every '
+        'module into the work dir. If an operator could not be counted, it is named and the exit status is 1.',
+        'mmseq flops mmseq::upernet_seq2d_s_ade20k --shape 512 2048',
     )
     add_model_arguments(parser)
     parser.add_argument(
@@ -29,16 +29,17 @@ def build_parser() -> argparse.ArgumentParser:
         type=int,
         nargs=2,
         metavar=('H', 'W'),
-        help='pixels (default: the training crop of a segmentor, 16 : 10 at the test scale of a detector)',
+        help='image size in pixels (default: the training crop of a segmentor, 16 : 10 at the test scale of a '
+        'detector)',
     )
     parser.add_argument(
-        '--depth', type=int, default=2, metavar='N', help='modules so many names deep: 1 the parts alone (default: 2)'
+        '--depth', type=int, default=2, metavar='N', help='list modules down to this depth (default: 2)'
     )
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns 1 if an operator was not counted, else 0; raises InputError for what the user can mend."""
+    """Returns 1 if an operator was not counted, else 0; raises InputError for bad input."""
     args = build_parser().parse_args(argv)
     from mmseq.config import load_config
     from mmseq.errors import InputError
@@ -75,11 +76,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def indented(name: str) -> str:
-    """The last part of a module's name, as deep as it lies."""
+    """The last component of a module's name, indented by its depth."""
     return f'{"  " * name.count(".")}{name.rpartition(".")[2]}'
 
 
 def row(name: str, parameters: int, madds: int | None, width: int) -> str:
-    """One line of the table; what does nothing in an inference has a word for it."""
+    """One line of the table; modules that are not used in inference are marked "training only"."""
     operations = 'training only' if madds is None else f'{madds / 1e9:.3f} G'
     return f'{name:{width}}{parameters / 1e6:>12.3f} M{operations:>16}'

@@ -1,57 +1,71 @@
-"""Predictions for pictures, folders, videos and cameras."""
+"""Predictions for images, folders, videos and cameras."""
 
 import argparse
 import sys
 from pathlib import Path
 from typing import Any
 
-from mmseq.cli import add_model_arguments, positive
+from mmseq.cli import add_checkpoint_argument, add_device_argument, add_model_arguments, command_parser, positive
 from mmseq.explain import explaining
 from mmseq.explain.work import inference
 
-# More pictures than these are not described one by one.
+# With more images than these, results are not printed image by image.
 FEW = 8
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog='infer.py',
-        description='Detect or segment what is on pictures and videos: writes overlays, label maps of segmentors, '
-        'detections.json (COCO annotations, masks as run lengths) of detectors, both and panoptic maps of panoptic '
-        'models, and summary.json. What cannot be read is named, the rest goes on; the exit status is then 1.',
-        epilog='example: python tools/infer.py configs/upernet_seq2d_s_ade20k.py iter_160000.pth photos/ clip.mp4',
+    parser = command_parser(
+        'infer',
+        'Run a detector or segmentor on images and videos. Writes overlays, label maps (segmentors), detections.json '
+        '(detectors; COCO annotations with masks as RLE), panoptic maps (panoptic models) and summary.json. Files '
+        'that cannot be read are reported, the others are processed, and the exit status is then 1.',
+        'mmseq infer mmseq::upernet_seq2d_s_ade20k iter_160000.pth photos/ clip.mp4',
     )
     add_model_arguments(parser)
-    parser.add_argument('checkpoint', help='checkpoint file of a training run with this config')
+    add_checkpoint_argument(parser)
     parser.add_argument(
         'inputs',
         nargs='+',
         metavar='input',
-        help="pictures, videos, folders with all below them, patterns such as 'photos/*.jpg', or a camera's number",
+        help="images, videos, folders with their subfolders, patterns such as 'photos/*.jpg', or a camera's number",
     )
-    parser.add_argument('--out', metavar='DIR', help='where to write (default: predictions in the work dir)')
-    parser.add_argument('--score-thr', type=share, default=0.3, metavar='S', help='leave instances below out (0.3)')
-    parser.add_argument('--batch', type=positive, default=1, metavar='N', help='pictures at a time (1)')
-    parser.add_argument('--device', help='cpu or cuda (default: cuda if there is one)')
-    parser.add_argument('--full-size', action='store_true', help='do not resize pictures as the config does for tests')
+    parser.add_argument('--out', metavar='DIR', help='output folder (default: predictions in the work dir)')
+    parser.add_argument(
+        '--score-thr', type=share, default=0.3, metavar='S', help='drop instances with lower scores (default: 0.3)'
+    )
+    parser.add_argument('--batch', type=positive, default=1, metavar='N', help='batch size (default: 1)')
+    add_device_argument(parser)
+    parser.add_argument(
+        '--full-size', action='store_true', help="do not resize images as the config's test pipeline does"
+    )
     add_output_arguments(parser)
-    group = parser.add_argument_group('sliding window', 'Segmentors alone; for pictures that are large in the model.')
-    group.add_argument('--sliding', action='store_true', help='window by window, in memory that hardly grows')
+    group = parser.add_argument_group('sliding window', 'For segmentors and large images.')
+    group.add_argument(
+        '--sliding', action='store_true', help='predict window by window; memory hardly grows with the image'
+    )
     group.add_argument('--crop', type=positive, metavar='PX', help='side of a window (default: the training crop)')
-    group.add_argument('--stride', type=positive, metavar='PX', help='from one to the next (default: 2/3 of it)')
+    group.add_argument(
+        '--stride', type=positive, metavar='PX', help='step between windows (default: 2/3 of the window)'
+    )
     return parser
 
 
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:
-    """What is written, and how much of a video is read."""
+    """The options on outputs and on videos."""
     group = parser.add_argument_group('outputs')
-    group.add_argument('--no-overlays', action='store_true', help='write no pictures and videos to look at')
-    group.add_argument('--no-maps', action='store_true', help='write no label maps and panoptic maps')
-    group.add_argument('--opacity', type=share, default=0.5, metavar='O', help='of the areas in overlays (0.5)')
+    group.add_argument(
+        '--no-overlays', action='store_true', help='do not write images and videos with predictions drawn'
+    )
+    group.add_argument('--no-maps', action='store_true', help='do not write label maps and panoptic maps')
+    group.add_argument(
+        '--opacity', type=share, default=0.5, metavar='O', help='opacity of masks in overlays (default: 0.5)'
+    )
     group = parser.add_argument_group('videos and cameras')
-    group.add_argument('--every', type=positive, default=1, metavar='N', help='take each N-th frame (1)')
-    group.add_argument('--max-frames', type=positive, metavar='N', help='end after so many (a camera: or at Ctrl-C)')
+    group.add_argument('--every', type=positive, default=1, metavar='N', help='take every N-th frame (default: 1)')
+    group.add_argument(
+        '--max-frames', type=positive, metavar='N', help='stop after N frames (default: all; Ctrl-C stops a camera)'
+    )
 
 
 def share(text: str) -> float:
@@ -66,13 +80,13 @@ def share(text: str) -> float:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns 1 if something could not be read, else 0; raises InputError for what the user can mend."""
+    """Returns 1 if something could not be read, else 0; raises InputError for bad input."""
     args = build_parser().parse_args(argv)
     from mmseq.errors import InputError
 
     if not args.sliding and (args.crop or args.stride):
         raise InputError('--crop and --stride are for --sliding; add it')
-    # Before anything heavy: what is wrong with a path should not take long to say.
+    # Before the slow imports, so that a wrong path is reported at once.
     from mmseq.datasets.sources import find
 
     sources = find(args.inputs)
@@ -112,7 +126,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def describe(row: dict[str, Any]) -> str:
-    """One line on a picture: what there is of each class, the most first."""
+    """One line on an image: its classes with counts or shares, the largest first."""
     found = [
         f'{one["count"]} {one["name"]} (up to {one["score"]:.2f})'
         if 'count' in one
@@ -125,7 +139,7 @@ def describe(row: dict[str, Any]) -> str:
 
 
 def report(summary: dict[str, Any], out: Path) -> None:
-    """What could not be read, what was, and where the results are."""
+    """Print the files that could not be read, the number of images and where the results are."""
     for failure in summary['failures']:
         print(f'cannot be read: {failure["reason"]}', file=sys.stderr)
     number, seconds = summary['pictures'], summary['seconds']

@@ -1,4 +1,4 @@
-"""The command ``mmseq``: one name for all that tools/ does, installed with the package."""
+"""The command ``mmseq``, installed with the package."""
 
 import importlib
 import sys
@@ -17,7 +17,7 @@ def main(argv: list[str] | None = None) -> int:
         The exit status of the command.
 
     Raises:
-        InputError: no such command, an option that it does not know, or what the command itself refuses.
+        InputError: no such command, an unknown option, or bad input to the command.
     """
     name, *arguments = (sys.argv[1:] if argv is None else argv) or ['--help']
     if name in ('-V', '--version'):
@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
         print(overview())
         return 0
     command = find(name)
-    # For --help and for mistakes, which then speak of `mmseq NAME`; the command reads them again.
+    # For mistakes, which end in one line; the command parses its arguments again.
     check_arguments(parser_of(command), arguments)
     return importlib.import_module(command.module).main(arguments)
 
@@ -40,9 +40,9 @@ def overview() -> str:
     lines = [USAGE]
     for title, group in GROUPS.items():
         lines += [f'{title}:', *(f'  {command.name:{width}}  {command.summary}' for command in group), '']
-    return '\n'.join(lines) + '\nThe scripts of tools/ do the same; their names are understood too.'
+    return '\n'.join(lines) + '\nThe scripts of tools/ do the same; mmseq accepts their names as well.'
 
 
 def command() -> None:
-    """What the console script calls."""
+    """Entry point of the console script."""
     run(main)

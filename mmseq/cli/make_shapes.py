@@ -1,33 +1,39 @@
-"""Command line that writes the embedded data set."""
+"""Write the generated "shapes" data set."""
 
 import argparse
 import sys
 import time
 
+from mmseq.cli import command_parser
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog='make_shapes.py',
-        description='Write the embedded "shapes" data set: generated scenes as COCO instances (coco/) and as ADE20K '
-        'label maps (ade/) of the same pictures. The same options give the same data on every machine.',
-        epilog='example: python tools/make_shapes.py data/shapes --train 400 --val 100',
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    parser = command_parser(
+        'make-shapes',
+        'Write the "shapes" data set: generated scenes as COCO instances (coco/) and as ADE20K label maps (ade/) of '
+        'the same images. The same options give the same data on every machine.',
+        'mmseq make-shapes data/shapes --train 400 --val 100',
     )
-    parser.add_argument('root', nargs='?', default='data/shapes', help='folder to write')
-    parser.add_argument('--train', type=int, default=400, help='number of training images')
-    parser.add_argument('--val', type=int, default=100, help='number of validation images')
+    parser.add_argument('root', nargs='?', default='data/shapes', help='folder to write (default: data/shapes)')
+    parser.add_argument('--train', type=int, default=400, metavar='N', help='training images (default: 400)')
+    parser.add_argument('--val', type=int, default=100, metavar='N', help='validation images (default: 100)')
     parser.add_argument(
-        '--size', type=int, nargs=2, default=(112, 176), metavar=('MIN', 'MAX'), help='smallest and largest side in px'
+        '--size',
+        type=int,
+        nargs=2,
+        default=(112, 176),
+        metavar=('MIN', 'MAX'),
+        help='smallest and largest side in pixels (default: 112 176)',
     )
-    parser.add_argument('--seed', type=int, default=0, help='number that all scenes derive from')
+    parser.add_argument('--seed', type=int, default=0, help='seed of all scenes (default: 0)')
     parser.add_argument('--panoptic', action='store_true', help='add panoptic annotations to coco/')
     parser.add_argument('--overwrite', action='store_true', help='replace a shapes data set made with other options')
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Write the shapes data set; returns the exit status. Raises InputError for what the user can mend."""
+    """Write the shapes data set; returns the exit status. Raises InputError for bad input."""
     args = build_parser().parse_args(argv)
     # Imported late, so that --help does not wait for them.
     from mmseq.datasets.shapes import generate
@@ -48,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _show(done: int, total: int) -> None:
-    """Progress on one line of stderr; on a log file only every tenth part."""
+    """Progress on one line of stderr; in a log file, one line per tenth."""
     if sys.stderr.isatty():
         print(f'\r{done}/{total} images', end='\n' if done == total else '', file=sys.stderr, flush=True)
     elif done % max(1, total // 10) == 0 or done == total:

@@ -1,45 +1,46 @@
-"""Curves of several runs in one picture."""
+"""Curves of several runs in one plot."""
 
 import argparse
 from pathlib import Path
 
+from mmseq.cli import RUNS_HELP, command_parser
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog='plot_logs.py',
-        description='Draw what trainings have logged: losses, metrics, learning rate, time and memory over iterations, '
-        'several runs over one another. Writes the picture and, beside it, its points as a CSV file.',
-        epilog="example: python tools/plot_logs.py work_dirs/a work_dirs/b --keys loss mIoU 'decode.*'",
+    parser = command_parser(
+        'plot-logs',
+        'Plot the logged curves of one or several trainings over iterations: losses, metrics, learning rate, time and '
+        'memory. Writes the plot and its points as a CSV file.',
+        "mmseq plot-logs work_dirs/a work_dirs/b --keys loss mIoU 'decode.*'",
     )
-    parser.add_argument(
-        'work_dirs', nargs='+', metavar='WORK_DIR', help='that of tools/seeds.py stands for those of its seeds'
-    )
+    parser.add_argument('work_dirs', nargs='+', metavar='WORK_DIR', help=RUNS_HELP)
     parser.add_argument(
         '--keys',
         nargs='+',
         default=[],
         metavar='NAME',
-        help='what to draw, with * and ? (default: all of one run; loss, metrics, rate, time and memory of several)',
+        help='curves to plot, with * and ? (default: all of one run; of several: loss, metrics, learning rate, time '
+        'and memory)',
     )
     parser.add_argument(
         '--smoothing',
         type=float,
         default=0.05,
         metavar='SHARE',
-        help='of a curve that the running mean reaches over (0.05); 0 draws curves as they are',
+        help='length of the running mean as a share of the curve; 0 for none (default: 0.05)',
     )
     parser.add_argument(
         '--out',
         type=Path,
         metavar='PNG',
-        help='picture (default: logs.png in the work dir; of several runs, work_dirs/compare/logs.png)',
+        help='output (default: logs.png in the work dir; of several runs, work_dirs/compare/logs.png)',
     )
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns 0; raises InputError for what the user can mend."""
+    """Returns 0; raises InputError for bad input."""
     args = build_parser().parse_args(argv)
     from mmseq.errors import InputError
     from mmseq.runs.plot_runs import plot_runs

@@ -1,4 +1,4 @@
-"""A config with all that it inherits, or what it changes of it."""
+"""A config with all that it inherits, or its differences from another."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ from pprint import pformat
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
-from mmseq.cli import add_config_file
+from mmseq.cli import add_config_file, command_parser
 from mmseq.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,20 +15,19 @@ if TYPE_CHECKING:
 
     from mmseq.runs.config_diff import Change
 
-# What --diff holds without another config.
+# The value of --diff without another config.
 BASES = ''
 WIDTH = 116
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog='print_config.py',
-        description='Print a config with all that it inherits, as Python that is a config again, or as JSON; or print '
-        'what it changes of what it inherits, or how it differs from another config. Nothing is fitted to this '
-        'machine, and nothing is built.',
-        epilog='example: python tools/print_config.py configs/upernet_seq2d_m_ade20k.py --diff '
-        'configs/upernet_seq2d_s_ade20k.py',
+    parser = command_parser(
+        'print-config',
+        'Print a config with all that it inherits, as Python that is a valid config, or as JSON; or print its '
+        'differences from what it inherits or from another config. Nothing is built, and nothing is adapted to this '
+        'machine.',
+        'mmseq print-config mmseq::upernet_seq2d_m_ade20k --diff mmseq::upernet_seq2d_s_ade20k',
     )
     add_config_file(parser)
     parser.add_argument(
@@ -36,15 +35,15 @@ def build_parser() -> argparse.ArgumentParser:
         nargs='?',
         const=BASES,
         metavar='OTHER',
-        help='what is different in it from another config, or, without one, from what it inherits',
+        help='print the differences from another config, or, without a name, from what the config inherits',
     )
-    parser.add_argument('--json', action='store_true', help='JSON in place of Python')
-    parser.add_argument('--out', metavar='FILE', help='write into this file in place of the terminal')
+    parser.add_argument('--json', action='store_true', help='print JSON instead of Python')
+    parser.add_argument('--out', metavar='FILE', help='write to this file instead of the terminal')
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns 0; raises InputError for what the user can mend."""
+    """Returns 0; raises InputError for bad input."""
     args = build_parser().parse_args(argv)
     from mmseq.config import read_config
     from mmseq.files import jsonable, write_text
@@ -70,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def other(args: argparse.Namespace, cfg: 'Config') -> 'Config':
-    """What the config is compared with.
+    """The config to compare with.
 
     Raises:
         InputError: it is to be compared with what it inherits, and inherits nothing.
@@ -87,10 +86,10 @@ def other(args: argparse.Namespace, cfg: 'Config') -> 'Config':
 
 
 def python(args: argparse.Namespace, cfg: 'Config') -> str:
-    """The config as a file that gives the same again.
+    """The config as Python text; executed, it gives the same config.
 
     Raises:
-        InputError: something in it has no such form.
+        InputError: a value cannot be written as Python.
     """
     from mmengine.config import Config
 
@@ -106,7 +105,7 @@ def python(args: argparse.Namespace, cfg: 'Config') -> str:
 
 
 def records(changes: Sequence['Change']) -> list[dict[str, Any]]:
-    """For a JSON file; ``old`` of what was added and ``new`` of what was removed are absent."""
+    """The changes for a JSON file; additions have no ``old``, removals no ``new``."""
     from mmseq.runs.config_diff import ABSENT
 
     rows = []
@@ -117,7 +116,7 @@ def records(changes: Sequence['Change']) -> list[dict[str, Any]]:
 
 
 def describe(changes: Sequence['Change']) -> str:
-    """A line for each change, or as many as its values need: + what is new, - what is gone, ~ what is another."""
+    """The changes as text: ``+`` added, ``-`` removed, ``~`` changed; long values take several lines."""
     if not changes:
         return 'no difference'
     lines = []
@@ -132,7 +131,7 @@ def describe(changes: Sequence['Change']) -> str:
 
 
 def shown(change: 'Change') -> list[Any]:
-    """The values of a change that there are, in Python's own types."""
+    """The old and new value of a change, without an absent one, in Python's own types."""
     from mmseq.runs.config_diff import ABSENT, plain
 
     return [plain(value) for value in (change.old, change.new) if value is not ABSENT]

@@ -1,42 +1,46 @@
-"""A page about one or several runs."""
+"""One HTML page about one or several runs."""
 
 import argparse
 from pathlib import Path
 
+from mmseq.cli import RUNS_HELP, add_device_argument, command_parser
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog='report.py',
-        description='Write one HTML page about one or several trainings: metrics, curves, classes, confusion matrix, '
-        'kinds of errors, the best and the worst images with prediction beside truth, config and its difference to its '
-        'bases, environment. It holds everything that it shows and opens without network.',
-        epilog='example: python tools/report.py work_dirs/upernet_seq2d_nano_shapes',
+    parser = command_parser(
+        'report',
+        'Write one HTML page about one or several trainings: metrics, curves, classes, confusion matrix, kinds of '
+        'errors, the best and the worst images with prediction beside truth, the config and its differences from what '
+        'it inherits, and the environment. The page is one file and opens without network.',
+        'mmseq report work_dirs/upernet_seq2d_nano_shapes',
     )
+    parser.add_argument('work_dirs', nargs='+', metavar='WORK_DIR', help=RUNS_HELP)
     parser.add_argument(
-        'work_dirs', nargs='+', metavar='WORK_DIR', help='that of tools/seeds.py stands for those of its seeds'
+        '--images',
+        type=int,
+        default=4,
+        metavar='N',
+        help='number of best and of worst images; 0 loads no model (default: 4)',
     )
-    parser.add_argument(
-        '--images', type=int, default=4, metavar='N', help='of the best and of the worst (4); 0 loads no model'
-    )
-    parser.add_argument('--device', help='of the models, cpu or cuda (default: cuda if there is one)')
+    add_device_argument(parser)
     parser.add_argument(
         '--configs',
         type=Path,
-        metavar='FOLDER',
-        help="where the runs' config files are, to tell what they change in their bases (default: those of mmseq)",
+        metavar='DIR',
+        help="folder of the runs' config files, for the differences from what they inherit (default: that of mmseq)",
     )
     parser.add_argument(
         '--out',
         type=Path,
         metavar='HTML',
-        help='the page (default: report.html in the work dir; of several runs, work_dirs/compare/report.html)',
+        help='output (default: report.html in the work dir; of several runs, work_dirs/compare/report.html)',
     )
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns 0; raises InputError for what the user can mend."""
+    """Returns 0; raises InputError for bad input."""
     args = build_parser().parse_args(argv)
     from functools import partial
 

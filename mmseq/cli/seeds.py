@@ -5,15 +5,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmseq.cli import positive
+from mmseq.cli import CONFIG_HELP, command_parser, positive
 from mmseq.errors import InputError
 
-# What each training is given by this command.
+# Options that this command sets for each training.
 OWN_OPTIONS = frozenset(('--seed', '--work-dir', '--resume', '--launcher', '--gpus', '--processes'))
 
 
 class Parser(argparse.ArgumentParser):
-    """Keeps what stands behind -- for the trainings; argparse would give it to the first positional argument."""
+    """Keeps the arguments after -- for the trainings; argparse would take them as positional arguments."""
 
     def parse_known_args(
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
@@ -27,17 +27,18 @@ class Parser(argparse.ArgumentParser):
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = Parser(
-        prog='seeds.py',
-        usage='%(prog)s [-h] CONFIG [--seeds N] [...] [-- options of tools/train.py]',
-        description='Train a config with several seeds, one after another, and print mean, standard deviation and '
-        'range of every metric. Writes seeds.json and seeds.csv into the work dir. The same command again goes on with '
-        'what is unfinished; with more seeds it adds them.',
-        epilog='example: python tools/seeds.py configs/upernet_seq2d_nano_shapes.py --seeds 3 -- --amp',
+    parser = command_parser(
+        'seeds',
+        'Train a config with several seeds, one after another, and print mean, standard deviation and range of every '
+        'metric. Writes seeds.json and seeds.csv into the work dir. The same command again continues unfinished '
+        'trainings; a larger number of seeds adds new ones.',
+        'mmseq seeds mmseq::upernet_seq2d_nano_shapes --seeds 3 -- --amp',
+        parser_class=Parser,
     )
-    parser.add_argument('config', help='config file')
-    parser.add_argument('--seeds', type=positive, default=3, metavar='N', help='how many (default: 3)')
-    parser.add_argument('--first-seed', type=int, default=0, metavar='SEED', help='seeds are this and the next (0)')
+    parser.usage = '%(prog)s [-h] CONFIG [--seeds N] [...] [-- options of mmseq train]'
+    parser.add_argument('config', help=CONFIG_HELP)
+    parser.add_argument('--seeds', type=positive, default=3, metavar='N', help='number of seeds (default: 3)')
+    parser.add_argument('--first-seed', type=int, default=0, metavar='SEED', help='the first seed (default: 0)')
     parser.add_argument(
         '--gpus',
         '--processes',
@@ -45,14 +46,14 @@ def build_parser() -> argparse.ArgumentParser:
         type=positive,
         default=1,
         metavar='N',
-        help='GPUs of each training, or processes where there is none (1)',
+        help='GPUs per training, or processes where there is no GPU (default: 1)',
     )
-    parser.add_argument('--work-dir', help='outputs (default: work_dirs/<config name>_seeds)')
+    parser.add_argument('--work-dir', metavar='DIR', help='output folder (default: work_dirs/<config name>_seeds)')
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns the exit status; raises InputError for what the user can mend."""
+    """Returns the exit status; raises InputError for bad input."""
     args = build_parser().parse_args(argv)
     own = OWN_OPTIONS & {option.partition('=')[0] for option in args.options}
     if own:

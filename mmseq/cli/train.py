@@ -2,15 +2,15 @@
 
 import argparse
 
-from mmseq.cli import add_config_arguments, add_process_arguments, launch_processes, run
+from mmseq.cli import add_config_arguments, add_process_arguments, command_parser, launch_processes, run
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog='train.py',
-        description='Train the model of a config and evaluate it; the config says whether it detects or segments.',
-        epilog='example: python tools/train.py configs/upernet_seq2d_nano_shapes.py --work-dir work_dirs/try',
+    parser = command_parser(
+        'train',
+        'Train the detector or segmentor of a config and evaluate it.',
+        'mmseq train mmseq::upernet_seq2d_nano_shapes --work-dir work_dirs/first',
     )
     add_config_arguments(parser)
     parser.add_argument(
@@ -18,32 +18,32 @@ def build_parser() -> argparse.ArgumentParser:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from this checkpoint, or from the newest whole one of the work dir if none is named',
+        help='resume from this checkpoint, or, without a name, from the newest intact one of the work dir',
     )
     parser.add_argument(
         '--load-from',
         metavar='CHECKPOINT',
-        help='begin with the weights of a whole model; the backbone then loads no weights of its own',
+        help='start from the weights of a whole model; the backbone then loads no pretrained weights',
     )
     parser.add_argument(
         '--allow-partial',
         nargs='+',
         default=[],
         metavar='PATTERN',
-        help="with --load-from: tensors that may differ, for example 'roi_head.*' for another number of classes; what "
-        'does not fit starts anew and is listed',
+        help="with --load-from: tensors that may differ, such as 'roi_head.*' for another number of classes; those "
+        'that do not fit are initialised and listed',
     )
     parser.add_argument(
         '--amp',
         nargs='?',
         const='bfloat16',
         choices=['bfloat16', 'float16'],
-        help='mixed precision; bfloat16 unless float16 (with loss scaling, GPU only) is asked for',
+        help='mixed precision in bfloat16 (default) or float16 (with loss scaling, GPU only)',
     )
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
-        help="scale the learning rate by the effective batch over the recipe's (auto_scale_lr.base_batch_size)",
+        help="scale the learning rate by the total batch size over the recipe's (auto_scale_lr.base_batch_size)",
     )
     parser.add_argument(
         '--ema',
@@ -51,21 +51,21 @@ def build_parser() -> argparse.ArgumentParser:
         const=0.0002,
         type=float,
         metavar='MOMENTUM',
-        help='average the weights over the iterations (momentum 0.0002), evaluate and save the average',
+        help='keep an exponential moving average of the weights, and evaluate and save it (default momentum: 0.0002)',
     )
-    parser.add_argument('--compile', action='store_true', help='compile the backbone, once per shape of the images')
-    parser.add_argument('--channels-last', action='store_true', help='4-D weights and maps with channels innermost')
+    parser.add_argument('--compile', action='store_true', help='compile the backbone, once per image shape')
+    parser.add_argument('--channels-last', action='store_true', help='channels-last memory format')
     parser.add_argument(
         '--shard',
         choices=['zero', 'fsdp'],
-        help="divide the optimiser's state (zero), or weights and gradients too (fsdp), among the processes",
+        help='shard the optimizer state (zero), or weights and gradients too (fsdp), over the processes',
     )
     parser.add_argument('--no-data-check', action='store_true', help='skip the check of the data before training')
     parser.add_argument(
         '--deterministic',
         action='store_true',
-        help='the same weights, bit by bit, from the same seed, data and number of processes; slower; their SHA-256 is '
-        'logged at the end',
+        help='same seed, data and number of processes give the same weights bit by bit; slower. The SHA-256 of the '
+        'weights is logged at the end',
     )
     parser.add_argument(
         '--log-to',
@@ -78,15 +78,15 @@ def build_parser() -> argparse.ArgumentParser:
         '--log-images',
         type=int,
         metavar='N',
-        help='draw N validation images at each evaluation, the same each time, truth beside prediction, for the '
-        'loggers and as files in vis_data/vis_image (default: 8 with --log-to, else none)',
+        help='log N validation images at each evaluation, always the same, with truth beside prediction; they are also '
+        'written to vis_data/vis_image (default: 8 with --log-to, else none)',
     )
     add_process_arguments(parser)
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns the exit status; raises InputError for what the user can mend."""
+    """Returns the exit status; raises InputError for bad input."""
     args = build_parser().parse_args(argv)
     if (status := launch_processes('train', args, argv)) is not None:
         return status

@@ -23,22 +23,48 @@ EACH = pytest.mark.parametrize('command', COMMANDS, ids=lambda command: command.
 
 def examples(command):
     """The arguments of every example in the help of a command."""
-    text = parser_of(command).epilog.partition('example')[2].partition('\n\n')[0]
-    found = re.findall(rf'\bmmseq {command.name}\b([^;\n]*)', text)
-    assert found, f'no example of mmseq {command.name} in: {text}'
-    return [shlex.split(arguments) for arguments in found]
+    block = re.search(r'^examples?:\n((?:  .+\n)+)', parser_of(command).epilog, re.MULTILINE)
+    assert block, f'mmseq {command.name} --help has no example'
+    lines = [shlex.split(line) for line in block[1].splitlines()]
+    assert all(line[:2] == ['mmseq', command.name] for line in lines)
+    return [line[2:] for line in lines]
 
 
 @EACH
-def test_help_speaks_of_the_command_and_has_an_example_that_parses(command, capsys):
+def test_help_has_examples_that_parse_and_work_without_a_checkout(command, capsys):
     with pytest.raises(SystemExit) as stop:
         main([command.name, '--help'])
     shown = capsys.readouterr().out
     assert stop.value.code == 0
     assert shown.startswith(f'usage: mmseq {command.name} ')
-    assert '.py' not in re.sub(r'configs/\S+\.py|\w+\.py\'', '', shown), 'a script is named where the command is meant'
+    assert '.py' not in shown.replace("'mmseq::NAME.py'", ''), 'a script is named instead of a command'
     for arguments in examples(command):
-        assert parser_of(command).parse_known_args(arguments)[1] == []
+        assert f'  mmseq {shlex.join([command.name, *arguments])}\n' in shown, 'an example is broken into lines'
+        parsed = parser_of(command).parse_args(arguments)
+        config = getattr(parsed, 'config', 'mmseq::upernet_seq2d_nano_shapes')
+        assert (ROOT / 'configs' / f'{config.removeprefix("mmseq::")}.py').is_file()
+        assert config.startswith('mmseq::')
+
+
+@EACH
+def test_every_argument_has_a_help_text(command):
+    assert [action.dest for action in parser_of(command)._actions if not action.help] == []
+
+
+def test_files_are_named_as_their_commands():
+    files = {path.stem for path in (ROOT / 'mmseq' / 'cli').glob('*.py')} - {'__init__', 'commands', 'main'}
+    # The doctor is mmseq/doctor.py: it runs where the imports of the rest fail.
+    assert files == {command.name.replace('-', '_') for command in COMMANDS} - {'doctor'}
+    assert find('doctor').module == 'mmseq.doctor'
+
+
+def test_a_script_shows_the_help_of_its_command(capsys, monkeypatch):
+    # Both are as wide as the terminal.
+    monkeypatch.setenv('COLUMNS', '80')
+    with pytest.raises(SystemExit):
+        main(['flops', '--help'])
+    script = [sys.executable, str(ROOT / 'tools' / 'get_flops.py'), '--help']
+    assert subprocess.run(script, capture_output=True, text=True, check=True).stdout == capsys.readouterr().out
 
 
 @EACH
@@ -89,7 +115,7 @@ def test_overview_lists_all(capsys):
         (['train', 'a.py', '--gpus', '0'], '0: expected a whole number above 0'),
         (['train', 'a.py', '--cfg-options', 'x'], '--cfg-options x: expected KEY=VALUE'),
         (['train', 'a.py', '--cfg-options', 'x=[1,(2]'], 'brackets that do not match in x=[1,(2]'),
-        (['train', 'a.py', '--cfg-options', "x=[dict(type='A', b=1)]"], 'what holds dicts goes into a config'),
+        (['train', 'a.py', '--cfg-options', "x=[dict(type='A', b=1)]"], 'write lists of dicts into a config'),
         (['seeds', 'a.py', '--first', '--', '--amp'], 'expected one argument'),
     ],
 )
@@ -132,7 +158,7 @@ def test_port_in_use_and_settings_that_are_no_numbers(tmp_path, monkeypatch):
         main(['train', 'any.py', '--gpus', '2'])
 
 
-def test_mistake_in_several_processes_is_said_once(tmp_path):
+def test_mistake_in_several_processes_is_reported_once(tmp_path):
     command = [sys.executable, '-m', 'mmseq', 'train', 'mmseq::upernet_seq2d_nano_shapes', '--gpus', '2']
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 2
@@ -228,8 +254,8 @@ def test_a_wheel_brings_the_configs_and_the_command(installed, tmp_path):
     )
     (script,) = installed.glob('*.dist-info/entry_points.txt')
     assert 'mmseq = mmseq.cli.main:command' in script.read_text()
-    leaves = {path.name for path in (ROOT / 'configs').glob('*.py')}
-    assert {path.name for path in (installed / 'mmseq' / '.mim' / 'configs').glob('*.py')} == leaves
+    configs = {path.name for path in (ROOT / 'configs').glob('*.py')}
+    assert {path.name for path in (installed / 'mmseq' / '.mim' / 'configs').glob('*.py')} == configs
     code = (
         'import sys; sys.argv[0] = "mmseq"; from mmseq.cli.main import main; main(["configs", "--folder"]);'
         'from mmseq.config import load_config; cfg = load_config("mine.py", {});'
