@@ -87,11 +87,11 @@ setup(
         'timm': ['timm>=1.0'],
         # TIFF images of more than three channels or 16 bits.
         'tiff': ['tifffile'],
-        # tools/demo_app.py; gradio 6.31 refuses pillow 13.
+        # mmseq demo-app; gradio 6.31 refuses pillow 13.
         'app': ['gradio>=6', 'pillow<13'],
-        # tools/export_onnx.py
+        # mmseq export-onnx
         'onnx': ['onnx', 'onnx-ir', 'onnxruntime', 'onnxscript'],
-        # tools/train.py --log-to
+        # mmseq train --log-to
         'log': ['tensorboard', 'wandb>=0.31'],
         # The documentation site.
         'docs': ['sphinx', 'furo', 'myst-parser'],

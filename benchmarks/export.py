@@ -1,6 +1,6 @@
 """Export segmentors of every family in every format, and write down how near the files are to the models.
 
-Weights are random, none of them 0 or 1, so that each of them counts. Sizes are those that tools/export_onnx.py compares
+Weights are random, none of them 0 or 1, so that each of them counts. Sizes are those that mmseq export-onnx compares
 at; times are of one image of 512 x 512 px, the file's and the model's in turn.
 
     python benchmarks/export.py            # all; results/export.json and the table of docs/export.md

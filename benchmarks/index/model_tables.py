@@ -16,7 +16,7 @@ DOCUMENT = f"""\
 Every config with its model's parameters, the multiply-adds of one inference (what papers call FLOPs) at the size given,
 the weights that its backbone starts from and the figures that are known. Figures *reported* are those of the
 backbone's authors; *ours* are only those that we have run. `model-index.yml` has the same for programs, with recipes
-and addresses. Measured with `tools/get_flops.py CONFIG`; refreshed by `python -m benchmarks.index`.
+and addresses. Measured with `mmseq flops CONFIG`; refreshed by `python -m benchmarks.index`.
 
 {BEGIN}
 {END}

@@ -63,7 +63,9 @@ def train_once(config: str, seed: int, folder: Path, processes: int, options: Se
     environment = os.environ | package_path(os.environ)
     status = subprocess.run([sys.executable, '-m', 'mmseq', 'train', *arguments], env=environment).returncode
     if status:
-        raise InputError(f'seed {seed}: training ended with status {status}; mend it and repeat the command to go on')
+        raise InputError(
+            f'seed {seed}: training ended with status {status}; fix the cause and repeat the command to continue'
+        )
     metrics = folder / 'metrics.json'
     if not metrics.is_file():
         raise InputError(

@@ -151,9 +151,7 @@ class Browser:
             data = self.dataset[index]
         except (OSError, AssertionError, cv2.error) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InputError(
-                f'sample {index}: {reason}; tools/check_data.py --all finds all that is damaged'
-            ) from error
+            raise InputError(f'sample {index}: {reason}; mmseq check-data --all finds all that is damaged') from error
         found = data['data_samples']
         picture = displayable(data['inputs'].numpy().transpose(1, 2, 0), self.of_bytes)
         labels = None

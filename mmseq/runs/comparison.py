@@ -121,7 +121,7 @@ def common_name(runs: Sequence[Run]) -> str:
     # letter by letter, since run_1 and run_2 are of run
     alike = takewhile(lambda letters: len(set(letters)) == 1, zip(*paths))
     path = Path(''.join(letters[0] for letters in alike).rstrip('_-./ '))
-    # the runs of tools/seeds.py are SEEDS/seed_0, SEEDS/seed_1, ...
+    # the runs of mmseq seeds are SEEDS/seed_0, SEEDS/seed_1, ...
     return (path.parent.name if path.name == 'seed' else path.name) or runs[0].name
 
 

@@ -99,7 +99,7 @@ class Run:
 
 
 def find_runs(folders: Iterable[str | Path]) -> list[Path]:
-    """The work dirs among the given folders; a folder of ``tools/seeds.py`` stands for those of its seeds.
+    """The work dirs among the given folders; a folder of ``mmseq seeds`` stands for those of its seeds.
 
     Raises:
         InputError: no such folder, or one that holds no run.
@@ -113,7 +113,7 @@ def find_runs(folders: Iterable[str | Path]) -> list[Path]:
         if not runs:
             raise InputError(
                 f'work dir {folder}: neither metrics.json nor */vis_data/scalars.json in it; give the folder that '
-                'tools/train.py or tools/test.py wrote to'
+                'mmseq train or mmseq test wrote to'
             )
         found += [run for run in runs if run.resolve() not in {other.resolve() for other in found}]
     return found

@@ -129,7 +129,7 @@ def test_crowds_are_drawn_as_ignored(data, tmp_path):
     assert len(sample.ignored) > 0
 
 
-def test_what_the_user_can_mend(tmp_path, data, monkeypatch):
+def test_bad_input_is_one_line(tmp_path, data, monkeypatch):
     options = ['--work-dir', str(tmp_path)]
     with pytest.raises(InputError, match='--num and --columns begin at 1'):
         main([SEGMENTOR, *options, '--num', '0'])

@@ -103,7 +103,7 @@ def test_weights_of_one_name_are_told_apart(checkpoint):
         (['--images', 'README.md'], 'README.md: cannot be read as an image'),
     ],
 )
-def test_what_the_user_can_mend(tmp_path, monkeypatch, options, message):
+def test_bad_input_is_one_line(tmp_path, monkeypatch, options, message):
     monkeypatch.setenv('MMSEQ_DATA', str(tmp_path / 'nothing'))
     with pytest.raises(InputError, match=message):
         main([SEGMENTOR, '--work-dir', str(tmp_path), *options])

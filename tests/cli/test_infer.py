@@ -190,7 +190,7 @@ def test_windows_and_all_pixels(folder, tmp_path):
         (['--crop', '64', 'x.png'], 'for --sliding'),
     ],
 )
-def test_one_line_for_what_the_user_can_mend(folder, tmp_path, monkeypatch, inputs, complaint):
+def test_bad_input_is_one_line(folder, tmp_path, monkeypatch, inputs, complaint):
     (tmp_path / 'x.png').write_bytes(b'x')
     with pytest.raises(InputError, match=complaint) as error:
         main([DETECTOR, str(folder / 'det.pth'), *(str(tmp_path / i) if '.png' in i else i for i in inputs)])

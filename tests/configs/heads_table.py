@@ -33,12 +33,12 @@ TEXT = """\
 Every head below is upstream's, with every family: `tests/configs/test_heads.py` trains each pair for one step and
 predicts, through the file that is linked, with a small backbone and small pictures. The number is the parameters of
 the whole model in millions, at the size in the column's title. Other sizes and schedules: `ls configs`.
-[New heads](new_head.md) take one more file and a leaf of about eight lines.
+[New heads](new_head.md) take one file for the head and a config of about eight lines.
 
 {table}
 
 We know of no reported figures for most of these pairs and have not trained them; each config says what is known.
-`tools/make_shapes.py --panoptic` writes panoptic segments of the embedded shapes, and the evaluation of panoptic
+`mmseq make-shapes --panoptic` writes panoptic segments of the embedded shapes, and the evaluation of panoptic
 quality needs no package beyond `mmdet`.
 """
 

@@ -156,7 +156,7 @@ def test_every_tutorial_is_run():
     assert {path.name for path in DOCS.glob('tutorial_*.md')} == set(TUTORIALS)
 
 
-def test_blocks_keep_the_house_style(tmp_path):
+def test_blocks_are_formatted(tmp_path):
     for page in (*GUIDES, *TUTORIALS):
         for number, (language, text) in enumerate(BLOCK.findall((DOCS / page).read_text())):
             if language == 'python':

@@ -1,4 +1,4 @@
-"""The embedded shapes as COCO instances; tools/make_shapes.py writes them, mmseq/datasets/shapes.py has the classes."""
+"""The embedded shapes as COCO instances; mmseq make-shapes writes them, mmseq/datasets/shapes.py has the classes."""
 
 _base_ = 'coco_instance.py'
 data_root = '{{$MMSEQ_DATA:data}}/shapes/coco/'

@@ -1,4 +1,4 @@
-"""The embedded shapes as label maps; tools/make_shapes.py writes them, mmseq/datasets/shapes.py has the classes."""
+"""The embedded shapes as label maps; mmseq make-shapes writes them, mmseq/datasets/shapes.py has the classes."""
 
 _base_ = 'ade20k.py'
 data_root = '{{$MMSEQ_DATA:data}}/shapes/ade/ADEChallengeData2016'

@@ -94,7 +94,7 @@ class CorruptDataHook(Hook):
         if skipped > self.allowed + self.max_share * loaded:
             raise CorruptDataError(
                 f'training data: {skipped} of {loaded} samples are corrupt, more than {self.allowed} and '
-                f'{self.max_share:.1%} of them; mend the files that {parts[0].record} names (tools/check_data.py --all '
+                f'{self.max_share:.1%} of them; repair the files that {parts[0].record} names (mmseq check-data --all '
                 'finds the others), or allow more in mmseq.CorruptDataHook'
             )
 

@@ -26,7 +26,7 @@ def write_report(
     """Write a page about one or several runs.
 
     Args:
-        folders: work dirs; that of ``tools/seeds.py`` stands for those of its seeds.
+        folders: work dirs; that of ``mmseq seeds`` stands for those of its seeds.
         out: the file; by default ``report.html`` in the work dir, of several runs in ``work_dirs/compare``.
         images: of the best and of the worst each; 0 loads no model.
         device: of the models; by default a GPU if there is one.
