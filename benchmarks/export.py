@@ -100,7 +100,7 @@ def measure(name: str, folder: Path) -> dict[str, Any]:
 def compare_times(part: Part, path: Path) -> dict[str, Any]:
     """Seconds of an image, torch's and onnxruntime's in turn."""
     images, file = 255 * torch.rand(1, part.channels, SIDE, SIDE), FORMATS['onnx'].run(path)
-    calls = {'torch': lambda: part.judge(images), 'onnxruntime': lambda: file(images)}
+    calls = {'torch': lambda: part.reference(images), 'onnxruntime': lambda: file(images)}
     times = alternate(calls, torch.device('cpu'), rounds=5)
     return dict(side=SIDE, **{name: spread(values) for name, values in times.items()})
 

@@ -1,7 +1,7 @@
 """Overfit a config to a few real images and evaluate on the same: proof that labels, coordinates and losses agree.
 
-A model that sees boxes, masks or labels at the wrong place, or a loss with the wrong sign, cannot learn a handful of
-images by heart. This is no benchmark of a model: the figure says nothing about images it has not seen.
+A model that sees boxes, masks or labels at the wrong place, or a loss with the wrong sign, cannot overfit a handful of
+images. This is no benchmark of a model: the figure says nothing about images it has not seen.
 
     python benchmarks/memorise.py configs/upernet_seq2d_s_ade20k.py --data data --images 8 --cfg-options KEY=VALUE ...
 """

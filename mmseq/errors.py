@@ -1,4 +1,4 @@
-"""The one exception that a user can cause and mend: a single line saying what is wrong, where, and what to do."""
+"""The one exception for bad input: a single line with what is wrong, where, and what to do."""
 
 import re
 
@@ -12,7 +12,7 @@ class InputError(ValueError):
 
 
 class ProcessError(InputError):
-    """What one process of several met alone: each says its own, where of an InputError the first speaks for all."""
+    """An error of one process of several: each prints its own, while an InputError is printed by the first alone."""
 
 
 def first_line(error: BaseException) -> str:

@@ -9,7 +9,7 @@ def world_size() -> int:
 
 
 def is_first_process() -> bool:
-    """Whether this process speaks for all."""
+    """Whether this process has rank 0, which prints and writes for all."""
     return os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) == '0'
 
 

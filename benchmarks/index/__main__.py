@@ -29,7 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns the exit status; raises InputError for what the user can mend."""
+    """Returns the exit status; raises InputError for bad input."""
     args = build_parser().parse_args(argv)
     index, readme, document = ROOT / 'model-index.yml', ROOT / 'README.md', ROOT / 'docs' / 'models.md'
     entries = model_index.refresh(ROOT / 'configs', model_index.read(index), args.all, show)

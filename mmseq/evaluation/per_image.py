@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from mmseq.evaluation.matching import ImageMatches, f1_score
-from mmseq.evaluation.tide import FALSE_KINDS, judge
+from mmseq.evaluation.tide import FALSE_KINDS, classify_errors
 
 SEGMENTATION_COLUMNS = (
     'image',
@@ -67,5 +67,5 @@ def detection_row(path: str | None, image: ImageMatches) -> tuple[Any, ...]:
     """
     matches = int((image.matched >= 0).sum())
     missed, false = len(image.truth_classes) - matches, len(image.scores) - matches
-    kinds = np.bincount(judge(image).kinds[image.matched < 0], minlength=len(FALSE_KINDS))
+    kinds = np.bincount(classify_errors(image).kinds[image.matched < 0], minlength=len(FALSE_KINDS))
     return (path, f1_score(matches, missed, false), image.image_id, matches, missed, false, *kinds.tolist())

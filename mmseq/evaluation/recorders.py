@@ -2,7 +2,7 @@
 
 Upstream computes a score for every class, prints a table and returns the means. :func:`attach` listens to a metric
 while it computes and keeps what the table was made of, so the numbers are upstream's own and nothing is evaluated
-twice; what is said of each image comes from the same counts and matches. Metrics are recognised by the name of a class
+twice; the figures per image come from the same counts and matches. Metrics are recognised by the name of a class
 among their bases: neither mmdet nor mmseg is imported here.
 """
 
@@ -197,7 +197,7 @@ class CocoRecorder(Recorder):
         return metrics
 
     def _created(self, evaluator: Any) -> None:
-        # the previous evaluator is finished: take its numbers and let go of its per-image results
+        # the previous evaluator is finished: take its numbers and release its per-image results
         self._harvest()
         self._evaluator = evaluator
 

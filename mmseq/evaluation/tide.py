@@ -29,8 +29,8 @@ _RECALLS = np.linspace(0, 1, 101)
 
 
 @dataclass(frozen=True)
-class Verdicts:
-    """What was wrong in one image with D detections and G true objects.
+class ErrorKinds:
+    """The kinds of errors in one image with D detections and G true objects.
 
     Attributes:
         kinds: (D,) index among ``FALSE_KINDS``, or -1 for a match.
@@ -43,12 +43,12 @@ class Verdicts:
     missed: np.ndarray
 
 
-def judge(image: ImageMatches) -> Verdicts:
-    """Say of every false detection of an image what was wrong with it."""
+def classify_errors(image: ImageMatches) -> ErrorKinds:
+    """The kind of every false detection of an image."""
     count = len(image.scores)
     bkg = FALSE_KINDS.index('Bkg')
     if not len(image.truth_classes):
-        return Verdicts(np.full(count, bkg), np.full(count, -1), np.zeros(0, dtype=bool))
+        return ErrorKinds(np.full(count, bkg), np.full(count, -1), np.zeros(0, dtype=bool))
     same = image.classes[:, None] == image.truth_classes
     own, other = image.ious * same, image.ious * ~same
     own_best, other_best = own.max(axis=1), other.max(axis=1)
@@ -72,7 +72,7 @@ def judge(image: ImageMatches) -> Verdicts:
     targets, first = np.unique(target, return_index=True)
     fixed = np.full(count, -1)
     fixed[first[targets >= 0]] = image.truth_classes[targets[targets >= 0]]
-    return Verdicts(kinds, fixed, ~found & ~np.isin(np.arange(len(found)), targets))
+    return ErrorKinds(kinds, fixed, ~found & ~np.isin(np.arange(len(found)), targets))
 
 
 def average_precision(scores: np.ndarray, right: np.ndarray, objects: int) -> float:
@@ -93,20 +93,20 @@ def average_precision(scores: np.ndarray, right: np.ndarray, objects: int) -> fl
 class _Detections:
     """All detections of an evaluation by falling score, and the numbers of objects of K classes."""
 
-    def __init__(self, images: Sequence[ImageMatches], verdicts: Sequence[Verdicts], classes: int) -> None:
+    def __init__(self, images: Sequence[ImageMatches], errors: Sequence[ErrorKinds], classes: int) -> None:
         scores = np.concatenate([image.scores for image in images])
         order = np.argsort(-scores, kind='stable')
         self.scores = scores[order]
         self.classes = np.concatenate([image.classes for image in images])[order]
-        self.kinds = np.concatenate([verdict.kinds for verdict in verdicts])[order]
-        self.fixed = np.concatenate([verdict.fixed_classes for verdict in verdicts])[order]
+        self.kinds = np.concatenate([kind.kinds for kind in errors])[order]
+        self.fixed = np.concatenate([kind.fixed_classes for kind in errors])[order]
 
         def count(which: Sequence[np.ndarray]) -> np.ndarray:
             chosen = [image.truth_classes[mask] for image, mask in zip(images, which)]
             return np.bincount(np.concatenate(chosen), minlength=classes)
 
         self.objects = count([np.ones(len(image.truth_classes), dtype=bool) for image in images])
-        self.missed = count([verdict.missed for verdict in verdicts])
+        self.missed = count([kind.missed for kind in errors])
         self.unfound = count([~image.found() for image in images])
 
     def mean_ap(self, without: str = '') -> float | None:
@@ -122,8 +122,8 @@ class _Detections:
         )
         if without in FALSE_KINDS:
             wrong = self.kinds == FALSE_KINDS.index(without)
-            mended = wrong & (self.fixed >= 0)
-            classes, right, stays = np.where(mended, self.fixed, classes), right | mended, ~wrong | mended
+            fixed = wrong & (self.fixed >= 0)
+            classes, right, stays = np.where(fixed, self.fixed, classes), right | fixed, ~wrong | fixed
         elif without == 'FalsePos':
             stays = right
         elif without:
@@ -151,8 +151,8 @@ def analyse(images: Sequence[ImageMatches], classes: int) -> dict[str, Any]:
         (no objects but those found), ``counts`` of the same, and the numbers of ``objects`` and ``detections``. AP50
         and gains are None where no class has objects.
     """
-    verdicts = [judge(image) for image in images]
-    every = _Detections(images, verdicts, classes)
+    errors = [classify_errors(image) for image in images]
+    every = _Detections(images, errors, classes)
     counts = {kind: int((every.kinds == i).sum()) for i, kind in enumerate(FALSE_KINDS)}
     counts |= {'Miss': every.missed.sum(), 'FalsePos': sum(counts.values()), 'FalseNeg': every.unfound.sum()}
     ap = every.mean_ap()

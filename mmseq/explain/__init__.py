@@ -1,4 +1,4 @@
-"""What an exception means for the one who can mend it, in one line: names in a config, memory, frequent failures.
+"""An exception explained to the user in one line: names in a config, memory, frequent failures.
 
 What is not known here stays the exception that it is, with its traceback.
 """
@@ -11,7 +11,7 @@ from mmseq.explain import events, memory, names
 from mmseq.explain.work import Work
 from mmseq.ranks import rank, world_size
 
-# What upstream, torch and Python raise for what a user can mend.
+# The exceptions of upstream, torch and Python that bad input can cause.
 EXPLAINED = (
     KeyError,
     TypeError,
@@ -27,7 +27,7 @@ EXPLAINED = (
 
 
 def explain(error: BaseException, work: Work) -> InputError | None:
-    """The exception to raise in the place of another one; None if that is not known to be the user's to mend.
+    """The exception to raise instead of another one; None if that is not known to come from bad input.
 
     Args:
         error: what was raised.
@@ -39,7 +39,7 @@ def explain(error: BaseException, work: Work) -> InputError | None:
     text = memory.explain(error, work) or events.explain(error, work)
     if text is None and (text := names.refused(error, work)):
         return InputError(work.say(text))
-    text = text or events.say_what_there_is(error, work)
+    text = text or events.own_message(error, work)
     if text is None:
         return None
     if world_size() > 1:

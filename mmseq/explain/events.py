@@ -96,7 +96,7 @@ def explain(error: BaseException, work: Work) -> str | None:
     if isinstance(error, OSError) and error.errno in FULL:
         return (
             f'{error.filename or work.get("work_dir")}: cannot be written ({error.strerror}); what was saved before is '
-            'whole: make room and go on with --resume'
+            'whole: free disk space and continue with --resume'
         )
     if found := metric_of_best(error):
         return found
@@ -107,11 +107,11 @@ def explain(error: BaseException, work: Work) -> str | None:
     return None
 
 
-def say_what_there_is(error: BaseException, work: Work) -> str | None:
-    """The words of an error that has clear ones: of the system about a file, of upstream's assertions."""
+def own_message(error: BaseException, work: Work) -> str | None:
+    """The message of an error that is clear by itself: the system's about a file, or an assertion of upstream."""
     if isinstance(error, OSError) and isinstance(error.filename, (str, Path)):
         return unwritable(error, work) or f'{error.filename}: {error.strerror}'
-    if isinstance(error, (AssertionError, NotImplementedError)) and (module := upstream(error)):
+    if isinstance(error, (AssertionError, NotImplementedError)) and (module := raising_module(error)):
         # Some assert without words.
         return f'{module}: {first_line(error) if str(error) else traceback.extract_tb(error.__traceback__)[-1].line}'
     return None
@@ -125,7 +125,7 @@ def unwritable(error: OSError, work: Work) -> str | None:
     return f'--work-dir {work.get("work_dir")}: cannot be written to ({error.strerror}: {path}); choose another'
 
 
-def upstream(error: BaseException) -> str | None:
+def raising_module(error: BaseException) -> str | None:
     """The module of OpenMMLab that raised an error itself."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     module = str(frames[-1].f_globals.get('__name__')) if frames else ''

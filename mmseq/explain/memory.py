@@ -1,4 +1,4 @@
-"""Out of memory: which knob to turn, with what the config has there now."""
+"""Out of memory: the settings that need less, with their current values."""
 
 import re
 from collections.abc import Iterator
@@ -19,29 +19,30 @@ HOLDS = re.compile(r'total capacity of ([\d.]+ \w+)')
 
 
 def explain(error: BaseException, work: Work) -> str | None:
-    """What to lower or to switch on; None if there is memory enough."""
+    """The advice for a lack of memory; None if the error is another one."""
     text = str(error)
+    key = f'{loader_in_use(work, error)}.num_workers'
     if SHARED.search(text):
         return (
-            f'out of shared memory, through which workers hand images over: lower {loader(work, error)}.num_workers'
-            f'{now(work, f"{loader(work, error)}.num_workers")}, or give a container more (docker run --shm-size 8g)'
+            f'out of shared memory, through which workers hand images over: lower {key}{current_value(work, key)}, or '
+            'give a container more (docker run --shm-size 8g)'
         )
     if WORKER.search(text):
         return (
-            f'a worker of the data loader has died; the system ends one when main memory is full: lower '
-            f'{loader(work, error)}.num_workers{now(work, f"{loader(work, error)}.num_workers")}'
+            'a worker of the data loader has died; the system ends one when main memory is full: lower '
+            f'{key}{current_value(work, key)}'
         )
     gpu = bool(GPU.search(text))
     if not gpu and not CPU.search(text) and not isinstance(error, MemoryError):
         return None
-    what = 'evaluation' if evaluates(error) else work.what
-    knobs = list(training(work) if what == 'training' else inferring(work, what, error))
+    what = 'evaluation' if raised_in_evaluation(error) else work.what
+    knobs = list(training_savings(work) if what == 'training' else inference_savings(work, what, error))
     advice = '; or '.join(knobs) or 'smaller images, or a machine with more'
-    return f'out of {"GPU" if gpu else "main"} memory in {what}{amount(text)}: {advice}'
+    return f'out of {"GPU" if gpu else "main"} memory in {what}{requested_and_total(text)}: {advice}'
 
 
-def amount(text: str) -> str:
-    """How much was asked for, and how much there is, as far as the error says."""
+def requested_and_total(text: str) -> str:
+    """How much memory was requested and how much there is, as far as the error has it."""
     asked, holds = ASKED.search(text), HOLDS.search(text)
     parts = []
     if asked:
@@ -54,13 +55,13 @@ def amount(text: str) -> str:
     return f' ({" ".join(parts)})' if parts else ''
 
 
-def training(work: Work) -> Iterator[str]:
-    """What makes a training smaller, that with the least loss first."""
+def training_savings(work: Work) -> Iterator[str]:
+    """Settings with which a training needs less memory, the least harmful first."""
     wrapper = str(work.get('optim_wrapper.type'))
     if 'Amp' not in wrapper and 'Bfloat16' not in wrapper:
         yield 'train with --amp'
     if work.get('model.backbone') is not None and not work.get('model.backbone.with_cp'):
-        yield 'set model.backbone.with_cp=True, which computes parts again in place of keeping them'
+        yield 'set model.backbone.with_cp=True, which recomputes activations instead of keeping them'
     batch = work.get('train_dataloader.batch_size')
     if isinstance(batch, int) and batch > 1:
         yield (
@@ -69,12 +70,12 @@ def training(work: Work) -> Iterator[str]:
         )
     if world_size() > 1 and 'FullySharded' not in str(work.get('model_wrapper_cfg.type')):
         yield 'divide weights and gradients with --shard fsdp'
-    yield from image_size(work, 'train_dataloader')
+    yield from size_setting(work, 'train_dataloader')
 
 
-def inferring(work: Work, what: str, error: BaseException) -> Iterator[str]:
-    """What makes an evaluation or an inference smaller."""
-    name = loader(work, error)
+def inference_savings(work: Work, what: str, error: BaseException) -> Iterator[str]:
+    """Settings with which an evaluation or an inference needs less memory."""
+    name = loader_in_use(work, error)
     batch = work.get(f'{name}.batch_size')
     if what == 'evaluation' and isinstance(batch, int) and batch > 1:
         yield f'lower {name}.batch_size={batch}'
@@ -84,46 +85,46 @@ def inferring(work: Work, what: str, error: BaseException) -> Iterator[str]:
             side = list(crops[0]) if crops and isinstance(crops[0], (list, tuple)) else [512, 512]
             yield (
                 'infer in windows: model.type=mmseq.SlidingEncoderDecoder model.test_cfg.mode=slide '
-                f'model.test_cfg.crop_size={written(side)} '
-                f'model.test_cfg.stride={written([2 * pixels // 3 for pixels in side])}'
+                f'model.test_cfg.crop_size={option_text(side)} '
+                f'model.test_cfg.stride={option_text([2 * pixels // 3 for pixels in side])}'
             )
         elif work.get('model.type') != 'mmseq.SlidingEncoderDecoder':
             yield 'keep only what windows share: model.type=mmseq.SlidingEncoderDecoder'
     most = work.get('model.test_cfg.rcnn.max_per_img')
     if work.get('model.roi_head.mask_head') is not None and most:
         yield f'lower model.test_cfg.rcnn.max_per_img={most}, since each mask is as large as the image'
-    yield from image_size(work, name)
+    yield from size_setting(work, name)
 
 
-def image_size(work: Work, name: str) -> Iterator[str]:
+def size_setting(work: Work, name: str) -> Iterator[str]:
     """The step of a pipeline that decides how large images become."""
     steps = [*walk_named(work.get(f'{name}.dataset'), f'{name}.dataset'), *walk_named(work.get('test_pipeline'))]
     for wanted in ('crop_size', 'scale', 'scales'):
         for key, node in steps:
             if node.get(wanted):
-                yield f'smaller images: {key}.{wanted}={written(node[wanted])}'
+                yield f'smaller images: {key}.{wanted}={option_text(node[wanted])}'
                 return
 
 
-def written(value: Any) -> str:
+def option_text(value: Any) -> str:
     """A value as --cfg-options takes it."""
     return str(value).replace(' ', '')
 
 
-def now(work: Work, key: str) -> str:
-    """What the config has there now."""
+def current_value(work: Work, key: str) -> str:
+    """``=VALUE`` of a key of the config; empty if it is not set."""
     value = work.get(key)
     return '' if value is None else f'={value}'
 
 
-def loader(work: Work, error: BaseException) -> str:
-    """The data loader that was at work."""
+def loader_in_use(work: Work, error: BaseException) -> str:
+    """The key of the data loader that was in use."""
     if work.what == 'training':
-        return 'val_dataloader' if evaluates(error) else 'train_dataloader'
+        return 'val_dataloader' if raised_in_evaluation(error) else 'train_dataloader'
     return 'test_dataloader'
 
 
-def evaluates(error: BaseException) -> bool:
+def raised_in_evaluation(error: BaseException) -> bool:
     """Whether it was raised in a loop over validation or test data, which a training runs now and then."""
     traceback = error.__traceback__
     while traceback is not None:

@@ -25,7 +25,7 @@ class Part:
         name: of ``PARTS``.
         module: takes (B, channels, H, W) and gives a tuple of maps.
         outputs: a name for each of them.
-        judge: the same from upstream's own code, to compare with.
+        reference: the same from upstream's own code, to compare with.
         channels: of the images.
         least: pixels that a side has at least.
         about: what a user of the file has to know, as text.
@@ -34,7 +34,7 @@ class Part:
     name: str
     module: nn.Module
     outputs: tuple[str, ...]
-    judge: 'Judge'
+    reference: 'UpstreamReference'
     channels: int
     least: int
     about: dict[str, str]
@@ -94,10 +94,10 @@ class Segmentor(nn.Module):
         size = x.shape[2:]
         logits = self.model.encode_decode(x, [dict(img_shape=size, ori_shape=size, pad_shape=size)])
         logits = first(first(logits, 2, images.shape[2]), 3, images.shape[3])
-        return logits, decide(logits, self.model)
+        return logits, labels_of(logits, self.model)
 
 
-def decide(logits: Tensor, model: nn.Module) -> Tensor:
+def labels_of(logits: Tensor, model: nn.Module) -> Tensor:
     """Labels (B, H, W) as upstream decides them, in bytes up to 256 classes."""
     if model.out_channels == 1:
         return (logits[:, 0].sigmoid() > model.decode_head.threshold).to(torch.uint8)
@@ -130,7 +130,7 @@ def part_of(model: nn.Module, cfg: Config, name: str | None = None, normalised: 
     divisor = 1 if name == 'backbone' else size_divisor(cfg)
     pixels, backbone = Pixels(options, divisor, normalised), model.backbone
     channels = getattr(backbone, 'in_channels', 3)
-    judge = Judge(model, name, options, normalised)
+    reference = UpstreamReference(model, name, options, normalised)
     if name == 'segmentor':
         module, outputs = Segmentor(pixels, portable(model)), ('logits', 'labels')
     else:
@@ -141,7 +141,7 @@ def part_of(model: nn.Module, cfg: Config, name: str | None = None, normalised: 
         outputs = tuple(f'level{i}' for i in range(levels))
     # Necks halve the smallest map once more, and less than two cells are a case of their own.
     least = 64 if name != 'backbone' and model.with_neck else 32
-    return Part(name, module.eval(), outputs, judge, channels, least, about(model, options, normalised))
+    return Part(name, module.eval(), outputs, reference, channels, least, about(model, options, normalised))
 
 
 def about(model: nn.Module, options: dict[str, Any], normalised: bool) -> dict[str, str]:
@@ -156,7 +156,7 @@ def about(model: nn.Module, options: dict[str, Any], normalised: bool) -> dict[s
     return found
 
 
-class Judge:
+class UpstreamReference:
     """Upstream's own way from images to a part's outputs, through its data preprocessor and its functions."""
 
     def __init__(self, model: nn.Module, part: str, options: dict[str, Any], normalised: bool) -> None:

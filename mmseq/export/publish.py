@@ -24,8 +24,8 @@ class Difference:
     """Of one output.
 
     Args:
-        absolute: the largest difference of any number; of labels, in the judge's scores for the two.
-        largest: the largest number of the judge's.
+        absolute: the largest difference of any number; of labels, in the reference's scores for the two.
+        largest: the largest number of the reference's.
         pixels: of labels, the share that differ; None for other outputs.
     """
 
@@ -102,7 +102,7 @@ def export(
     sizes: Sequence[tuple[int, int]] = SIZES,
     tolerance: float = TOLERANCE,
     opset: int = OPSET,
-    said: Callable[[str], object] = lambda text: None,
+    on_step: Callable[[str], object] = lambda text: None,
 ) -> Report:
     """Write a part of a model to a file, if the file answers as the model does.
 
@@ -113,7 +113,7 @@ def export(
         sizes: heights and widths at which the file is compared, with 1, 2 and 3 images in turn.
         tolerance: the largest difference that is let pass.
         opset: ONNX's version of the operators.
-        said: told of each step that begins.
+        on_step: told of each step that begins.
 
     Raises:
         InputError: a side is too short, or the part cannot be exported in this format.
@@ -122,15 +122,15 @@ def export(
         if min(size) < part.least:
             raise InputError(f'size {size[0]} x {size[1]}: the {part.name} is exported for {part.least} px and more')
     target, format_ = Path(path), FORMATS[form]
-    said('recording')
+    on_step('recording')
     program = record(part)
     # With the suffix that torch.export insists on.
     with draft_beside(target, format_.suffix) as draft:
-        said('writing')
+        on_step('writing')
         contents = format_.write(program, draft, part, opset)
         run, checks = format_.run(draft), []
         for number, size in enumerate(sizes):
-            said(f'comparing at {size[0]} x {size[1]} px')
+            on_step(f'comparing at {size[0]} x {size[1]} px')
             checks.append(compare(part, run, number % 3 + 1, size))
         report = Report(
             target, part.name, form, draft.stat().st_size, contents, part.least, part.about, checks, tolerance
@@ -141,16 +141,16 @@ def export(
 
 
 def compare(part: Part, run: Run, batch: int, size: tuple[int, int]) -> Check:
-    """What a file and the judge make of the same random images."""
+    """What a file and the reference make of the same random images."""
     generator = torch.Generator().manual_seed(batch)
     noise = torch.rand(batch, part.channels, *size, generator=generator)
     images = 4 * noise - 2 if part.about['values'] == 'normalised' else 255 * noise
     with torch.no_grad():
-        answers, expected = run(images), part.judge(images)
+        answers, expected = run(images), part.reference(images)
     named = dict(zip(part.outputs, zip(answers, expected, strict=True), strict=True))
     found = {name: difference(*pair) for name, pair in named.items() if name != 'labels'}
     if 'labels' in named:
-        found['labels'] = hesitation(*named['labels'], part.judge.scores(named['logits'][1]))
+        found['labels'] = score_difference(*named['labels'], part.reference.scores(named['logits'][1]))
     return Check(batch, *size, found)
 
 
@@ -162,8 +162,8 @@ def difference(answer: Tensor, expected: Tensor) -> Difference:
     return Difference(float(absolute.max()), float(expected.abs().max()))
 
 
-def hesitation(answer: Tensor, expected: Tensor, scores: Tensor) -> Difference:
-    """By how much the judge prefers its own labels (B, H, W) to those of a file, in its scores (B, C, H, W)."""
+def score_difference(answer: Tensor, expected: Tensor, scores: Tensor) -> Difference:
+    """By how much the reference prefers its own labels (B, H, W) to those of a file, in its scores (B, C, H, W)."""
     if answer.shape != expected.shape or int(answer.max()) >= scores.shape[1]:
         return Difference(float('inf'), 0.0, 1.0)
     mine, theirs = (scores.gather(1, labels.long()[:, None]) for labels in (expected, answer))

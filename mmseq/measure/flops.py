@@ -105,7 +105,7 @@ class Counting(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         out = func(*args, **(kwargs or {}))
         name = func._schema.name.removeprefix('aten::')
-        # The registry knows products that make a new tensor, not their twins in place.
+        # The registry has products that make a new tensor, but not their in-place forms.
         product = getattr(torch.ops.aten, name[:-1], None) if name.endswith('_') else func.overloadpacket
         if product in flop_registry:
             # It counts a multiplication and an addition as two.

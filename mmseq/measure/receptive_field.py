@@ -137,7 +137,7 @@ def unit(maps: Sequence[Tensor], level: int, position: Cell | None, generator: t
 
 
 def cell_at(pixel: tuple[float, float], stride: float, size: tuple[int, int]) -> Cell:
-    """Row and column of the cell of a map of ``size`` (rows, columns) that speaks for a pixel (y, x)."""
+    """Row and column of the cell of a map of ``size`` (rows, columns) that contains a pixel (y, x)."""
     row, column = (min(max(int(at // stride), 0), cells - 1) for at, cells in zip(pixel, size))
     return row, column
 
@@ -171,7 +171,7 @@ def fields_at(
     after_neck: bool = False,
     progress: Callable[[Sequence[Tensor]], Iterable[Tensor]] = iter,
 ) -> list[Level]:
-    """The fields of the cells of all levels that speak for a pixel.
+    """The fields of the cells of all levels that contain a pixel.
 
     Args:
         model: see :func:`effective_receptive_field`, also for what is raised.

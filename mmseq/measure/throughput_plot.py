@@ -51,7 +51,7 @@ def plot(rows: Sequence[Row], data: dict[str, Any], title: str, out: Path) -> Pa
         panels[0].axhline(loaded, color='#7f7f7f', linewidth=1, linestyle=':', label='loading, one process')
     for axes, what in zip(panels, TITLES):
         axes.set_title(what, loc='left', fontsize=10, color=INK)
-        dress(axes, done, by_size)
+        label_axes(axes, done, by_size)
     handles, labels = panels[0].get_legend_handles_labels()
     place = dict(loc='outside lower left', ncols=min(6, len(labels)))
     figure.legend(handles, labels, fontsize=8, frameon=False, labelcolor=INK, **place)
@@ -73,7 +73,7 @@ def draw(panels: Sequence[Axes], rows: Sequence[Row], by_size: bool, style: dict
         memory.plot(x, [row['peak_bytes'] / 2**20 for row in rows], linewidth=1.4, **style)
 
 
-def dress(axes: Axes, rows: Sequence[Row], by_size: bool) -> None:
+def label_axes(axes: Axes, rows: Sequence[Row], by_size: bool) -> None:
     """Logarithmic axes whose ticks are the sizes, or batches, that were measured."""
     names = {row['height'] * row['width']: f'{row["height"]}x{row["width"]}' for row in rows}
     if not by_size:

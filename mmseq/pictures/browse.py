@@ -165,7 +165,7 @@ class Browser:
         return Sample(name, picture, objects, ignored, labels)
 
     def draw(self, sample: Sample) -> np.ndarray:
-        """See :func:`draw_sample`; small ones are drawn some times as large, to leave room for the names."""
+        """See :func:`draw_sample`; small ones are enlarged, so that names fit."""
         sample = enlarge(sample, max(1, SMALL // max(sample.picture.shape[:2])))
         return draw_sample(sample, self.classes, self.palette)
 

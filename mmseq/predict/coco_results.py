@@ -27,7 +27,7 @@ class CocoResults:
         self.segments: list[dict[str, Any]] = []
 
     def add(self, prediction: Prediction, image: dict[str, Any]) -> np.ndarray | None:
-        """Add what was predicted for an image of ``file_name`` and whatever else is said of it.
+        """Add the prediction of an image, given as its entry in COCO's ``images`` (``file_name`` and more).
 
         Returns:
             The panoptic map as COCO's PNG files hold it, (H, W, 3) bytes, if there is one.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mmseq.evaluation.matching import ImageMatches
-from mmseq.evaluation.tide import FALSE_KINDS, analyse, average_precision, judge
+from mmseq.evaluation.tide import FALSE_KINDS, analyse, average_precision, classify_errors
 
 CAT, DOG = 0, 1
 
@@ -22,7 +22,7 @@ def image(truth: list[int], *detections: tuple[float, int, int, list[float]]) ->
 
 
 def kinds(found: ImageMatches) -> list[str]:
-    return ['' if kind < 0 else FALSE_KINDS[kind] for kind in judge(found).kinds]
+    return ['' if kind < 0 else FALSE_KINDS[kind] for kind in classify_errors(found).kinds]
 
 
 def test_every_kind_by_its_definition() -> None:
@@ -69,10 +69,10 @@ def test_the_best_of_several_is_mended_and_no_object_twice() -> None:
         # that dog is found already
         (0.6, CAT, -1, [0.0, 0.8, 0.0]),
     )
-    verdicts = judge(found)
+    errors = classify_errors(found)
     assert kinds(found) == ['', 'Cls', 'Loc', 'Cls']
-    assert verdicts.fixed_classes.tolist() == [-1, CAT, -1, -1]
-    assert verdicts.missed.tolist() == [False, False, True]
+    assert errors.fixed_classes.tolist() == [-1, CAT, -1, -1]
+    assert errors.missed.tolist() == [False, False, True]
 
 
 def test_gains_by_hand() -> None:

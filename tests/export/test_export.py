@@ -124,19 +124,19 @@ def test_an_opset_that_there_is_not(cells, tmp_path):
 
 
 def test_only_a_file_that_answers_as_the_model_does_is_kept(cells, tmp_path, monkeypatch):
-    path, said = tmp_path / 'x.onnx', []
+    path, steps = tmp_path / 'x.onnx', []
 
     def write(program, path, part, opset):
         path.write_text('a file')
         return {}
 
     def answering(by):
-        return Format('.onnx', write, lambda path: lambda images: tuple(x + by for x in cells.judge(images)))
+        return Format('.onnx', write, lambda path: lambda images: tuple(x + by for x in cells.reference(images)))
 
     monkeypatch.setattr(publish, 'FORMATS', dict(onnx=answering(0)))
-    report = export(cells, path, sizes=[(32, 40), (33, 32)], said=said.append)
+    report = export(cells, path, sizes=[(32, 40), (33, 32)], on_step=steps.append)
     assert (report.agrees, report.worst) == (True, 0)
-    assert said == ['recording', 'writing', 'comparing at 32 x 40 px', 'comparing at 33 x 32 px']
+    assert steps == ['recording', 'writing', 'comparing at 32 x 40 px', 'comparing at 33 x 32 px']
     assert path.read_text() == 'a file'
     (tmp_path / 'plain').touch()
     assert path.stat().st_mode == (tmp_path / 'plain').stat().st_mode
@@ -200,9 +200,9 @@ def test_differences():
     assert publish.difference(near, far[:1]).measure == float('inf')
     scores = torch.tensor([[[[1.0, 4.0]], [[3.0, 3.5]]]])
     expected, answer = torch.tensor([[[1, 0]]]), torch.tensor([[[1, 1]]])
-    assert publish.hesitation(answer, expected, scores) == publish.Difference(0.5, 4.0, 0.5)
-    assert publish.hesitation(expected, expected, scores).measure == 0
-    assert publish.hesitation(answer + 1, expected, scores).measure == float('inf')
+    assert publish.score_difference(answer, expected, scores) == publish.Difference(0.5, 4.0, 0.5)
+    assert publish.score_difference(expected, expected, scores).measure == 0
+    assert publish.score_difference(answer + 1, expected, scores).measure == float('inf')
     # No number is no agreement.
     check = publish.Check(1, 2, 2, dict(logits=publish.difference(near, near * float('nan'))))
     report = publish.Report(Path('x'), 'backbone', 'onnx', 1, {}, 32, {}, [check], 1.0)
@@ -238,6 +238,6 @@ def test_what_depends_on_values_is_refused_in_one_sentence(segmentor):
             return (images[images > 0] if images.sum() > 0 else images,)
 
     part = part_of(model, cfg, 'backbone')
-    part = Part('segmentor', Choosing(), part.outputs, part.judge, 3, 32, part.about)
+    part = Part('segmentor', Choosing(), part.outputs, part.reference, 3, 32, part.about)
     with pytest.raises(InputError, match='torch.export cannot record it .*; try --part features or --part backbone'):
         record(part)

@@ -86,7 +86,7 @@ def small_disk(folder: Path, size: str):
 def check_that_the_old_checkpoint_goes_on(nursery: Nursery, status: int, work_dir: Path, log: Path) -> int:
     output = log.read_text()
     assert status == 2, output[-2000:]
-    assert 'what was saved before is whole: make room and go on with --resume' in output
+    assert 'what was saved before is whole: free disk space and continue with --resume' in output
     assert 'Traceback' not in output
     found = newest_whole(work_dir)
     assert load_file(found)['meta']['iter'] == int(found.stem.split('_')[1])

@@ -88,7 +88,7 @@ class BadNumbersHook(Hook):
         self._kept = [buffer.clone() for buffer in self._statistics]
 
     def after_train(self, runner: Runner) -> None:
-        """Let go of the model."""
+        """Remove the hooks from the model."""
         for handle in self._handles:
             handle.remove()
 

@@ -11,9 +11,9 @@ from mmseq.registry import HOOKS
 
 @HOOKS.register_module()
 class KeptMemoryHook(Hook):
-    """End :func:`mmseq.compat.allocator.keep_memory` for good once the room gets narrow, and say so.
+    """End :func:`mmseq.compat.allocator.keep_memory` for good once memory is short, with a warning.
 
-    A process that keeps its memory holds more of it where images differ in size; without room for that it runs slower
+    A process that keeps its memory holds more of it where images differ in size; where memory is short it runs slower
     instead of being killed.
     """
 

@@ -1,4 +1,4 @@
-"""A run that is told to make room saves at the next iteration and ends."""
+"""A run that is preempted saves at the next iteration and ends."""
 
 import signal
 from typing import Any

@@ -19,7 +19,7 @@ class RandomStreamsHook(Hook):
       from (seed, rank, i).
     - A validation starts from (seed, rank, iterations so far), also one that is made up for after a kill.
 
-    The *data stream* (augmentation) is the business of the loader of `mmseq.engine.loops`, whose batches know their
+    The *data stream* (augmentation) comes from the loader of `mmseq.engine.loops`, whose batches know their
     iteration (`mmseq.engine.loader.SeededDataset`). With another loop, or with data that has no indices, only the model
     stream is repeated, and a warning says so.
 

@@ -64,12 +64,13 @@ class ValidationPicturesHook(Hook):
 
     def _draw(self, runner: Runner, sample: Any) -> np.ndarray:
         # loaded only in runs that draw
-        from mmseq.pictures.beside import beside
         from mmseq.pictures.displayable import read_displayable
         from mmseq.pictures.palette import palette
+        from mmseq.pictures.truth_and_prediction import draw_truth_and_prediction
 
         meta = runner.val_dataloader.dataset.metainfo
         classes = tuple(meta['classes'])
         colours = palette(meta.get('palette'), len(classes))
         model = bare_model(runner.model)
-        return beside(read_displayable(Path(sample.img_path)), sample, model, classes, colours, self.score_thr)
+        picture = read_displayable(Path(sample.img_path))
+        return draw_truth_and_prediction(picture, sample, model, classes, colours, self.score_thr)

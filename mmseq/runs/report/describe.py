@@ -222,13 +222,13 @@ def describe_config(run: Run, configs: Path | None, notes: list[str]) -> dict[st
         notes.append(f'config {name or "file"} is not in {configs or "the configs of mmseq"}, so its bases are unknown')
         return found
     try:
-        leaf, bases = read_with_bases(path, path.stat().st_mtime_ns)
+        own, bases = read_with_bases(path, path.stat().st_mtime_ns)
     except (InputError, SyntaxError, KeyError, OSError, ValueError, TypeError) as error:
         notes.append(f'config {name} cannot be read: {error}')
         return found
-    found['run'] = [as_row(one) for one in difference(settings(leaf), settings(run.config))]
+    found['run'] = [as_row(one) for one in difference(settings(own), settings(run.config))]
     if bases is not None:
-        found['file'] = [as_row(one) for one in difference(settings(bases), settings(leaf))]
+        found['file'] = [as_row(one) for one in difference(settings(bases), settings(own))]
     return found
 
 

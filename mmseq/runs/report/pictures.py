@@ -26,11 +26,11 @@ WRONG = np.array((222, 45, 38), np.uint8)
 
 
 @dataclass(frozen=True)
-class Looker:
-    """A run's model, and its data to compare with.
+class LoadedRun:
+    """A run's model and its data.
 
     Attributes:
-        note: what a reader has to know about it; empty mostly.
+        note: shown on the page if not empty.
     """
 
     predictor: Predictor
@@ -66,20 +66,20 @@ def gallery(
             notes.append(f'{run.name}: no per_image.csv in the work dir, which every evaluation writes')
     result = []
     for places in groups.values():
-        lookers = {}
+        loaded = {}
         for i in places:
             try:
-                lookers[i] = look(runs[i], device)
+                loaded[i] = load_run(runs[i], device)
             except InputError as error:
                 notes.append(f'{runs[i].name}: no pictures, since {error}')
             else:
-                notes += [f'{runs[i].name}: {lookers[i].note}'] * bool(lookers[i].note)
-        if lookers:
-            result.append(group(lookers, {i: scores[i] for i in lookers}, count, progress, notes))
+                notes += [f'{runs[i].name}: {loaded[i].note}'] * bool(loaded[i].note)
+        if loaded:
+            result.append(group(loaded, {i: scores[i] for i in loaded}, count, progress, notes))
     return [one for one in result if one['sections']], notes
 
 
-def look(run: Run, device: str | None) -> Looker:
+def load_run(run: Run, device: str | None) -> LoadedRun:
     """Load a run's model and data.
 
     Raises:
@@ -97,7 +97,7 @@ def look(run: Run, device: str | None) -> Looker:
     cfg.test_dataloader = cfg[f'{split}_dataloader']
     errors = read_json(run.folder / 'error_analysis.json')
     score = (errors.get('segm') or errors.get('bbox') or {}).get('score_threshold')
-    return Looker(Predictor(model), browser, USUAL_SCORE if score is None else score, note)
+    return LoadedRun(Predictor(model), browser, USUAL_SCORE if score is None else score, note)
 
 
 def find_checkpoint(run: Run) -> tuple[Path, str]:
@@ -119,7 +119,7 @@ def find_checkpoint(run: Run) -> tuple[Path, str]:
 
 
 def group(
-    lookers: dict[int, Looker],
+    loaded: dict[int, LoadedRun],
     scores: dict[int, list[ImageScore]],
     count: int,
     progress: Callable[[list], Any],
@@ -130,23 +130,23 @@ def group(
     drawn: dict[int, dict[str, Any]] = {}
     for place in progress(sorted({place for places in chosen.values() for place in places})):
         try:
-            drawn[place] = item(lookers, {i: found[place] for i, found in scores.items()}, place)
+            drawn[place] = item(loaded, {i: found[place] for i, found in scores.items()}, place)
         except InputError as error:
             notes.append(f'a picture is left out: {error}')
     sections = [
         dict(title=title, items=[drawn[place] for place in places if place in drawn])
         for title, places in chosen.items()
     ]
-    return dict(runs=list(lookers), sections=[section for section in sections if section['items']])
+    return dict(runs=list(loaded), sections=[section for section in sections if section['items']])
 
 
-def item(lookers: dict[int, Looker], rows: dict[int, ImageScore], place: int) -> dict[str, Any]:
+def item(loaded: dict[int, LoadedRun], rows: dict[int, ImageScore], place: int) -> dict[str, Any]:
     """One image: name, the runs' scores with words, and panels with caption, picture and the run that it is of.
 
     Raises:
         InputError: the data are no longer those that were evaluated, or cannot be read.
     """
-    first = next(iter(lookers.values()))
+    first = next(iter(loaded.values()))
     name = next(iter(rows.values())).name
     if place >= len(first.browser) or (sample := first.browser[place]).name != name:
         raise InputError(f'{name} is not at place {place} of the data set any more; evaluate again')
@@ -154,11 +154,11 @@ def item(lookers: dict[int, Looker], rows: dict[int, ImageScore], place: int) ->
     truth = scale_sample(sample, factor)
     panels = [panel('Picture', truth.picture), panel('Truth', first.browser.draw(truth))]
     path = rows[next(iter(rows))].path
-    for i, looker in lookers.items():
-        predicted = scale_prediction(looker.predictor.predict([path])[0].above(looker.score), factor)
-        drawn = draw(predicted, looker.predictor.classes, looker.predictor.palette)
+    for i, run in loaded.items():
+        predicted = scale_prediction(run.predictor.predict([path])[0].above(run.score), factor)
+        drawn = draw(predicted, run.predictor.classes, run.predictor.palette)
         panels.append(panel('Prediction', drawn, i))
-        if len(lookers) == 1 and truth.labels is not None and predicted.labels is not None:
+        if len(loaded) == 1 and truth.labels is not None and predicted.labels is not None:
             panels.append(panel('Wrong pixels', draw_wrong(truth, predicted.labels, len(first.browser.classes)), i))
     scores = [dict(run=i, score=row.score, words=row.words) for i, row in rows.items()]
     return dict(name=name, path=path, scores=scores, panels=panels)

@@ -16,7 +16,7 @@ from mmseq.pictures.scaling import factor_for, scale_prediction, scale_sample
 GAP, CAPTION = 6, 20
 
 
-def beside(
+def draw_truth_and_prediction(
     picture: np.ndarray, sample: Any, model: nn.Module, classes: Sequence[str], palette: np.ndarray, score: float
 ) -> np.ndarray:
     """Draw truth beside prediction, or the prediction alone where the sample has no truth.

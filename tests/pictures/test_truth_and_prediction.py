@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.structures import InstanceData, PixelData
 
-from mmseq.pictures.beside import CAPTION, GAP, beside
+from mmseq.pictures.truth_and_prediction import CAPTION, GAP, draw_truth_and_prediction
 
 CLASSES = ('cat', 'dog')
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -38,7 +38,7 @@ def test_a_segmented_picture() -> None:
     truth[:, :40] = 255
     sample.gt_sem_seg = PixelData(data=truth)
     sample.pred_sem_seg = PixelData(data=torch.zeros_like(truth))
-    left, right = halves(beside(GREY, sample, SimpleNamespace(), CLASSES, PALETTE, 0.3))
+    left, right = halves(draw_truth_and_prediction(GREY, sample, SimpleNamespace(), CLASSES, PALETTE, 0.3))
     assert amount(left, RED) == pytest.approx(0.25, abs=0.03)
     assert amount(left, BLUE) == pytest.approx(0.25, abs=0.03)
     # what is ignored is as it was
@@ -68,7 +68,7 @@ def test_a_picture_with_objects() -> None:
         scores=torch.tensor([0.9, 0.2]),
         masks=torch.from_numpy(np.stack([mask(60), mask(10)])).bool(),
     )
-    left, right = halves(beside(GREY, sample, SimpleNamespace(), CLASSES, PALETTE, 0.3))
+    left, right = halves(draw_truth_and_prediction(GREY, sample, SimpleNamespace(), CLASSES, PALETTE, 0.3))
     assert amount(left, RED) == pytest.approx(0.1, abs=0.02)
     assert amount(left, BLUE) == 0
     # the cat has too low a score
@@ -81,5 +81,5 @@ def test_without_truth() -> None:
 
     sample = SegDataSample()
     sample.pred_sem_seg = PixelData(data=torch.zeros(1, 80, 100, dtype=torch.long))
-    picture = beside(GREY, sample, SimpleNamespace(), CLASSES, PALETTE, 0.3)
+    picture = draw_truth_and_prediction(GREY, sample, SimpleNamespace(), CLASSES, PALETTE, 0.3)
     assert picture.shape == (80 * FACTOR + CAPTION, 100 * FACTOR, 3)
