@@ -407,12 +407,6 @@ def test_command_says_bad_options_in_one_line(tmp_path: Path) -> None:
     assert done.stdout == ''
 
 
-def test_command_help_has_an_example() -> None:
-    done = _tool('--help')
-    assert done.returncode == 0
-    assert 'example: python tools/make_shapes.py' in done.stdout
-
-
 def test_contact_sheet(root: Path, tmp_path: Path) -> None:
     draw_contact_sheet(root, tmp_path / 'sheet.png', n=5)
     with Image.open(tmp_path / 'sheet.png') as sheet:
