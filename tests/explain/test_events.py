@@ -66,7 +66,7 @@ def test_too_many_open_files(tmp_path):
 def test_full_disk(code):
     message = str(explain(OSError(code, os.strerror(code), 'out/iter_1.pth'), WORK))
     assert message.startswith(f'config mine.py: out/iter_1.pth: cannot be written ({os.strerror(code)})')
-    assert message.endswith('go on with --resume')
+    assert message.endswith('free disk space and continue with --resume')
 
 
 def test_what_one_process_meets_is_said_by_it(monkeypatch):
