@@ -3,7 +3,6 @@
 import copy
 import hashlib
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -161,14 +160,3 @@ def stand_in(index: int, attempt: int, length: int) -> int:
     """The index of the sample that is taken instead: spread over the data set, the same in every process."""
     digest = hashlib.blake2b(f'{index}/{attempt}'.encode(), digest_size=8).digest()
     return int.from_bytes(digest, 'big') % length
-
-
-def tolerant_parts(dataset: Any) -> Iterator[TolerantDataset]:
-    """Every TolerantDataset within wrappers of data sets."""
-    if isinstance(dataset, TolerantDataset):
-        yield dataset
-        return
-    inner = getattr(dataset, 'datasets', None) or getattr(dataset, 'dataset', None)
-    if inner is not None:
-        for part in inner if isinstance(inner, (list, tuple)) else [inner]:
-            yield from tolerant_parts(part)

@@ -12,10 +12,11 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.fileio import list_from_file
 from mmengine.logging import print_log
-from mmengine.registry import DATASETS, DefaultScope
+from mmengine.registry import DefaultScope
 
 from mmseq.datasets.checks import Report, examine_coco, examine_seg
 from mmseq.datasets.checks.shared import Progress
+from mmseq.datasets.nesting import dataset_class, loader_datasets
 from mmseq.errors import InputError
 from mmseq.explain.names import unknown_type
 from mmseq.explain.work import Work
@@ -92,7 +93,7 @@ def examine_datasets(
     reports: dict[tuple, Report] = {}
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
         for loader in loaders:
-            for dataset in plain_datasets((cfg.get(loader) or {}).get('dataset')):
+            for _, dataset in loader_datasets(cfg.get(loader), loader):
                 examine = examiner(dataset, num_classes, work)
                 # Two loaders often read the same files.
                 if examine and (key := (examine.func, str(examine.args), str(examine.keywords))) not in reports:
@@ -112,25 +113,13 @@ def save_reports(cfg: Config, reports: Sequence[Report]) -> Path:
     return write_json(Path(cfg.work_dir) / 'data_check.json', content)
 
 
-def plain_datasets(dataset: dict | None) -> Iterator[dict]:
-    """The data sets inside repeating, concatenating and mixing wrappers."""
-    if not dataset:
-        return
-    inner = dataset.get('datasets') or dataset.get('dataset')
-    if inner:
-        for item in inner if isinstance(inner, (list, tuple)) else [inner]:
-            yield from plain_datasets(item)
-    else:
-        yield dataset
-
-
 def examiner(dataset: dict, num_classes: int | None, work: Work) -> 'partial[Report] | None':
     """The check of one data set, by what its class inherits from; None where there is none for it.
 
     Raises:
         InputError: its type is not registered.
     """
-    cls = DATASETS.get(f'{dataset["_scope_"]}.{dataset["type"]}' if '_scope_' in dataset else dataset['type'])
+    cls = dataset_class(dataset)
     if cls is None:
         scope = dataset.get('_scope_') or work.scope
         raise InputError(work.say(unknown_type(dataset['type'], scope, 'dataset', work)))

@@ -12,6 +12,7 @@ from mmengine.registry import DATASETS, DefaultScope
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmseq.datasets.nesting import loader_datasets
 from mmseq.errors import InputError
 from mmseq.measure.throughput import samples
 
@@ -92,9 +93,7 @@ def dataset_config(cfg: Config) -> dict[str, Any]:
     Raises:
         InputError: there is none.
     """
-    dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
-    while not dataset.get('pipeline') and (inner := dataset.get('dataset') or dataset.get('datasets')):
-        dataset = inner[0] if isinstance(inner, (list, tuple)) else inner
+    _, dataset = next(loader_datasets(cfg.get('test_dataloader'), 'test_dataloader'), ('', {}))
     if not dataset.get('pipeline'):
         raise InputError('config: test_dataloader has no data set with a pipeline')
     return dataset

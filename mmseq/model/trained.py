@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
-from mmengine.registry import DATASETS, init_default_scope
+from mmengine.registry import DefaultScope, init_default_scope
 from torch import nn
 
 from mmseq.checkpoints.compare import compare
@@ -16,6 +16,7 @@ from mmseq.checkpoints.storage import load_file
 from mmseq.checkpoints.wrappers import state_dict
 from mmseq.compat.allocator import keep_memory
 from mmseq.config import existing_file, load_config
+from mmseq.datasets.nesting import dataset_class, loader_datasets
 from mmseq.errors import InputError
 from mmseq.explain.names import unknown_type
 from mmseq.explain.work import inference
@@ -107,12 +108,9 @@ def fill(model: nn.Module, checkpoint: str) -> dict[str, Any]:
 def dataset_meta(cfg: Config) -> dict[str, Any]:
     """Classes and palette of a config's test data, or of its training data; empty if it has neither."""
     for name in ('test_dataloader', 'val_dataloader', 'train_dataloader'):
-        dataset = (cfg.get(name) or {}).get('dataset')
-        while dataset is not None and 'dataset' in dataset:
-            dataset = dataset.dataset
-        if dataset is not None:
-            with DATASETS.switch_scope_and_registry(cfg.get('default_scope', 'mmengine')) as registry:
-                found = registry.get(dataset.type)
+        for _, dataset in loader_datasets(cfg.get(name), name):
+            with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
+                found = dataset_class(dataset)
             if found is None:
                 work = inference(cfg)
                 scope = cfg.get('default_scope', 'mmengine')

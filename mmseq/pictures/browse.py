@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 from torch.utils.data import Dataset
 
+from mmseq.datasets.nesting import innermost_configs
 from mmseq.errors import InputError
 from mmseq.pictures.displayable import displayable
 from mmseq.pictures.drawing import Chip, draw_mask, fill, line_width, name_areas, write
@@ -255,8 +256,7 @@ def innermost(config: dict) -> dict:
     Raises:
         InputError: it has no pipeline.
     """
-    while inner := config.get('dataset') or config.get('datasets'):
-        config = inner[0] if isinstance(inner, (list, tuple)) else inner
+    config = next(innermost_configs(config))[1]
     if not config.get('pipeline'):
         raise InputError(f'data set {config.get("type")}: has no pipeline')
     return config

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from mmseq.compat.allocator import release_if_short
 from mmseq.datasets.checks.images import UNREADABLE, DamagedFileError, decode, glance
+from mmseq.datasets.nesting import loader_datasets
 from mmseq.errors import InputError
 from mmseq.pictures.displayable import displayable
 from mmseq.pictures.palette import class_colours
@@ -143,9 +144,7 @@ def prediction_steps(cfg: Config, full_size: bool) -> list[dict[str, Any]]:
     Raises:
         InputError: there are none, or the first is no loader of pictures.
     """
-    dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
-    while 'pipeline' not in dataset and 'dataset' in dataset:
-        dataset = dataset['dataset']
+    _, dataset = next(loader_datasets(cfg.get('test_dataloader'), 'test_dataloader'), ('', {}))
     steps = [dict(step) for step in deepcopy(dataset.get('pipeline') or cfg.get('test_pipeline') or [])]
     steps = [step for step in steps if 'Annotation' not in name_of(step)]
     if not steps or 'Load' not in name_of(steps[0]):

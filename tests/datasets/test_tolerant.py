@@ -12,7 +12,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset
 from PIL import Image
 
-from mmseq.datasets.tolerant import CorruptDataError, TolerantDataset, inspect, stand_in, tolerant_parts
+from mmseq.datasets.tolerant import CorruptDataError, TolerantDataset, inspect, stand_in
 from mmseq.engine.hooks import corrupt_data
 from mmseq.engine.hooks.corrupt_data import CorruptDataHook, tolerate
 from mmseq.engine.loader import SeededDataset
@@ -117,12 +117,6 @@ def test_unusual_ends_are_decoded_before_they_are_damage(folder: Path) -> None:
         inspect({}, {'img_path': str(image)})
 
 
-def test_parts_are_found_within_wrappers(folder: Path) -> None:
-    one, two = tolerant(folder), tolerant(folder)
-    nested = SimpleNamespace(dataset=SimpleNamespace(datasets=[one, SimpleNamespace(dataset=two), 'another']))
-    assert list(tolerant_parts(nested)) == [one, two]
-
-
 def test_plain_data_sets_on_a_local_disk_are_wrapped_once() -> None:
     plain = dict(type='mmdet.CocoDataset', ann_file='x')
     cfg = Config(
@@ -140,6 +134,16 @@ def test_plain_data_sets_on_a_local_disk_are_wrapped_once() -> None:
         first, second = cfg.train_dataloader.dataset.datasets
         assert first == dict(type='mmseq.TolerantDataset', dataset=plain, record_dir='out')
         assert second.type == 'mmdet.CocoDataset'
+    unscoped = dict(type='CocoDataset', ann_file='x')
+    cfg = Config(
+        dict(
+            default_scope='mmdet',
+            work_dir='out',
+            train_dataloader=dict(dataset=dict(type='RepeatDataset', times=2, dataset=unscoped)),
+        )
+    )
+    tolerate(cfg)
+    assert cfg.train_dataloader.dataset.dataset.type == 'mmseq.TolerantDataset'
 
 
 def runner_of(data: TolerantDataset) -> SimpleNamespace:

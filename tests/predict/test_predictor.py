@@ -206,6 +206,9 @@ def test_the_pipeline_of_a_wrapped_data_set():
     inner = dict(type='X', pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadPanopticAnnotations')])
     cfg = Config(dict(test_dataloader=dict(dataset=dict(type='Wrapper', dataset=inner))))
     assert prediction_steps(cfg, False) == [dict(type='LoadImageFromFile')]
+    joined = dict(type='ConcatDataset', datasets=[dict(type='RepeatDataset', dataset=inner), dict(type='Y')])
+    cfg = Config(dict(test_dataloader=dict(dataset=joined)))
+    assert prediction_steps(cfg, False) == [dict(type='LoadImageFromFile')]
 
 
 def test_expected_counts_pictures_and_frames():

@@ -8,10 +8,12 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset
 from mmengine.dist import all_gather
 from mmengine.hooks import Hook
-from mmengine.registry import DATASETS, DefaultScope
+from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
-from mmseq.datasets.tolerant import CorruptDataError, tolerant_parts
+from mmseq.datasets.nesting import built_datasets, dataset_class, loader_datasets
+from mmseq.datasets.tolerant import CorruptDataError, TolerantDataset
+from mmseq.nested import walk
 from mmseq.registry import HOOKS
 
 DATASET = 'mmseq.TolerantDataset'
@@ -47,7 +49,7 @@ class CorruptDataHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
     ) -> None:
         """Name what is new, count and decide every `interval` iterations."""
-        parts = list(tolerant_parts(runner.train_dataloader.dataset))
+        parts = tolerant_datasets(runner)
         if not parts:
             return
         skipped = sum(int(part.counts[:, 1].sum()) for part in parts)
@@ -61,7 +63,7 @@ class CorruptDataHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Count once more."""
-        if parts := list(tolerant_parts(runner.train_dataloader.dataset)):
+        if parts := tolerant_datasets(runner):
             self._tell(runner, parts)
             self._decide(runner, parts)
             runner.logger.info(f'corrupt samples skipped in this run: {self._total}')
@@ -99,6 +101,12 @@ class CorruptDataHook(Hook):
             )
 
 
+def tolerant_datasets(runner: Runner) -> list[TolerantDataset]:
+    """Those within the data set that is trained on."""
+    found = built_datasets(runner.train_dataloader.dataset)
+    return [dataset for dataset in found if isinstance(dataset, TolerantDataset)]
+
+
 def tolerate(cfg: Config) -> None:
     """Wrap the training data sets of a config, so that they skip what is damaged.
 
@@ -106,18 +114,15 @@ def tolerate(cfg: Config) -> None:
     """
     if cfg.get('train_dataloader'):
         with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
-            _wrap(cfg.train_dataloader.dataset, cfg.work_dir)
+            # A config that a run has written down is wrapped already.
+            wrapped = [id(node['dataset']) for node in walk(cfg.train_dataloader) if node.get('type') == DATASET]
+            for _, dataset in loader_datasets(cfg.train_dataloader, 'train_dataloader'):
+                if id(dataset) not in wrapped:
+                    _wrap(dataset, cfg.work_dir)
 
 
 def _wrap(dataset: ConfigDict, work_dir: str) -> None:
-    if dataset.get('type') == DATASET:
-        return
-    inner = dataset.get('datasets') or dataset.get('dataset')
-    if inner:
-        for item in inner if isinstance(inner, (list, tuple)) else [inner]:
-            _wrap(item, work_dir)
-        return
-    cls = DATASETS.get(f'{dataset["_scope_"]}.{dataset["type"]}' if '_scope_' in dataset else dataset['type'])
+    cls = dataset_class(dataset)
     plain = isinstance(cls, type) and issubclass(cls, BaseDataset) and not dataset.get('backend_args')
     if plain and (cls.__getitem__, cls.prepare_data) == (BaseDataset.__getitem__, BaseDataset.prepare_data):
         wrapped = ConfigDict(type=DATASET, dataset=ConfigDict(dataset), record_dir=work_dir)
