@@ -37,11 +37,13 @@ def main(argv: list[str] | None = None) -> int:
     """Returns 1 if errors were found, else 0; raises InputError for a config that cannot be read."""
     args = build_parser().parse_args(argv)
     from mmseq.config import load_config
+    from mmseq.engine.ignored_pixels import check_ignored_pixels
     from mmseq.engine.preflight import check_class_counts, examine_datasets, save_reports
     from mmseq.explain.work import inference
 
     cfg = load_config(args.config, args.cfg_options, args.work_dir)
     check_class_counts(cfg)
+    check_ignored_pixels(cfg, LOADERS)
     reports = examine_datasets(inference(cfg), LOADERS, None if args.all else args.sample, progress)
     for report in reports:
         print(f'{report.where}: {report.total} images, {report.checked} opened')

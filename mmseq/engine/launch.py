@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from mmseq.compat.allocator import keep_memory
 from mmseq.config import read_model_config
 from mmseq.engine.hooks.kept_memory import KeptMemoryHook
-from mmseq.engine.preflight import check_class_counts, check_datasets
+from mmseq.engine.preflight import check_config, check_datasets
 from mmseq.engine.processes import naming_missing_processes, start_without_gpu
 from mmseq.engine.resume import go_on_from_checkpoint
 from mmseq.engine.settings import ASKED, PROMISED, Settings, edit, resume_of
@@ -95,7 +95,7 @@ def train(
     )
     cfg, work = edited(cfg, settings)
     with explaining(work):
-        check(work, ('train_dataloader', 'val_dataloader') if check_data else ())
+        check(work, ('train_dataloader', 'val_dataloader'), check_data)
         runner = build_runner(cfg)
         with naming_missing_processes():
             go_on_from_checkpoint(runner, settings.resume)
@@ -151,7 +151,7 @@ def evaluate(
     )
     cfg, work = edited(read_model_config(config, options or {}), settings)
     with explaining(work):
-        check(work, ('test_dataloader',))
+        check(work, ('test_dataloader',), True)
         return build_runner(cfg).test()
 
 
@@ -167,14 +167,14 @@ def edited(cfg: Config, settings: Settings) -> tuple[Config, Work]:
         return edit(cfg, PROMISED, settings), work
 
 
-def check(work: Work, loaders: Sequence[str]) -> None:
-    """Compare the heads with each other, and with the data behind some loaders, before a run.
+def check(work: Work, loaders: Sequence[str], data: bool) -> None:
+    """Compare what a config says with itself, and if asked for with the data behind some loaders, before a run.
 
     Raises:
-        InputError: what does not fit, or the first fault of the data.
+        InputError: what does not fit or is not there, or the first fault of the data.
     """
-    check_class_counts(work.cfg)
-    if loaders and is_first_process():
+    check_config(work.cfg, loaders)
+    if data and is_first_process():
         check_datasets(work, loaders)
 
 

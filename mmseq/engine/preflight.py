@@ -1,26 +1,58 @@
 """What can be wrong between a config and its data, found before training starts."""
 
-import inspect
 import logging
 import os
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.fileio import list_from_file
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 
-from mmseq.datasets.checks import Report, examine_coco, examine_seg
+from mmseq.datasets.checks import Report
 from mmseq.datasets.checks.shared import Progress
-from mmseq.datasets.nesting import dataset_class, loader_datasets
+from mmseq.datasets.nesting import loader_datasets
+from mmseq.engine.config_classes import as_list
+from mmseq.engine.examiners import check_places, examiner
+from mmseq.engine.ignored_pixels import check_ignored_pixels
 from mmseq.errors import InputError
-from mmseq.explain.names import unknown_type
 from mmseq.explain.work import Work
 from mmseq.files import write_json
+
+
+def check_config(cfg: Config, loaders: Sequence[str]) -> None:
+    """What a config says is there and fits together; takes milliseconds, and no option leaves it out.
+
+    Args:
+        cfg: the whole config.
+        loaders: top-level keys of the data that the run reads.
+
+    Raises:
+        InputError: data that are not there, heads that differ in their classes, values to ignore that differ.
+    """
+    check_data_places(cfg, loaders)
+    check_class_counts(cfg)
+    check_ignored_pixels(cfg, loaders)
+
+
+def check_data_places(cfg: Config, loaders: Sequence[str]) -> None:
+    """The data roots, folders and annotation files of data sets and metrics are there.
+
+    Raises:
+        InputError: one is not.
+    """
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
+        for loader in loaders:
+            for key, dataset in loader_datasets(cfg.get(loader), loader):
+                check_places(key, dataset)
+    for name in [loader.replace('_dataloader', '_evaluator') for loader in loaders]:
+        for metric in as_list(cfg.get(name)):
+            path = metric.get('ann_file')
+            local = isinstance(path, str) and '://' not in path and not metric.get('backend_args')
+            if local and not os.path.exists(path):
+                raise InputError(f'{name}.ann_file: {path} is not there; correct it, or fetch the data set')
 
 
 def check_class_counts(cfg: Config) -> None:
@@ -91,14 +123,31 @@ def examine_datasets(
     counts = dict(head_class_counts(cfg.model, 'model'))
     num_classes = next(iter(counts.values()), None)
     reports: dict[tuple, Report] = {}
+    trained: set[tuple] = set()
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
         for loader in loaders:
             for _, dataset in loader_datasets(cfg.get(loader), loader):
-                examine = examiner(dataset, num_classes, work)
+                examine = examiner(dataset, loader, work, num_classes)
                 # Two loaders often read the same files.
-                if examine and (key := (examine.func, str(examine.args), str(examine.keywords))) not in reports:
+                if not examine:
+                    continue
+                if (key := (examine.func, str(examine.args))) not in reports:
                     reports[key] = examine(sample=sample, progress=progress)
+                files = tuple(value for value in examine.args if isinstance(value, str))
+                if loader == 'train_dataloader':
+                    trained.add(files)
+                elif files in trained and not dataset.get('indices'):
+                    warn_of_training_data(reports[key], loader)
     return list(reports.values())
+
+
+def warn_of_training_data(report: Report, loader: str) -> None:
+    """Say that figures are of data that the model was trained on."""
+    report.warning(
+        'training_data',
+        f'{report.where}: {loader} reads the files of train_dataloader, so its figures are of images that the model '
+        'has seen; give it others unless that is meant',
+    )
 
 
 def save_reports(cfg: Config, reports: Sequence[Report]) -> Path:
@@ -111,85 +160,3 @@ def save_reports(cfg: Config, reports: Sequence[Report]) -> Path:
         'datasets': [report.record() for report in reports],
     }
     return write_json(Path(cfg.work_dir) / 'data_check.json', content)
-
-
-def examiner(dataset: dict, num_classes: int | None, work: Work) -> 'partial[Report] | None':
-    """The check of one data set, by what its class inherits from; None where there is none for it.
-
-    Raises:
-        InputError: its type is not registered.
-    """
-    cls = dataset_class(dataset)
-    if cls is None:
-        scope = dataset.get('_scope_') or work.scope
-        raise InputError(work.say(unknown_type(dataset['type'], scope, 'dataset', work)))
-    bases = {base.__name__ for base in cls.__mro__}
-    if not bases & {'CocoDataset', 'BaseSegDataset'} or dataset.get('backend_args'):
-        return None
-    root = dataset.get('data_root') or ''
-    if root and not os.path.isdir(root):
-        return partial(absent_root, root)
-    classes = class_names(cls, dataset)
-    prefix = dataset.get('data_prefix') or {}
-    if 'CocoPanopticDataset' in bases:
-        # A subclass, whose annotations are of another form: segments, drawn in pictures.
-        paths = (dataset['ann_file'], prefix.get('img', ''), prefix.get('seg', ''))
-        return partial(examine_panoptic, tuple(os.path.join(root, path) for path in paths))
-    ann_file = os.path.join(root, dataset['ann_file']) if dataset.get('ann_file') else ''
-    if 'CocoDataset' in bases:
-        folder = os.path.join(root, prefix.get('img', ''))
-        return partial(examine_coco, ann_file, folder, classes, num_classes, trains_masks(dataset))
-    options = {**constructor_defaults(cls), **dataset}
-    return partial(
-        examine_seg,
-        os.path.join(root, prefix.get('img_path', '')),
-        os.path.join(root, prefix.get('seg_map_path', '')),
-        options['img_suffix'],
-        options['seg_map_suffix'],
-        num_classes,
-        options['reduce_zero_label'],
-        options['ignore_index'],
-        classes,
-        # Upstream takes a folder for no list, too.
-        '' if os.path.isdir(ann_file) else ann_file,
-    )
-
-
-def examine_panoptic(paths: Sequence[str], sample: int | None, progress: Progress | None) -> Report:
-    """The report of a data set of panoptic segments, of which only the places are looked at."""
-    report = Report(paths[0])
-    for path in paths:
-        if not os.path.exists(path):
-            report.error('missing', f'{path}: not there; panoptic training needs it, fetch it', path)
-    return report
-
-
-def absent_root(root: str, sample: int | None, progress: Progress | None) -> Report:
-    """The report of a data set whose folder is not there."""
-    report = Report(root)
-    report.error('missing', f'data root {root}: no such folder; put the data there or set MMSEQ_DATA to its parent')
-    return report
-
-
-def trains_masks(dataset: dict) -> bool:
-    """Whether the training pipeline of a data set loads instance masks."""
-    steps = [] if dataset.get('test_mode') else dataset.get('pipeline') or []
-    return any(step.get('type', '').endswith('LoadAnnotations') and step.get('with_mask') for step in steps)
-
-
-def class_names(cls: type, dataset: dict) -> list[str] | None:
-    """The classes that the config asks for, else the data set's own."""
-    classes = (dataset.get('metainfo') or {}).get('classes') or cls.METAINFO.get('classes')
-    if isinstance(classes, str):
-        return list_from_file(classes)
-    return list(classes) if classes else None
-
-
-def constructor_defaults(cls: type) -> dict[str, Any]:
-    """Default arguments of a class and its bases, the nearest first."""
-    defaults: dict[str, Any] = {}
-    for base in reversed(cls.__mro__[:-1]):
-        for name, parameter in inspect.signature(base.__init__).parameters.items():
-            if parameter.default is not inspect.Parameter.empty:
-                defaults[name] = parameter.default
-    return defaults

@@ -3,5 +3,6 @@
 from mmseq.datasets.checks.coco import examine_coco
 from mmseq.datasets.checks.findings import Finding, Report
 from mmseq.datasets.checks.seg import examine_seg
+from mmseq.datasets.checks.use import Use
 
-__all__ = ['Finding', 'Report', 'examine_coco', 'examine_seg']
+__all__ = ['Finding', 'Report', 'Use', 'examine_coco', 'examine_seg']

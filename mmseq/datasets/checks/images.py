@@ -66,8 +66,13 @@ class Header:
     palette: bool
 
 
-def decode(path: str, *, labels: bool = False) -> tuple[Header, np.ndarray | None]:
+def decode(path: str, *, labels: bool = False, channels: bool | None = None) -> tuple[Header, np.ndarray | None]:
     """Decode a file as the loaders do: images by OpenCV, label maps by PIL.
+
+    Args:
+        path: the file.
+        labels: whether it is a label map.
+        channels: whether LoadMultispectralImage loads images; None: either loader will do.
 
     Returns:
         The header, and for label maps the values (H, W), or (H, W, channels) where the file has several; the indices
@@ -78,7 +83,7 @@ def decode(path: str, *, labels: bool = False) -> tuple[Header, np.ndarray | Non
     """
     raw = _read(path)
     if not labels and path.lower().endswith(SUFFIXES):
-        return _channels_header(path), None
+        return _other_header(path, raw, channels), None
     try:
         with Image.open(io.BytesIO(raw)) as image:
             image.load()
@@ -87,10 +92,12 @@ def decode(path: str, *, labels: bool = False) -> tuple[Header, np.ndarray | Non
         if raw.startswith(PNG_HEAD) and PNG_TAIL not in raw:
             # PIL is content with the pixels, OpenCV refuses the file.
             raise OSError('image file is truncated: its end is missing')
-        if not labels and cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR) is None:
+        if not labels and _opencv(raw) is None:
             raise OSError('OpenCV cannot decode it')
     except Image.DecompressionBombError as error:
-        raise DamagedFileError('too_large', f'{path}: {error}; cut it into tiles') from error
+        if labels:
+            raise DamagedFileError('too_large', f'{path}: {error}; cut it into tiles') from error
+        return _opencv_header(path, raw), None
     except UNREADABLE as error:
         reason = re.sub(r'\s+', ' ', re.sub(r' ?<_io.BytesIO object at \w+>', '', str(error))) or type(error).__name__
         kind = 'truncated' if 'truncated' in reason else 'undecodable'
@@ -104,7 +111,8 @@ def glance(path: str) -> Header | None:
     """What the header says of a file whose end is there; it is decoded only if a JPEG or PNG ends oddly.
 
     Returns:
-        None for formats that PIL does not know: whoever loads them has to say whether they are whole.
+        None for formats that PIL does not know and sizes that it refuses: whoever loads them has to say whether they
+        are whole.
 
     Raises:
         DamagedFileError: it is missing, empty or truncated.
@@ -122,7 +130,7 @@ def glance(path: str) -> Header | None:
                 file.seek(0)
                 with Image.open(file) as image:
                     return _header(image, head, loaded=False)
-    except Image.UnidentifiedImageError:
+    except (Image.UnidentifiedImageError, Image.DecompressionBombError):
         return None
     except UNREADABLE:
         # Decoding it finds the words for what is wrong.
@@ -151,6 +159,24 @@ def _read(path: str) -> bytes:
     if not raw:
         raise DamagedFileError('zero_bytes', f'{path}: is empty (0 bytes); fetch it again')
     return raw
+
+
+def _opencv(raw: bytes) -> np.ndarray | None:
+    return cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+
+
+def _opencv_header(path: str, raw: bytes) -> Header:
+    """Of an image that PIL refuses; the end of a JPEG is looked at, since OpenCV takes a torn one."""
+    image = _opencv(raw)
+    if image is None or (raw.startswith(JPEG_HEAD) and JPEG_TAIL not in raw[-PNG_DEPTH:]):
+        raise DamagedFileError('undecodable', f'{path}: OpenCV cannot decode it, torn or too large; fetch it again')
+    return Header(image.shape[1], image.shape[0], turned=False, sixteen_bit=image.dtype != np.uint8, palette=False)
+
+
+def _other_header(path: str, raw: bytes, channels: bool | None) -> Header:
+    """Of a file for which there are two loaders, by suffix."""
+    by_opencv = channels is False or (channels is None and _opencv(raw) is not None)
+    return _opencv_header(path, raw) if by_opencv else _channels_header(path)
 
 
 def _channels_header(path: str) -> Header:

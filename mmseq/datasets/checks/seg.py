@@ -6,33 +6,16 @@ or a mask drawn in 255 only as an IoU of 0.
 
 import os
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from mmseq.datasets.checks.findings import Report, spaced
 from mmseq.datasets.checks.images import DamagedFileError, Header, decode, in_threads
+from mmseq.datasets.checks.seg_values import Rules, Seen, check_count, check_together, check_values_of
 from mmseq.datasets.checks.shared import Progress, check_head, folder, plain_names, unusual
+from mmseq.datasets.checks.use import TRAINED, Use
 from mmseq.errors import InputError
-
-# What upstream's loading writes where `reduce_zero_label` takes a label away.
-REDUCED_IGNORE = 255
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How label values are meant: the number of classes (None: not bounded), and what is ignored."""
-
-    count: int | None
-    reduce_zero_label: bool
-    ignore_index: int
-
-    def seen(self, values: np.ndarray) -> np.ndarray:
-        """The classes that upstream's loading makes of label values."""
-        if not self.reduce_zero_label:
-            return values
-        return np.where((values == 0) | (values == REDUCED_IGNORE), REDUCED_IGNORE, values - 1)
 
 
 def examine_seg(
@@ -45,6 +28,9 @@ def examine_seg(
     ignore_index: int = 255,
     classes: Sequence[str] | None = None,
     ann_file: str = '',
+    label_map: Mapping[int, int] | None = None,
+    eight_bits: bool = True,
+    use: Use = TRAINED,
     sample: int | None = 64,
     progress: Progress | None = None,
 ) -> Report:
@@ -60,6 +46,9 @@ def examine_seg(
         ignore_index: the class that the loss ignores.
         classes: the config's names.
         ann_file: a list of names without suffix; empty: all in the folder.
+        label_map: from classes of the data set to those of the config, which has a subset of them.
+        eight_bits: the loader keeps 8 bits of a label, as mmseg's does.
+        use: what the config does with them; without labels only the images are looked at.
         sample: how many pairs are opened, evenly spaced; None: all.
         progress: wraps the pairs as they are opened, given their number.
 
@@ -71,28 +60,32 @@ def examine_seg(
         check_head(report, len(classes), num_classes)
     count = num_classes if num_classes is not None else len(classes) if classes is not None else None
     try:
-        stems, labelled = _stems(img_dir, img_suffix, 'img_suffix'), set(_stems(seg_dir, seg_suffix, 'seg_map_suffix'))
+        stems = _stems(img_dir, img_suffix, 'img_suffix')
+        labelled = set(_stems(seg_dir, seg_suffix, 'seg_map_suffix')) if use.labelled else None
         wanted = _names(ann_file) if ann_file else stems
     except InputError as error:
         report.error('missing', str(error))
         return report
     report.total = len(wanted)
     pairs = _pairs(report, img_dir, seg_dir, img_suffix, seg_suffix, wanted, set(stems), labelled)
-    rules = Rules(count, reduce_zero_label, ignore_index)
-    pixels = _check_pairs(report, spaced(pairs, sample), rules, progress)
-    if pixels:
-        _check_values(report, seg_dir, pixels, rules, classes)
+    rules = Rules(count, reduce_zero_label, ignore_index, label_map, eight_bits)
+    check_count(report, rules)
+    seen = _check_pairs(report, spaced(pairs, sample), rules, use.channels, progress)
+    if seen.pixels:
+        check_together(report, seg_dir, seen, rules, classes)
     return report
 
 
 def _names(path: str) -> list[str]:
     try:
         with open(path, encoding='utf-8') as file:
-            names = [line.strip() for line in file if line.strip()]
+            names = [line.strip() for line in file]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f'{path}: cannot be read as a list of names ({error}); correct ann_file') from error
     if not names:
         raise InputError(f'{path}: names nothing; write one name without suffix a line')
+    if '' in names:
+        raise InputError(f'{path}: line {names.index("") + 1} is blank, which upstream takes for a name; delete it')
     return names
 
 
@@ -108,6 +101,9 @@ def _stems(directory: str, suffix: str, option: str) -> list[str]:
                 path = os.path.join(inner, entry.name)
                 if entry.is_dir():
                     pending.append(path)
+                elif entry.name.startswith('.'):
+                    # Upstream passes hidden files over, as other systems leave them behind.
+                    continue
                 elif entry.name.endswith(suffix):
                     stems.append(path.removesuffix(suffix))
                 else:
@@ -126,9 +122,9 @@ def _pairs(
     seg_suffix: str,
     wanted: list[str],
     present: set[str],
-    labelled: set[str],
-) -> list[tuple[str, str]]:
-    """Paths of the images and label maps that are both there."""
+    labelled: set[str] | None,
+) -> list[tuple[str, ...]]:
+    """Paths of the images and label maps that are both there, or of the images alone where there are no labels."""
     absent = [stem for stem in wanted if stem not in present]
     if absent:
         report.error(
@@ -138,6 +134,8 @@ def _pairs(
             absent[0] + img_suffix,
             len(absent),
         )
+    if labelled is None:
+        return [(os.path.join(img_dir, stem + img_suffix),) for stem in wanted if stem in present]
     bare = [stem for stem in wanted if stem in present and stem not in labelled]
     if bare:
         report.error(
@@ -160,17 +158,17 @@ def _pairs(
 
 
 def _check_pairs(
-    report: Report, pairs: list[tuple[str, str]], rules: Rules, progress: Progress | None
-) -> Counter[int] | None:
-    """Check images and label maps; the pixels per label value, or None where no label map was sound."""
+    report: Report, pairs: list[tuple[str, ...]], rules: Rules, channels: bool, progress: Progress | None
+) -> Seen:
+    """Check images and label maps; what the sound label maps hold."""
     report.checked = len(pairs)
-    pixels: Counter[int] = Counter()
+    seen = Seen()
 
-    def look(pair: tuple[str, str]) -> tuple:
+    def look(pair: tuple[str, ...]) -> tuple:
         found = []
         for path, labels in zip(pair, (False, True)):
             try:
-                header, values = decode(path, labels=labels)
+                header, values = decode(path, labels=labels, channels=channels)
             except DamagedFileError as error:
                 found.append(error)
                 continue
@@ -183,16 +181,16 @@ def _check_pairs(
         return tuple(found)
 
     looks = zip(pairs, in_threads(look, pairs))
-    for (image, label), (header, labels) in progress(looks, len(pairs)) if progress else looks:
-        for damage in (header, labels):
+    for paths, (header, *labels) in progress(looks, len(pairs)) if progress else looks:
+        for path, damage in zip(paths, (header, *labels)):
             if isinstance(damage, DamagedFileError):
-                report.error(damage.kind, str(damage), image if damage is header else label)
+                report.error(damage.kind, str(damage), path)
         if isinstance(header, Header):
-            unusual(report, image, header)
-        if not isinstance(labels, DamagedFileError):
+            unusual(report, paths[0], header)
+        if labels and not isinstance(labels[0], DamagedFileError):
             size = (header.height, header.width) if isinstance(header, Header) else None
-            _check_map(report, label, *labels, size, rules, pixels)
-    return pixels or None
+            _check_map(report, paths[1], *labels[0], size, rules, seen)
+    return seen
 
 
 def _check_map(
@@ -202,7 +200,7 @@ def _check_map(
     counted: tuple[np.ndarray, np.ndarray] | None,
     size: tuple[int, int] | None,
     rules: Rules,
-    pixels: Counter[int],
+    seen: Seen,
 ) -> None:
     """Check one label map of this shape and these values and pixels per value; add it to the pixels."""
     if len(shape) != 2:
@@ -223,70 +221,5 @@ def _check_map(
         report.error('channels', f'{path}: holds no whole numbers from 0 up; write the class number per pixel', path)
         return
     values = counted[0].astype(np.int64)
-    pixels.update(dict(zip(values.tolist(), counted[1].tolist())))
-    seen = rules.seen(values)
-    if rules.count is not None:
-        wrong = np.flatnonzero((seen != rules.ignore_index) & ((seen < 0) | (seen >= rules.count)))
-        if wrong.size:
-            report.error('label_values', _wrong_value(path, values[wrong], counted[1][wrong], rules), path)
-
-
-def _wrong_value(path: str, values: np.ndarray, pixels: np.ndarray, rules: Rules) -> str:
-    first = 1 if rules.reduce_zero_label else 0
-    ignored = sorted({0, REDUCED_IGNORE} if rules.reduce_zero_label else {rules.ignore_index})
-    if rules.reduce_zero_label and rules.ignore_index != REDUCED_IGNORE:
-        advice = f'reduce_zero_label=True turns 0 into {REDUCED_IGNORE}, so set ignore_index={REDUCED_IGNORE}'
-    elif not rules.reduce_zero_label and values.tolist() == [rules.count]:
-        advice = 'if 0 means "other" set reduce_zero_label=True, else correct num_classes or the labels'
-    else:
-        advice = 'correct num_classes, reduce_zero_label or the labels'
-    also = f' and {values.size - 1} more values' if values.size > 1 else ''
-    return (
-        f'{path}: label value {values[0]} in {pixels[0]} pixels{also}; num_classes={rules.count} with '
-        f'reduce_zero_label={rules.reduce_zero_label} allows {first}..{first + rules.count - 1}, and '
-        f'{" and ".join(map(str, ignored))} as ignore; {advice}'
-    )
-
-
-def _check_values(
-    report: Report, seg_dir: str, pixels: Counter[int], rules: Rules, classes: Sequence[str] | None
-) -> None:
-    """What the label values of all maps together say of the options."""
-    values = np.array(sorted(pixels))
-    seen = rules.seen(values)
-    used = {int(value) for value in seen if value != rules.ignore_index}
-    looked = f'{seg_dir}: the {report.checked} label maps looked at'
-    if not used:
-        hint = ' (reduce_zero_label=True ignores 0)' if rules.reduce_zero_label else ''
-        report.error(
-            'only_ignored',
-            f'{looked} hold nothing but ignored pixels{hint}; correct the label maps or reduce_zero_label',
-            count=report.checked,
-        )
-    elif set(pixels) == {0, 255} and rules.ignore_index == 255 and (rules.count or 0) > 1:
-        report.error(
-            'drawn_in_255',
-            f'{looked} hold 0 and 255 only, and 255 is ignored ({pixels[255]} pixels); write 1 for the foreground, or '
-            'train another ignore_index',
-            count=report.checked,
-        )
-    elif rules.reduce_zero_label and rules.count and 0 in pixels and rules.count not in pixels:
-        share = pixels[0] / sum(pixels.values())
-        if set(range(rules.count)) <= set(pixels):
-            report.warning(
-                'reduce_zero_label',
-                f'{looked} hold 0..{rules.count - 1} and never {rules.count}: reduce_zero_label=True ignores 0 '
-                f'({share:.1%} of the pixels); if 0 is a class, set reduce_zero_label=False',
-            )
-    # A sample says little about what never occurs.
-    if rules.count is not None and report.checked == report.total:
-        absent = [k for k in range(rules.count) if k not in used]
-        if absent and used:
-            names = [classes[k] if classes and k < len(classes) else str(k) for k in absent]
-            report.warning(
-                'absent_classes',
-                f'{seg_dir}: {len(absent)} of {rules.count} classes never occur, first {names[0]!r}; nothing can be '
-                'learnt or measured of them',
-                names[0],
-                len(absent),
-            )
+    seen.add(values, counted[1])
+    check_values_of(report, path, values, counted[1], rules)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import mmseq
-from mmseq.datasets.checks import examine_coco, examine_seg
+from mmseq.datasets.checks import Use, examine_coco, examine_seg
 from mmseq.datasets.checks.findings import spaced
 from mmseq.datasets.shapes import SEG_CLASSES, SHAPES_CLASSES, generate
 from mmseq.errors import InputError
@@ -102,7 +102,7 @@ def test_torn_annotation_file(root: Path, keep: int) -> None:
 
 def test_annotation_file_of_another_encoding(root: Path) -> None:
     (root / 'coco/annotations/instances_train2017.json').write_bytes(b'\xff\xfe\x00')
-    assert 'is not whole JSON' in _message(_coco, root)
+    assert 'is UTF-16' in _message(_coco, root)
 
 
 @pytest.mark.parametrize(
@@ -524,7 +524,7 @@ def test_classes_that_never_occur(root: Path) -> None:
 def test_masks_are_wanted_where_they_are_trained(root: Path) -> None:
     _edit(root, lambda content: content['annotations'][0].pop('segmentation'))
     assert 'no_mask' not in _counts(_coco_report(root))
-    assert _counts(_coco_report(root, masks=True))['no_mask'] == ('error', 1)
+    assert _counts(_coco_report(root, use=Use(masks=True)))['no_mask'] == ('error', 1)
 
 
 def test_unusual_images_are_warnings(root: Path) -> None:
