@@ -13,7 +13,9 @@ import numpy as np
 from mmseq.datasets.multispectral import SUFFIXES
 from mmseq.errors import InputError
 
-PICTURES = frozenset(('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.ppm', '.pgm', *SUFFIXES))
+PICTURES = frozenset(('.jpg', '.jpeg', '.jfif', '.png', '.bmp', '.gif', '.webp', '.ppm', '.pgm', *SUFFIXES))
+# Photographs that OpenCV does not read: said, not left out.
+UNREAD = frozenset(('.heic', '.heif', '.avif', '.jxl'))
 VIDEOS = frozenset(('.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.wmv', '.flv'))
 
 
@@ -61,7 +63,7 @@ class Video:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A video among other files that cannot be opened; see :class:`Picture`.
+    """A video, or a photograph of another format, among other files that cannot be opened; see :class:`Picture`.
 
     Args:
         path: of the file.
@@ -90,16 +92,25 @@ def find(inputs: Sequence[str]) -> list[Picture | Video | Unreadable]:
             continue
         for path, name in files(text):
             name = unique(name, taken)
-            if Path(path).suffix.lower() not in VIDEOS:
-                sources.append(Picture(path, name))
-                continue
             try:
-                sources.append(open_video(path, name))
+                sources.append(open_file(path, name))
             except InputError as error:
                 if path == text:
                     raise
                 sources.append(Unreadable(path, name, str(error)))
     return sources
+
+
+def open_file(path: str, name: str) -> Picture | Video:
+    """A picture, which is not looked at yet, or a video.
+
+    Raises:
+        InputError: a video that cannot be opened, or a photograph that OpenCV does not read.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix in UNREAD:
+        raise InputError(f'{path}: {suffix} is not read; convert it to .png or .jpg')
+    return open_video(path, name) if suffix in VIDEOS else Picture(path, name)
 
 
 def files(text: str) -> list[tuple[str, str]]:
@@ -109,7 +120,7 @@ def files(text: str) -> list[tuple[str, str]]:
         InputError: there are none.
     """
     if os.path.isdir(text):
-        root, known = Path(text), PICTURES | VIDEOS
+        root, known = Path(text), PICTURES | VIDEOS | UNREAD
         found = [path for path in sorted(root.rglob('*')) if path.suffix.lower() in known and path.is_file()]
         found = [path for path in found if not any(part.startswith('.') for part in path.relative_to(root).parts)]
         if not found:

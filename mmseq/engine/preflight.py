@@ -17,6 +17,7 @@ from mmseq.datasets.nesting import loader_datasets
 from mmseq.engine.config_classes import as_list
 from mmseq.engine.examiners import check_places, examiner
 from mmseq.engine.ignored_pixels import check_ignored_pixels
+from mmseq.engine.metric_options import check_metric_options
 from mmseq.errors import InputError
 from mmseq.explain.work import Work
 from mmseq.files import write_json
@@ -30,11 +31,13 @@ def check_config(cfg: Config, loaders: Sequence[str]) -> None:
         loaders: top-level keys of the data that the run reads.
 
     Raises:
-        InputError: data that are not there, heads that differ in their classes, values to ignore that differ.
+        InputError: data that are not there, heads that differ in their classes, values to ignore that differ,
+            options that end the evaluation.
     """
     check_data_places(cfg, loaders)
     check_class_counts(cfg)
     check_ignored_pixels(cfg, loaders)
+    check_metric_options(cfg, loaders)
 
 
 def check_data_places(cfg: Config, loaders: Sequence[str]) -> None:

@@ -31,6 +31,16 @@ def test_a_folder_with_all_below_it(folder):
     assert found[0] == Picture(str(folder / 'a.png'), 'a')
 
 
+def test_pictures_of_other_formats_are_not_left_out(tmp_path):
+    for name in ('a.gif', 'b.HEIC', 'c.jfif', 'd.svg'):
+        (tmp_path / name).write_bytes(b'x')
+    found = find([str(tmp_path)])
+    assert [type(source) for source in found] == [Picture, Unreadable, Picture]
+    assert found[1].reason == f'{tmp_path}/b.HEIC: .heic is not read; convert it to .png or .jpg'
+    with pytest.raises(InputError, match=r'\.heic is not read'):
+        find([str(tmp_path / 'b.HEIC')])
+
+
 def test_names_are_unique_over_all_inputs(folder):
     found = find([str(folder / 'a.png'), str(folder / 'sub' / 'a.png'), str(folder / '*.png')])
     assert [source.name for source in found] == ['a', 'a_2', 'a_3']
