@@ -17,7 +17,7 @@ from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
-from mmseq.datasets.checks import examine_coco
+from mmseq.datasets.checks import Use, examine_coco
 from mmseq.datasets.checks.images import decode
 from mmseq.datasets.shapes import generate
 from mmseq.datasets.tolerant import inspect
@@ -103,12 +103,14 @@ def coco_size(root: Path, images: int = 118287, annotations: int = 860001) -> di
         for k in range(images)
     ]
     polygon = [round(draw.uniform(0, 480), 2) for _ in range(44)]
+    left, top = min(polygon[::2]), min(polygon[1::2])
+    box = [left, top, max(polygon[::2]) - left, max(polygon[1::2]) - top]
     truth = [
         dict(
             id=k,
             image_id=draw.randrange(images),
             category_id=draw.randrange(80),
-            bbox=[round(draw.uniform(0, 500), 2), round(draw.uniform(0, 400), 2), 50.25, 60.5],
+            bbox=box,
             area=1234.5,
             iscrowd=0,
             segmentation=[polygon],
@@ -126,7 +128,7 @@ def coco_size(root: Path, images: int = 118287, annotations: int = 860001) -> di
     with path.open() as file:
         json.load(file)
     parsed = time.process_time()
-    report = examine_coco(str(path), str(root / 'images'), classes, 80, masks=True, sample=64)
+    report = examine_coco(str(path), str(root / 'images'), classes, 80, Use(masks=True), sample=64)
     assert report.counts() == {'zero_bytes': 64}
     return {
         'annotation file, MB': round(path.stat().st_size / 1e6),

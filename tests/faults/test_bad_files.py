@@ -22,7 +22,7 @@ from mmengine.registry import init_default_scope
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from mmseq.datasets.checks import examine_coco, examine_seg
+from mmseq.datasets.checks import Use, examine_coco, examine_seg
 from mmseq.datasets.shapes import SEG_CLASSES, SHAPES_CLASSES, generate
 from mmseq.datasets.tolerant import TolerantDataset
 from tests.faults.figures import record
@@ -267,7 +267,7 @@ def test_broken_annotation_files(tmp_path: Path) -> None:
 
     def examine() -> list:
         return examine_coco(
-            str(path), str(root / 'coco/train2017'), SHAPES_CLASSES, len(SHAPES_CLASSES), masks=True
+            str(path), str(root / 'coco/train2017'), SHAPES_CLASSES, len(SHAPES_CLASSES), use=Use(masks=True)
         ).errors()
 
     for number in range(200):
