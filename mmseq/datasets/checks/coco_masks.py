@@ -16,6 +16,7 @@ from mmseq.datasets.checks.coco_boxes import table
 from mmseq.datasets.checks.coco_file import NUMBERS, Rows
 from mmseq.datasets.checks.findings import Report
 
+COORDINATES = frozenset(NUMBERS)
 # The x and y of three points.
 SHORTEST = 6
 # A mask and its box overlap by less: they are of different things. Some tools draw boxes generously.
@@ -46,15 +47,11 @@ def check_masks(report: Report, images: Rows, annotations: Rows, trained: bool) 
     check_short(report, polygons, trained)
     polygons = [ann for ann in polygons if usable(ann)]
     runs = [ann for ann in known if isinstance(ann['segmentation'], dict)]
-    fine = check_polygons(report, polygons, sizes)
-    extents = [polygon_extents(polygons)] if polygons and fine else []
-    fine = check_runs(report, runs, sizes)
-    compared = polygons if extents else []
-    if runs and fine:
-        extents.append(run_extents(runs))
-        compared = compared + runs
-    if extents:
-        compare_with_boxes(report, compared, np.concatenate(extents))
+    found = [check_polygons(report, polygons, sizes), check_runs(report, runs, sizes)]
+    compared = [rows for rows, extents in zip((polygons, runs), found) if extents is not None]
+    if compared:
+        extents = np.concatenate([item for item in found if item is not None])
+        compare_with_boxes(report, list(chain.from_iterable(compared)), extents)
 
 
 def missing(report: Report, annotations: Rows) -> None:
@@ -90,7 +87,7 @@ def wrong_polygons(found: list[list]) -> str | None:
     """What lists are instead of polygons; None if they are some."""
     for polygon in found:
         kinds = set(map(type, polygon))
-        if not kinds <= set(NUMBERS):
+        if not kinds <= COORDINATES:
             other = next(value for value in polygon if type(value) not in NUMBERS)
             return 'pairs of coordinates' if kinds == {list} else f'a polygon that holds {other!r:.40}'
     return None
@@ -135,10 +132,10 @@ def points(annotations: Rows) -> tuple[np.ndarray, np.ndarray]:
     return xy, np.cumsum(counts) - counts
 
 
-def check_polygons(report: Report, annotations: Rows, sizes: dict) -> bool:
-    """Whether all points are numbers near their image; reports others."""
+def check_polygons(report: Report, annotations: Rows, sizes: dict) -> np.ndarray | None:
+    """The extents (N, 4) of polygons, corners; None if there are none or not all lie near their image, as reported."""
     if not annotations:
-        return True
+        return None
     xy, starts = points(annotations)
     side = table((sizes[ann['image_id']] for ann in annotations), 2)
     finite = np.logical_and.reduceat(np.isfinite(xy).all(1), starts)
@@ -153,7 +150,7 @@ def check_polygons(report: Report, annotations: Rows, sizes: dict) -> bool:
             i = int(np.argmax(mask))
             said = f'{what}, {span(low[i], high[i], side[i])}'
             name(report, kind, annotations[i], int(mask.sum()), len(annotations), said, 'write pixels of the image')
-    return bool(finite.all() and not far.any())
+    return np.concatenate([low, high], 1) if finite.all() and not far.any() else None
 
 
 def span(low: np.ndarray, high: np.ndarray, side: np.ndarray) -> str:
@@ -161,10 +158,10 @@ def span(low: np.ndarray, high: np.ndarray, side: np.ndarray) -> str:
     return f'x {low[0]:g} to {high[0]:g}, y {low[1]:g} to {high[1]:g} in an image of {side[0]:g} x {side[1]:g}'
 
 
-def check_runs(report: Report, annotations: Rows, sizes: dict) -> bool:
-    """Whether run lengths are of their image's size and cover it; reports others."""
+def check_runs(report: Report, annotations: Rows, sizes: dict) -> np.ndarray | None:
+    """The extents (N, 4) of run lengths; None if there are none or not all cover their image, as reported."""
     if not annotations:
-        return True
+        return None
     size = table((ann['segmentation']['size'] for ann in annotations), 2)
     side = table((sizes[ann['image_id']] for ann in annotations), 2)[:, ::-1]
     other = (size != side).any(1)
@@ -174,13 +171,13 @@ def check_runs(report: Report, annotations: Rows, sizes: dict) -> bool:
         advice = 'write height first, then width' if turned else 'write the masks at the size of the image'
         said = f'is {size[i, 0]:g} x {size[i, 1]:g}, its image {side[i, 0]:g} x {side[i, 1]:g} (height x width)'
         name(report, 'mask_size', annotations[i], int(other.sum()), len(annotations), said, advice)
-        return False
+        return None
     torn = pixels(annotations) != size.prod(1)
     if torn.any():
         said = 'has counts that do not add up to its size'
         first = annotations[int(np.argmax(torn))]
         name(report, 'mask_counts', first, int(torn.sum()), len(annotations), said, 'write it anew')
-    return not torn.any()
+    return None if torn.any() else run_extents(annotations)
 
 
 def pixels(annotations: Rows) -> np.ndarray:
@@ -196,14 +193,8 @@ def pixels(annotations: Rows) -> np.ndarray:
     return found
 
 
-def polygon_extents(annotations: Rows) -> np.ndarray:
-    """(N, 4) left, top, right, bottom of the polygons of each annotation."""
-    xy, starts = points(annotations)
-    return np.concatenate([np.minimum.reduceat(xy, starts), np.maximum.reduceat(xy, starts)], 1)
-
-
 def run_extents(annotations: Rows) -> np.ndarray:
-    """(N, 4) the same of run lengths."""
+    """(N, 4) left, top, right, bottom of the pixels of run lengths."""
     boxes = np.asarray(coco_mask.toBbox([compressed(ann['segmentation']) for ann in annotations]), np.float64)
     return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1)
 
