@@ -59,6 +59,8 @@ def test_upstream_ends_with_it(options: dict[str, Any], said: str, tmp_path: Pat
         dict(metric='bbox', proposal_nums=(1, 10, 100)),
         dict(metric='proposal_fast', iou_thrs=[0.5], proposal_nums=[100]),
         dict(format_only=True, proposal_nums=[1]),
+        # As mmdet's configs of V3Det have it.
+        dict(use_mp_eval=True, proposal_nums=[300]),
     ],
 )
 def test_what_goes_through(options: dict[str, Any]) -> None:
