@@ -20,6 +20,7 @@ from mmengine.logging import print_log
 from mmengine.registry import HOOKS
 
 from mmseq.config import existing_file, replace_synchronised_norms, work_dir_of
+from mmseq.datasets.nesting import loader_datasets
 from mmseq.engine.hooks.corrupt_data import tolerate
 from mmseq.engine.loggers import LOGGERS
 from mmseq.engine.recipe import check_accumulation, divide, scale_learning_rate
@@ -326,7 +327,8 @@ def use_tta(cfg: Config, settings: Settings) -> Config:
         # Logits are averaged over the views, and it keeps none.
         cfg.model.type = 'EncoderDecoder'
         print_log('--tta takes EncoderDecoder in place of SlidingEncoderDecoder, which keeps labels only', 'current')
-    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    for _, dataset in loader_datasets(cfg.test_dataloader, 'test_dataloader'):
+        dataset.pipeline = cfg.tta_pipeline
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
     for evaluator in evaluators(cfg):
         if evaluator.type == 'CocoMetric' and 'segm' in evaluator.metric:

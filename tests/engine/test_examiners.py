@@ -8,6 +8,7 @@ from mmengine.registry import DefaultScope
 
 from mmseq.datasets.checks import Use
 from mmseq.engine.examiners import examiner, keeps_eight_bits, use_of
+from mmseq.explain.work import Work
 
 LOAD = dict(type='LoadAnnotations', with_bbox=True)
 
@@ -60,8 +61,7 @@ def test_loaders() -> None:
 def test_a_data_set_without_a_scope_is_examined() -> None:
     """Upstream's own form, which was refused as a type of no registry."""
     with DefaultScope.overwrite_default_scope('mmdet'):
-        check = examiner(
-            dict(type='CocoDataset', ann_file='none.json'), 'train_dataloader', Config(dict(model={})), None
-        )
+        data, work = dict(type='CocoDataset', ann_file='none.json'), Work('training', '', Config(dict(model={})))
+        check = examiner(data, 'train_dataloader', work, None)
         report = check(sample=1, progress=None)
     assert 'none.json: no such annotation file' in report.errors()[0].message
