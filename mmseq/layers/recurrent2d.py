@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mmseq import ops
+from mmseq.ops.bilstm2d.precision import asked_dtype, autocasts
 
 CELLS: Mapping[str, type[nn.RNNBase]] = {'lstm': nn.LSTM, 'gru': nn.GRU, 'rnn': nn.RNN}
 UNIONS = ('cat', 'add', 'vertical', 'horizontal')
@@ -59,6 +60,15 @@ class Recurrent2D(nn.Module):
         """The joined scans, (B, H, W, joined channels)."""
         if self.cell == 'lstm' and self.union == 'cat':
             return ops.bilstm2d(x, flat_weights(self.rnn_v), flat_weights(self.rnn_h))
+        if not autocasts(x):
+            return self.scan_modules(x)
+        # The ablations run in their weights' precision: torch would hand them to kernels that may not exist.
+        answer = asked_dtype(x)
+        with torch.autocast(x.device.type, enabled=False):
+            return self.scan_modules(x.to(next(self.parameters()).dtype)).to(answer)
+
+    def scan_modules(self, x: Tensor) -> Tensor:
+        """The joined scans of torch's own modules."""
         batch, height, width, channels = x.shape
         scans = []
         if self.union != 'horizontal':

@@ -5,18 +5,23 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-
-def half_on_cpu(x: Tensor) -> bool:
-    """Whether torch would ask oneDNN for a float16 LSTM, which it has on few of the processors that have float16."""
-    low = torch.get_autocast_dtype('cpu') if torch.is_autocast_enabled('cpu') else x.dtype
-    return x.device.type == 'cpu' and low == torch.float16
+from mmseq.ops.bilstm2d.precision import asked_dtype, autocasts, lstm_dtype
 
 
 def scan(x: Tensor, weights: Sequence[Tensor], batch_first: bool) -> Tensor:
-    """(N, T, C), or (T, N, C) where the time comes first, to the same with the hidden channels of all directions."""
-    if half_on_cpu(x):
-        with torch.autocast('cpu', enabled=False):
-            return scan(x.float(), [w.float() for w in weights], batch_first).half()
+    """(N, T, C), or (T, N, C) where the time comes first, to the same with the hidden channels of all directions.
+
+    Low precision runs in float32 where the device has no kernel for it; the answer has the dtype that was asked for.
+    """
+    dtype, answer = lstm_dtype(x), asked_dtype(x)
+    if autocasts(x):
+        with torch.autocast(x.device.type, enabled=False):
+            return lstm(x.to(dtype), [w.to(dtype) for w in weights], batch_first).to(answer)
+    return lstm(x.to(dtype), [w.to(dtype) for w in weights], batch_first).to(answer)
+
+
+def lstm(x: Tensor, weights: Sequence[Tensor], batch_first: bool) -> Tensor:
+    """See :func:`scan`; in the one dtype that all have."""
     directions = len(weights) // 4
     state = x.new_zeros(directions, x.shape[0 if batch_first else 1], weights[1].shape[1])
     # has_biases, layers, dropout, train, bidirectional. Without dropout between layers "train" changes no value, but
