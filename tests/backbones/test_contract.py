@@ -187,6 +187,24 @@ def test_freezing(name, frozen):
     assert images.grad.abs().sum() > 0
 
 
+@pytest.mark.parametrize('frozen', [-1, 0, 1, 3, 4])
+def test_freezing_takes_the_norms_of_frozen_levels_along(name, frozen):
+    """The norm of a level that is all frozen stays as it is; it would drift away under the heads otherwise."""
+    model = build(name, out_indices=(0, 2, 3), frozen_stages=frozen)
+    trained = {key: {p.requires_grad for p in norm.parameters()} for key, norm in model.norms.items()}
+    assert trained == {str(level): {level >= frozen} for level in (0, 2, 3)}
+    before = {key: tensor.detach().clone() for key, tensor in model.norms.named_parameters()}
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    if trainable:
+        levels = model(torch.randn(1, 3, 64, 64))
+        sum((level * torch.randn_like(level)).sum() for level in levels if level.requires_grad).backward()
+        torch.optim.SGD(trainable, lr=1.0).step()
+    moved = {
+        key.split('.')[0] for key, tensor in model.norms.state_dict().items() if not torch.equal(tensor, before[key])
+    }
+    assert moved == {str(level) for level in (0, 2, 3) if level >= frozen}
+
+
 def test_checkpointing_gives_equal_gradients(name):
     plain = build(name)
     thrifty = build(name, with_cp=True)
