@@ -6,8 +6,8 @@
 Sizes are those of Sequencer2D-S, ShiftViT-T and ViL-T at images of 512 and 1024 px. Every contender is first held to
 the formula in float64; nothing is timed, and the exit status is 1, if one misses a relative 1e-4. Beside the backends
 that run here: two nn.LSTM modules wired as Sequencer2D's authors and timm wire them; the shift as slices of a
-channels-first map of zeros; the quadratic form of the mLSTM; group norm, 1x1 convolutions and
-the residual of channels-first maps.
+channels-first map of zeros; the quadratic form of the mLSTM; group norm, alone and with 1x1
+convolutions and the residual, of channels-first maps; torch's group norm of the heads.
 """
 
 import argparse
@@ -29,7 +29,9 @@ from mmseq.files import write_json
 from mmseq.layers.recurrent2d import flat_weights
 from mmseq.measure.timing import alternate, machine, ratio, spread
 from mmseq.ops.bilstm2d.reference import bilstm2d_reference
+from mmseq.ops.global_norm.reference import global_norm_reference
 from mmseq.ops.global_norm_mlp.reference import global_norm_mlp_reference
+from mmseq.ops.head_norm.reference import head_norm_reference
 from mmseq.ops.shift2d.reference import shift2d_reference
 
 RESULTS = Path(__file__).parent / 'results'
@@ -114,6 +116,32 @@ def global_norm_mlp(side: int, channels: int, hidden: int, device: str) -> tuple
     return found, (lambda: global_norm_mlp_reference(*exact[:3], 1e-5, *exact[3:]), exact)
 
 
+def global_norm(side: int, channels: int, _: int, device: str) -> tuple[dict[str, Contender], Contender]:
+    shapes = ((1, side, side, channels), (channels,), (channels,))
+    inputs = [torch.randn(shape, device=device).requires_grad_() for shape in shapes]
+    exact = [t.detach().double().requires_grad_() for t in inputs]
+    names = ('native', 'group_norm') if device == 'cpu' else ('group_norm',)
+    found = {name: (backend(name, lambda: ops.global_norm(*inputs, 1e-5)), inputs) for name in names}
+    first = [inputs[0].detach().permute(0, 3, 1, 2).contiguous().requires_grad_(), *inputs[1:]]
+    found['channels-first group norm'] = (lambda: F.group_norm(first[0], 1, *first[1:]), first)
+    return found, (lambda: global_norm_reference(*exact, 1e-5), exact)
+
+
+def head_norm(length: int, channels: int, _: int, device: str) -> tuple[dict[str, Contender], Contender]:
+    dim = 4 * channels
+    shapes = ((1, 4, length, channels), (dim,), (dim,), (dim,), (1, length, dim))
+    inputs = [torch.randn(shape, device=device).requires_grad_() for shape in shapes]
+    exact = [t.detach().double().requires_grad_() for t in inputs]
+
+    def on(call: Callable[..., Tensor], inputs: list[Tensor]) -> Tensor:
+        h, weight, bias, skip, c = inputs
+        return call(h, weight, bias, 1e-5, skip, c)
+
+    names = ('native', 'group_norm') if device == 'cpu' else ('group_norm',)
+    found = {name: (backend(name, lambda: on(ops.head_norm, inputs)), inputs) for name in names}
+    return found, (lambda: on(head_norm_reference, exact), exact)
+
+
 # Operator: how to make it, and its sizes by the layer where they stand.
 OPERATORS: dict[str, tuple[Callable[..., Any], dict[str, tuple[int, int, int]]]] = {
     'bilstm2d': (
@@ -127,6 +155,8 @@ OPERATORS: dict[str, tuple[Callable[..., Any], dict[str, tuple[int, int, int]]]]
     ),
     'shift2d': (shift2d, {'512 px, stage 1': (128, 96, 0), '512 px, stage 3': (32, 384, 0)}),
     'global_norm_mlp': (global_norm_mlp, {'512 px, stage 1': (128, 96, 192), '512 px, stage 2': (64, 192, 384)}),
+    'global_norm': (global_norm, {'512 px, stage 1': (128, 96, 0), '512 px, stage 3': (32, 384, 0)}),
+    'head_norm': (head_norm, {'512 px': (1024, 96, 0), '1024 px': (4096, 96, 0)}),
     'mlstm': (mlstm, {'512 px': (1024, 96, 0), '1024 px': (4096, 96, 0)}),
 }
 

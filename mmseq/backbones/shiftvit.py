@@ -18,8 +18,7 @@ from torch import Tensor, nn
 
 from mmseq import ops
 from mmseq.backbones.base import Backbone, Stage
-from mmseq.layers import DropPath, GlobalNorm, Mlp, PatchConv, add_branch, drop_path_ramp
-from mmseq.ops.global_norm_mlp import fits
+from mmseq.layers import DropPath, GlobalNorm, Mlp, PatchConv, drop_path_ramp, untouched
 from mmseq.registry import MODELS
 
 PATCHES = (4, 2, 2, 2)
@@ -90,12 +89,12 @@ class ShiftViTBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = ops.shift2d(x, self.n_div)
-        if not fits(x):
-            return add_branch(x, self.drop_path(self.mlp(self.norm(x))))
-        keep = self.drop_path(x.new_ones(len(x))) if self.training and self.drop_path.p else None
         norm, fc1, fc2 = self.norm, self.mlp.fc1, self.mlp.fc2
+        kinds = ((norm, GlobalNorm), (self.mlp, Mlp), (fc1, nn.Linear), (fc2, nn.Linear), (self.drop_path, DropPath))
+        if not all(untouched(module, kind) for module, kind in kinds):
+            return x + self.drop_path(self.mlp(norm(x)))
         mlp = (fc1.weight, fc1.bias, fc2.weight, fc2.bias)
-        return ops.global_norm_mlp(x, norm.weight, norm.bias, norm.eps, *mlp, keep=keep)
+        return ops.global_norm_mlp(x, norm.weight, norm.bias, norm.eps, *mlp, keep=self.drop_path.factors(x))
 
 
 @MODELS.register_module()

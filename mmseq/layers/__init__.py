@@ -1,12 +1,13 @@
 """Modules over the operators."""
 
-from mmseq.layers.basic import DropPath, Mlp, PatchConv, add_branch, drop_path_ramp
+from mmseq.layers.basic import DropPath, Mlp, PatchConv, drop_path_ramp, untouched
 from mmseq.layers.global_norm import GlobalNorm
 from mmseq.layers.init import init_sequencer
 from mmseq.layers.mlstm_layer import MLSTMLayer
 from mmseq.layers.position import PositionEmbedding
 from mmseq.layers.recurrent1d import Recurrent1D
 from mmseq.layers.recurrent2d import Recurrent2D
+from mmseq.ops.in_place import add_branch
 
 __all__ = [
     'DropPath',
@@ -20,4 +21,5 @@ __all__ = [
     'add_branch',
     'drop_path_ramp',
     'init_sequencer',
+    'untouched',
 ]

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import StochasticDepth
 
+from mmseq.ops.in_place import gelu
 from mmseq.ops.symbolic import eager_on_cpu
 
 
@@ -17,21 +18,16 @@ class Mlp(nn.Module):
         self.fc2 = nn.Linear(hidden_dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        hidden = self.fc1(x)
-        # On a CPU the pages of a new tensor cost as much as the activation itself.
-        hidden = F.gelu(hidden) if torch.is_grad_enabled() else torch.ops.aten.gelu_(hidden)
-        return self.fc2(hidden)
+        return self.fc2(gelu(self.fc1(x)))
 
 
-def add_branch(x: Tensor, branch: Tensor) -> Tensor:
-    """x + branch; without gradients in the memory of ``branch``, which the caller has just made, if that holds the sum.
+def untouched(module: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether a module is just a ``kind``, so that its weights may be read past its call.
 
-    With gradients that would cost more than it saves: to autograd a linear map of four axes answers with a view, and a
-    view that is changed in place gets its gradient by way of a copy.
+    Adapters and quantisation put another class in its place; hooks, which pruning uses as well, want the call.
     """
-    if not torch.is_grad_enabled() and branch.dtype == torch.promote_types(x.dtype, branch.dtype):
-        return branch.add_(x)
-    return x + branch
+    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return type(module) is kind and not any(hooks)
 
 
 class DropPath(StochasticDepth):
@@ -54,6 +50,12 @@ class DropPath(StochasticDepth):
             return x
         stays = torch.rand(len(x), *(1,) * (x.dim() - 1), device=x.device) < self.keep
         return x * torch.where(stays, 1 / self.keep, 0).to(x.dtype)
+
+    def factors(self, x: Tensor) -> Tensor | None:
+        """What the branch of each image of x (B, ...) is multiplied by, (B,); None where no image loses its branch."""
+        if not self.training or (not torch.compiler.is_compiling() and not self.p):
+            return None
+        return self(x.new_ones(len(x)))
 
 
 class PatchConv(nn.Conv2d):

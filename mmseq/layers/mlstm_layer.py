@@ -13,7 +13,6 @@ The sequence runs over a map's rows from the upper left. Other directions turn t
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +20,6 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from mmseq import ops
-from mmseq.ops.symbolic import eager_on_cpu
 
 DIRECTIONS = ('rows', 'rows_reversed', 'columns', 'columns_reversed')
 HEADS = 4
@@ -92,43 +90,7 @@ class HeadNorm(nn.GroupNorm):
 
     def forward(self, h: Tensor, skip: Tensor, c: Tensor) -> Tensor:
         """norm(h) + skip c: h (B, N, S, d), skip (D,), c (B, S, D) to (B, S, D)."""
-        if eager_on_cpu(h) and h.dtype == c.dtype == skip.dtype == self.weight.dtype:
-            return NormAndSkip.apply(h, self.weight, self.bias, self.eps, skip, c)
-        batch, _, length, _ = h.shape
-        steps = h.transpose(1, 2).reshape(batch * length, -1)
-        steps = F.group_norm(steps, self.num_groups, self.weight, self.bias, self.eps)
-        return steps.view(batch, length, -1) + skip * c
-
-
-class NormAndSkip(torch.autograd.Function):
-    """The same on the CPU, where torch's group norm takes twice as long as a layer norm of the heads as they lie."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, h: Tensor, weight: Tensor, bias: Tensor | None, eps: float, skip: Tensor, c: Tensor
-    ) -> Tensor:
-        normed, mean, rstd = torch.native_layer_norm(h, h.shape[-1:], None, None, eps)
-        ctx.save_for_backward(h, mean, rstd, weight, skip, c)
-        ctx.biased = bias is not None
-        y = normed.transpose(1, 2).flatten(2).mul_(weight)
-        if ctx.biased:
-            y += bias
-        return y.addcmul_(c, skip)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        h, mean, rstd, weight, skip, c = ctx.saved_tensors
-        by_head = grad.unflatten(-1, (h.shape[1], -1)).transpose(1, 2)
-        to_normed = (by_head * weight.view(h.shape[1], 1, -1)).contiguous()
-        to_h = torch.ops.aten.native_layer_norm_backward(
-            to_normed, h, h.shape[-1:], mean, rstd, None, None, [True, False, False]
-        )[0]
-        # Made again rather than kept, in the memory of what is no longer needed.
-        normed = torch.sub(h, mean, out=to_normed).mul_(rstd)
-        to_weight = normed.mul_(by_head).sum((0, 2)).flatten()
-        to_bias = grad.sum((0, 1)) if ctx.biased else None
-        return to_h, to_weight, to_bias, None, (grad * c).sum((0, 1)), grad * skip
+        return ops.head_norm(h, self.weight, self.bias, self.eps, skip, c)
 
 
 class MLSTMCell(nn.Module):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor
 
-from mmseq.ops.bilstm2d.native import scan
+from mmseq.ops.bilstm2d.native import prefer_native, scan
 from mmseq.ops.bilstm2d.recorded import record_recurrence
 from mmseq.ops.bilstm2d.reference import bidirectional_scan
 from mmseq.ops.dispatch import choose, imported
@@ -43,4 +43,4 @@ def bilstm1d(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
     Returns:
         (B, T, n D): forward, then reverse.
     """
-    return choose('bilstm1d', BACKENDS, 'native', x, exported=bilstm1d_recorded)(x, weights)
+    return choose('bilstm1d', BACKENDS, lambda: prefer_native(x), x, exported=bilstm1d_recorded)(x, weights)

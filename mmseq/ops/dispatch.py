@@ -4,10 +4,10 @@ import importlib
 import importlib.util
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -50,34 +50,48 @@ def imported(module: str, function: str) -> Callable[..., Tensor]:
     return call
 
 
+class Choice(NamedTuple):
+    """A backend and why it is the one for a call: ``large map on the CPU``."""
+
+    name: str
+    reason: str
+
+
 def choose(
     operator: str,
     backends: Mapping[str, Callable],
-    default: str,
+    prefer: Callable[[], Choice],
     example: Tensor,
     exported: Callable | None = None,
+    beside: Collection[str] = (),
 ) -> Callable:
-    """The backend for one call: the one asked for by name, else ``default``.
+    """The backend for one call: the one asked for by name, else what the operator prefers.
 
     Args:
         operator: the operator's name, for messages.
         backends: what the operator offers.
-        default: the backend that the operator prefers for ``example``'s dtype, device and shape.
+        prefer: the operator's own choice, from the call's dtype, device and shape; asked if nobody else has chosen.
         example: the first input.
-        exported: what torch.export records instead of ``default``, for inference at any size; None is ``default``.
+        exported: what torch.export records, for inference at any size; None is the operator's own choice.
+        beside: backends of other operators that this one stands beside in a model, and does not offer itself: where one
+            of them is asked for, it takes its own choice, and says so.
 
     Raises:
         InputError: a backend was asked for by name that this operator does not have; it never falls back.
     """
     named = asked()
-    if named and named not in backends:
+    if named and named not in (*backends, *beside):
         raise InputError(f'{operator} has no backend {named!r}: choose one of {", ".join(backends)} (MMSEQ_BACKEND)')
-    name, reason = named or default, 'asked for by name' if named else f'the default on {example.device.type}'
-    run = backends[name]
-    if exported is not None and not named and exporting():
-        name, reason, run = exported.__name__, 'torch.export is recording', exported
+    if named in backends:
+        name, reason = named, 'asked for by name'
+    elif exported is not None and exporting():
+        say(operator, exported.__name__, example.device.type, 'torch.export is recording')
+        return exported
+    else:
+        name, reason = prefer()
+        reason = f'{reason}; it has no {named}' if named else reason
     say(operator, name, example.device.type, reason)
-    return run
+    return backends[name]
 
 
 def say(operator: str, name: str, device: str, reason: str) -> None:

@@ -18,6 +18,13 @@ def eager_on_cpu(x: Tensor) -> bool:
     return plain and x.device.type == 'cpu' and not torch.compiler.is_compiling() and not torch.jit.is_tracing()
 
 
+def why_not_eager(x: Tensor) -> str:
+    """Why :func:`eager_on_cpu` refuses x, for the log."""
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return 'recorded by a compiler or tracer'
+    return f'on {x.device.type}' if x.device.type != 'cpu' else 'a tensor without values of its own'
+
+
 def ceil_div(size: int, divisor: int) -> int:
     """Rounded up; in this form what follows from the size of a padded image is seen to be a whole number of cells."""
     return (size + divisor - 1) // divisor

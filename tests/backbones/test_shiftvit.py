@@ -4,6 +4,7 @@ import argparse
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from mmseq.backbones import ShiftViT
@@ -145,3 +146,19 @@ def test_arch_as_dict():
     assert ShiftViT(dict(depths=(1, 1, 1, 1), dim=8, n_div=4)).out_channels == (8, 16, 32, 64)
     with pytest.raises(TypeError, match='width'):
         ShiftViT(dict(depths=(1, 1, 1, 1), width=8))
+
+
+@pytest.mark.parametrize('size', [32, 256])
+def test_modules_of_the_mixer_are_called_where_somebody_asks_for_it(size):
+    """Hooks and modules of another class, as adapters put there, on maps that one operator would take and on small."""
+    model, calls = ShiftViT('nano').eval(), []
+    mlp = model.stages[0].blocks[0].mlp
+    images = torch.randn(1, 3, size, size)
+    expected = model(images)
+    mlp.fc1.register_forward_hook(lambda *_: calls.append('hook'))
+    adapted = nn.Sequential(mlp.fc2, nn.Identity())
+    adapted[1].register_forward_hook(lambda *_: calls.append('adapter'))
+    mlp.fc2 = adapted
+    for level, other in zip(model(images), expected):
+        torch.testing.assert_close(level, other, rtol=1e-4, atol=1e-4)
+    assert calls == ['hook', 'adapter']

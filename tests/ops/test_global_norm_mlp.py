@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from mmseq import ops
-from mmseq.ops.global_norm_mlp import BACKENDS, fits
+from mmseq.ops.dispatch import Choice
+from mmseq.ops.global_norm_mlp import BACKENDS, prefer
 from mmseq.ops.global_norm_mlp.reference import global_norm_mlp_reference
 
 SIZES = [(1, 1, 1), (2, 7, 5), (1, 37, 73), (3, 16, 9)]
@@ -72,18 +73,40 @@ def test_weights_that_need_no_gradient():
     assert x.grad.isfinite().all()
 
 
-def test_where_it_serves():
-    x = torch.zeros(1, 8, 4, 4)
-    assert fits(x)
-    assert not fits(x[:, 1:])
-    assert not fits(x.half())
-    assert not fits(x.to('meta'))
+@pytest.mark.parametrize('keep', [None, [1.25, 0.0]])
+def test_the_parts_one_after_the_other(keep):
+    inputs = make((2, 7, 5), dtype=torch.float64)
+    keep = keep and torch.tensor(keep, dtype=torch.float64)
+    got, judge = (run(backend, *inputs, keep=keep) for backend in ('composed', 'reference'))
+    torch.testing.assert_close(got, judge)
+    found = (torch.autograd.grad(y.square().sum(), inputs) for y in (got, judge))
+    for mine, right in zip(*found):
+        torch.testing.assert_close(mine, right)
     with torch.no_grad():
-        assert not fits(x)
-        assert fits(torch.zeros(1, 32, 16, 4))
+        torch.testing.assert_close(run('composed', *inputs, keep=keep), judge)
+
+
+def test_where_native_serves():
+    x = torch.zeros(1, 8, 4, 4)
+    large = Choice('native', 'large map on the CPU')
+    assert prefer(x) == large
+    assert prefer(x[:, 1:]) == Choice('composed', 'small map on the CPU')
+    assert prefer(x.half()) == Choice('composed', 'low precision')
+    assert prefer(x.to('meta')) == Choice('composed', 'on meta')
+    with torch.no_grad():
+        assert prefer(x).name == 'composed'
+        assert prefer(torch.zeros(1, 32, 16, 4)) == large
     with torch.autocast('cpu', torch.bfloat16):
-        assert not fits(x)
-    with ops.use('reference'):
-        assert not fits(x)
-    with ops.use('triton'):
-        assert not fits(x)
+        assert prefer(x) == Choice('composed', 'low precision')
+
+
+def test_a_backend_asked_for_runs_on_maps_of_any_size():
+    inputs = make((1, 2, 2))
+    names = {}
+    for backend in BACKENDS:
+        # An operator that has no Triton kernel takes its own choice, which is this one for so small a map.
+        with ops.use('triton' if backend == 'composed' else backend):
+            last = ops.global_norm_mlp(*inputs[:3], EPS, *inputs[3:]).grad_fn
+        names[backend] = [last.name(), last.next_functions[0][0].name()]
+    assert 'GlobalNormMlpBackward' in names['native']
+    assert 'GlobalNormMlpBackward' not in names['reference'] + names['composed']

@@ -6,6 +6,13 @@ import torch
 from torch import Tensor
 
 from mmseq.ops.bilstm2d.precision import asked_dtype, autocasts, lstm_dtype
+from mmseq.ops.dispatch import Choice
+
+
+def prefer_native(x: Tensor) -> Choice:
+    """These kernels, on every device: Triton's are asked for by name until they have been measured on a GPU."""
+    makers = {'cpu': 'oneDNN', 'cuda': 'cuDNN'}
+    return Choice('native', f"torch's LSTM on {x.device.type}, {makers.get(x.device.type, 'its own')}")
 
 
 def scan(x: Tensor, weights: Sequence[Tensor], batch_first: bool) -> Tensor:

@@ -5,13 +5,15 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from mmseq.ops.dispatch import asked, choose
+from mmseq.ops.dispatch import Choice, choose
+from mmseq.ops.global_norm_mlp.composed import global_norm_mlp_composed
 from mmseq.ops.global_norm_mlp.native import global_norm_mlp_native
 from mmseq.ops.global_norm_mlp.reference import global_norm_mlp_reference
-from mmseq.ops.symbolic import eager_on_cpu
+from mmseq.ops.symbolic import eager_on_cpu, why_not_eager
 
 BACKENDS: Mapping[str, Callable[..., Tensor]] = {
     'reference': global_norm_mlp_reference,
+    'composed': global_norm_mlp_composed,
     'native': global_norm_mlp_native,
 }
 
@@ -30,7 +32,7 @@ def global_norm_mlp(
     """x + keep (W2 gelu(W1 norm(x) + b1) + b2), where the norm takes mean and variance over H, W and C of each image.
 
     Args:
-        x: (B, H, W, C) in float32 or float64, any strides.
+        x: (B, H, W, C), any strides; in float32 or float64 where the backend is ``native``.
         scale: of the norm (C,).
         shift: of the norm (C,).
         eps: added to the variance.
@@ -43,22 +45,24 @@ def global_norm_mlp(
     Returns:
         (B, H, W, C).
     """
-    run = choose('global_norm_mlp', BACKENDS, 'native' if x.device.type == 'cpu' else 'reference', x)
+    run = choose(
+        'global_norm_mlp', BACKENDS, lambda: prefer(x), x, exported=global_norm_mlp_composed, beside=('triton',)
+    )
     return run(x, scale, shift, eps, w1, b1, w2, b2, keep)
 
 
-def fits(x: Tensor) -> bool:
-    """Whether the operator serves (B, H, W, C) better than its parts: in eager code on a CPU, on large maps.
+def prefer(x: Tensor) -> Choice:
+    """``native`` where it serves (B, H, W, C) better than its parts: in eager code on a CPU, on large maps.
 
     Folding the norm costs passes over the weights, and saves passes over the cells: few of those where no gradients are
     made, so that a map must then be larger.
     """
-    cells_per_channel = 8 if torch.is_grad_enabled() else 128
     # Compilers are asked for first: the sizes that follow may be symbols to them.
-    return (
-        eager_on_cpu(x)
-        and x.shape[1] * x.shape[2] >= cells_per_channel * x.shape[3]
-        and x.dtype in (torch.float32, torch.float64)
-        and not torch.is_autocast_enabled('cpu')
-        and asked() in (None, 'native')
-    )
+    if not eager_on_cpu(x):
+        return Choice('composed', why_not_eager(x))
+    if torch.is_autocast_enabled('cpu') or x.dtype not in (torch.float32, torch.float64):
+        return Choice('composed', 'low precision')
+    cells_per_channel = 8 if torch.is_grad_enabled() else 128
+    if x.shape[1] * x.shape[2] < cells_per_channel * x.shape[3]:
+        return Choice('composed', 'small map on the CPU')
+    return Choice('native', 'large map on the CPU')
