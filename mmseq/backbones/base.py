@@ -5,8 +5,9 @@ leave it as (B, C, H, W) views of that memory.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, TypeVar
 
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
@@ -17,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmseq import ops
 from mmseq.checkpoints import load_backbone
-from mmseq.layers import DropPath
+from mmseq.layers import DropPath, drop_path_ramp
 from mmseq.ops.dispatch import say
 from mmseq.ops.symbolic import ceil_div, exporting
 
@@ -25,8 +26,33 @@ from mmseq.ops.symbolic import ceil_div, exporting
 # shall be quick to import.
 dynamo.assume_constant_result(say)
 
+Spec = TypeVar('Spec')
 MAX_COMPILED = 64
 """Variants of a family's block that are compiled: stages, image shapes, training and inference."""
+
+
+def choose_arch(
+    family: str, arch: str | Mapping[str, Any], archs: Mapping[str, Spec], spec: Callable[..., Spec]
+) -> Spec:
+    """The row of an architecture table, or one of the caller's own.
+
+    Args:
+        family: the backbone's name, for the message.
+        arch: a name of ``archs``, or a dict with the fields of ``spec``.
+        archs: the family's table.
+        spec: its dataclass of a row.
+
+    Raises:
+        ValueError: no such name; the message has the nearest ones and all.
+        TypeError: an unknown field in a dict.
+    """
+    if not isinstance(arch, str):
+        return spec(**arch)
+    if arch not in archs:
+        near = get_close_matches(arch, archs, n=1)
+        hint = f'did you mean {near[0]!r}? ' if near else ''
+        raise ValueError(f'unknown {family} arch {arch!r}: {hint}choose one of {", ".join(archs)} or give a dict')
+    return archs[arch]
 
 
 class Stage(nn.Module):
@@ -43,7 +69,8 @@ class Backbone(BaseModule):
 
     A family names its ``family`` (the key tables in :mod:`mmseq.checkpoints`) and ``input_conv``, calls
     ``super().__init__`` with the geometry of its stages, builds ``self.stem``, which takes (B, H, W, C), and
-    ``self.stages``, a ModuleList of one :class:`Stage` per *built* stage, and calls :meth:`build_out_norms`.
+    ``self.stages``, a ModuleList of one :class:`Stage` per *built* stage (by :meth:`build_stages`, if every depth is
+    one of blocks), and calls :meth:`build_out_norms`.
 
     Args:
         dims: channels of every stage of the architecture.
@@ -104,6 +131,25 @@ class Backbone(BaseModule):
         self.frozen_stages = frozen_stages
         self.size_divisor = math.lcm(*self.strides)
         self._said_misaligned = False
+
+    def build_stages(
+        self,
+        drop_path_rate: float,
+        join: Callable[[int], nn.Module],
+        block: Callable[[int, float], nn.Module],
+    ) -> None:
+        """Create ``self.stages``, each of its depth.
+
+        Args:
+            drop_path_rate: of the last block of the architecture; earlier ones ramp linearly from 0.
+            join: from a stage, 1 or higher, to what joins it to the one before.
+            block: from a stage and a drop-path rate to one of its blocks.
+        """
+        rates = drop_path_ramp(drop_path_rate, self.all_depths)
+        self.stages = nn.ModuleList(
+            Stage(join(i) if i else nn.Identity(), [block(i, rate) for rate in rates[i]])
+            for i in range(len(self.depths))
+        )
 
     def build_out_norms(self, norm: Callable[[int], nn.Module]) -> None:
         """Create ``self.norms``, one per returned level, keyed by its stage, if ``out_norm`` asks for them."""

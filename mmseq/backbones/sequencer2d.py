@@ -10,12 +10,14 @@ Shapes: B images, H x W cells, C channels, D hidden channels of one direction of
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
+from operator import mul
 from typing import Any
 
 from torch import Tensor, nn
 
-from mmseq.backbones.base import Backbone, Stage
-from mmseq.layers import DropPath, Mlp, PatchConv, Recurrent2D, add_branch, drop_path_ramp, init_sequencer
+from mmseq.backbones.base import Backbone, choose_arch
+from mmseq.layers import DropPath, Mlp, PatchConv, Recurrent2D, add_branch, init_sequencer
 from mmseq.registry import MODELS
 
 EPS = 1e-6
@@ -111,21 +113,16 @@ class Sequencer2D(Backbone):
         init_cfg: dict[str, Any] | None = None,
         patch_size: int | None = None,
     ) -> None:
-        if isinstance(arch, str) and arch not in ARCHS:
-            raise ValueError(f'unknown Sequencer2D arch {arch!r}: choose one of {", ".join(ARCHS)} or give a dict')
-        spec = ARCHS[arch] if isinstance(arch, str) else Arch(**arch)
+        spec = choose_arch('Sequencer2D', arch, ARCHS, Arch)
         native_patch = spec.patches[0]
         if patch_size is not None:
             if patch_size < 1:
                 raise ValueError(f'patch_size={patch_size}: expected at least 1 px')
             spec = replace(spec, patches=(patch_size, *spec.patches[1:]))
-        strides = [spec.patches[0]]
-        for patch in spec.patches[1:]:
-            strides.append(strides[-1] * patch)
         super().__init__(
             dims=spec.dims,
             depths=spec.depths,
-            strides=strides,
+            strides=list(accumulate(spec.patches, mul)),
             out_indices=out_indices,
             out_strides=out_strides,
             out_norm=out_norm,
@@ -135,12 +132,12 @@ class Sequencer2D(Backbone):
             init_cfg=init_cfg,
         )
         self.native_patch = None if patch_size is None else native_patch
-        rates = drop_path_ramp(drop_path_rate, spec.depths)
         self.stem = PatchConv(in_channels, spec.dims[0], spec.patches[0])
-        self.stages = nn.ModuleList()
-        for i, (dim, hidden) in enumerate(zip(self.dims, spec.hidden)):
-            join = PatchConv(self.dims[i - 1], dim, spec.patches[i]) if i else nn.Identity()
-            self.stages.append(Stage(join, [Sequencer2DBlock(dim, hidden, spec, rate) for rate in rates[i]]))
+        self.build_stages(
+            drop_path_rate,
+            join=lambda i: PatchConv(spec.dims[i - 1], spec.dims[i], spec.patches[i]),
+            block=lambda i, rate: Sequencer2DBlock(spec.dims[i], spec.hidden[i], spec, rate),
+        )
         self.build_out_norms(lambda dim: nn.LayerNorm(dim, eps=EPS))
         init_sequencer(self)
         self.freeze()

@@ -17,8 +17,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from mmseq import ops
-from mmseq.backbones.base import Backbone, Stage
-from mmseq.layers import DropPath, GlobalNorm, Mlp, PatchConv, drop_path_ramp, untouched
+from mmseq.backbones.base import Backbone, choose_arch
+from mmseq.layers import DropPath, GlobalNorm, Mlp, PatchConv, untouched
 from mmseq.registry import MODELS
 
 PATCHES = (4, 2, 2, 2)
@@ -132,9 +132,7 @@ class ShiftViT(Backbone):
         with_cp: bool = False,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
-        if isinstance(arch, str) and arch not in ARCHS:
-            raise ValueError(f'unknown ShiftViT arch {arch!r}: choose one of {", ".join(ARCHS)} or give a dict')
-        spec = ARCHS[arch] if isinstance(arch, str) else Arch(**arch)
+        spec = choose_arch('ShiftViT', arch, ARCHS, Arch)
         super().__init__(
             dims=[spec.dim * 2**i for i in range(len(STRIDES))],
             depths=spec.depths,
@@ -147,12 +145,12 @@ class ShiftViT(Backbone):
             with_cp=with_cp,
             init_cfg=init_cfg,
         )
-        rates = drop_path_ramp(drop_path_rate, spec.depths)
         self.stem = PatchEmbed(in_channels, spec.dim)
-        self.stages = nn.ModuleList()
-        for i, dim in enumerate(self.dims):
-            join = PatchMerging(self.dims[i - 1], dim, PATCHES[i]) if i else nn.Identity()
-            self.stages.append(Stage(join, [ShiftViTBlock(dim, spec, rate) for rate in rates[i]]))
+        self.build_stages(
+            drop_path_rate,
+            join=lambda i: PatchMerging(self.dims[i - 1], self.dims[i], PATCHES[i]),
+            block=lambda i, rate: ShiftViTBlock(self.dims[i], spec, rate),
+        )
         self.build_out_norms(GlobalNorm)
         self.reset_parameters()
         self.freeze()

@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mmseq.backbones.base import Backbone, Stage
+from mmseq.backbones.base import Backbone, Stage, choose_arch
 from mmseq.layers import DropPath, MLSTMLayer, PositionEmbedding, drop_path_ramp
 from mmseq.layers.mlstm_layer import DIRECTIONS
 from mmseq.registry import MODELS
@@ -147,11 +147,9 @@ class VisionLSTM(Backbone):
         patch_stride: int | None = None,
         directions: str = 'alternating',
     ) -> None:
-        if isinstance(arch, str) and arch not in ARCHS:
-            raise ValueError(f'unknown VisionLSTM arch {arch!r}: choose one of {", ".join(ARCHS)} or give a dict')
         if directions not in DESIGNS:
             raise ValueError(f'unknown directions {directions!r}: choose one of {", ".join(DESIGNS)}')
-        spec = ARCHS[arch] if isinstance(arch, str) else Arch(**arch)
+        spec = choose_arch('VisionLSTM', arch, ARCHS, Arch)
         stride = patch_stride or spec.patch
         if stride > spec.patch or (spec.patch - stride) % 2:
             raise ValueError(f'patch_stride={stride}: expected {spec.patch}, or less by an even number')
@@ -169,14 +167,14 @@ class VisionLSTM(Backbone):
             init_cfg=init_cfg,
         )
         self.stem = Stem(in_channels, spec.dim, spec.patch, stride, spec.grid)
-        self.build_stages(spec, directions, drop_path_rate)
+        self.build_pairs(spec, directions, drop_path_rate)
         self.build_out_norms(lambda dim: nn.LayerNorm(dim, eps=1e-6))
         last = str(self.num_stages - 1)
         if spec.version == 1 and last in self.norms:
             self.norms[last] = nn.Sequential(nn.LayerNorm(spec.dim, bias=False), self.norms[last])
         self.freeze()
 
-    def build_stages(self, spec: Arch, directions: str, drop_path_rate: float) -> None:
+    def build_pairs(self, spec: Arch, directions: str, drop_path_rate: float) -> None:
         """Create ``self.stages``: pairs of sub-blocks, up to each tap that is asked for."""
         design, shared = DESIGNS[directions], directions == 'bidirectional_shared'
         rates = drop_path_ramp(drop_path_rate, (spec.taps[-1] + 1,))[0]

@@ -18,7 +18,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mmseq.backbones.base import Backbone, Stage
+from mmseq.backbones.base import Backbone, choose_arch
 from mmseq.layers import (
     DropPath,
     Mlp,
@@ -26,7 +26,6 @@ from mmseq.layers import (
     PositionEmbedding,
     Recurrent1D,
     add_branch,
-    drop_path_ramp,
     init_sequencer,
 )
 from mmseq.registry import MODELS
@@ -123,9 +122,7 @@ class VSequencer(Backbone):
         with_cp: bool = False,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
-        if isinstance(arch, str) and arch not in ARCHS:
-            raise ValueError(f'unknown VSequencer arch {arch!r}: choose one of {", ".join(ARCHS)} or give a dict')
-        spec = ARCHS[arch] if isinstance(arch, str) else Arch(**arch)
+        spec = choose_arch('VSequencer', arch, ARCHS, Arch)
         super().__init__(
             dims=spec.dims,
             depths=spec.depths,
@@ -138,12 +135,12 @@ class VSequencer(Backbone):
             with_cp=with_cp,
             init_cfg=init_cfg,
         )
-        rates = drop_path_ramp(drop_path_rate, spec.depths)
         self.stem = PatchEmbed(in_channels, spec.dims[0], spec.patches[0], spec.grid)
-        self.stages = nn.ModuleList()
-        for i, dim in enumerate(self.dims):
-            join = PatchConv(self.dims[i - 1], dim, spec.patches[i]) if i else nn.Identity()
-            self.stages.append(Stage(join, [VSequencerBlock(dim, spec.mlp_ratio, rate) for rate in rates[i]]))
+        self.build_stages(
+            drop_path_rate,
+            join=lambda i: PatchConv(spec.dims[i - 1], spec.dims[i], spec.patches[i]),
+            block=lambda i, rate: VSequencerBlock(spec.dims[i], spec.mlp_ratio, rate),
+        )
         self.build_out_norms(lambda dim: nn.LayerNorm(dim, eps=EPS))
         init_sequencer(self)
         self.freeze()

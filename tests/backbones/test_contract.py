@@ -163,6 +163,10 @@ def test_bad_strides_and_stages(name):
         build(name, frozen_stages=9)
     with pytest.raises(ValueError, match='unknown .* nano'):
         MODELS.build(dict(type=f'mmseq.{name}', arch='xxl'))
+    with pytest.raises(ValueError, match=f"unknown {name} arch 'nanoo': did you mean 'nano'"):
+        MODELS.build(dict(type=f'mmseq.{name}', arch='nanoo'))
+    with pytest.raises(TypeError, match='no_such_field'):
+        MODELS.build(dict(type=f'mmseq.{name}', arch=dict(no_such_field=1)))
 
 
 @pytest.mark.parametrize('frozen', [0, 1, 4])
