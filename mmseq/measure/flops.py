@@ -42,13 +42,11 @@ PER_ELEMENT = {
     '_upsample_bicubic2d_aa': 16,
     'grid_sampler_2d': 4,
 }
-# Linear maps that take their neighbours with them.
-LINEAR = frozenset({'mkldnn::_linear_pointwise'})
 # What torch tags neither as pointwise nor as a reduction, and is no view: norms, pooling, scans, copies, what picks
-# elements out and puts them in, and what makes tensors. Global norms square by dot and go into weights by addmv.
+# elements out and puts them in, and what makes tensors. Global norms go into weights by addmv.
 NAMED_FREE = """
     native_layer_norm native_group_norm native_batch_norm _native_batch_norm_legit_no_training cudnn_batch_norm
-    _softmax _log_softmax log_sigmoid_forward linalg_vector_norm gelu gelu_ dot addmv
+    _softmax _log_softmax log_sigmoid_forward linalg_vector_norm gelu gelu_ addmv
     _adaptive_avg_pool2d avg_pool2d max_pool2d_with_indices
     cumsum cumprod cummax max min sort topk floor_divide
     _to_copy clone copy_ cat stack _unsafe_view as_strided_ constant_pad_nd reflection_pad2d repeat roll flip
@@ -113,8 +111,6 @@ class Counting(TorchDispatchMode):
             self.tally.madds[self.where[-1], name] += n
         elif name in PER_ELEMENT:
             self.tally.madds[self.where[-1], name] += PER_ELEMENT[name] * out.numel()
-        elif name in LINEAR:
-            self.tally.madds[self.where[-1], 'linear'] += out.numel() * args[0].shape[-1]
         elif not (name in FREE or func.is_view or func.namespace == 'prim' or TAGGED_FREE & {*func.tags}):
             self.tally.uncounted.setdefault(func._schema.name, set()).add(self.where[-1])
         return out

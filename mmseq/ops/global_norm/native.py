@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmseq.ops.sums import sum_of_squares
+
 
 def global_norm_native(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
     """See :func:`mmseq.ops.global_norm`."""
@@ -58,6 +60,5 @@ class Normalise(torch.autograd.Function):
 
 def moments_of(image: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance of all numbers of a contiguous tensor."""
-    flat = image.view(-1)
-    mean = flat.mean()
-    return mean, torch.dot(flat, flat) / flat.numel() - mean.square()
+    mean = image.mean()
+    return mean, (sum_of_squares(image) / image.numel() - mean.double().square()).to(mean.dtype)

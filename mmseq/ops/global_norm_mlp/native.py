@@ -19,8 +19,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from mmseq.ops.cpu_linear import cpu_linear
+from mmseq.ops.sums import sum_of_squares
 
 TILE = 2**21
 """Hidden numbers of a tile: 8 MB in float32, more than the second-level caches of two cores hold. Smaller tiles are
@@ -65,9 +66,9 @@ class Norm:
         """Mean and variance of the cells as they are now, in float64."""
         total, squares = self.image.new_zeros(2, dtype=torch.float64)
         for tile in tiles(*self.image.shape):
-            c = self.cells(tile).reshape(-1)
+            c = self.cells(tile)
             total += c.sum()
-            squares += torch.dot(c, c)
+            squares += sum_of_squares(c)
         mean = total / self.image.numel()
         return mean, squares / self.image.numel() - mean.square()
 
@@ -102,11 +103,13 @@ def forward(norm: Norm, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, out: Ten
     kept: list[Tensor] = []
     buffer = None
     for tile in tiles(len(out), len(w1)):
-        hidden = cpu_linear(norm.cells(tile), weight, bias, gelu=not training)
+        hidden = F.linear(norm.cells(tile), weight, bias)
         if training:
             kept.append(hidden)
             buffer = torch.empty_like(hidden) if buffer is None else buffer
             hidden = gelu(hidden, out=buffer[: len(hidden)])
+        else:
+            torch.ops.aten.gelu_(hidden)
         torch.add(norm.image[tile], b2, out=out[tile]).addmm_(hidden, w2.mT)
     return kept
 
