@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +37,18 @@ def _seeded() -> None:
     torch.manual_seed(0)
 
 
-@pytest.fixture(scope='session')
-def configs() -> Iterator[dict[str, Config]]:
-    """All leaf configs by name, read once for those tests that look at all; take a copy before changing one."""
-    # mmengine parses upstream's hundred metafiles anew for every base of every config: nine tenths of the time.
+@pytest.fixture(autouse=True, scope='session')
+def _metafiles_are_read_once() -> Iterator[None]:
+    """mmengine parses upstream's hundred metafiles anew for every base of every config: nine tenths of the time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(config_utils, 'load', lru_cache(maxsize=None)(config_utils.load))
-        yield {path.stem: Config.fromfile(path) for path in sorted((ROOT / 'configs').glob('*.py'))}
+        patch.setattr(config_utils, 'load', cache(config_utils.load))
+        yield
+
+
+@pytest.fixture(scope='session')
+def configs() -> dict[str, Config]:
+    """All leaf configs by name, read once for those tests that look at all; take a copy before changing one."""
+    return {path.stem: Config.fromfile(path) for path in sorted((ROOT / 'configs').glob('*.py'))}
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ SHORTER = {
         'iter_1200': 'iter_2',
     },
     'tutorial_weights.md': {
-        # What it compares is compared in tests/cli/test_weights_tools.py.
+        # What it compares is compared in tests/cli/test_convert.py.
         'imagenet.safetensors --verify\n```\n\nThe': 'imagenet.safetensors\n```\n\nThe',
         '--train 40 --val 8': '--train 4 --val 2',
         'max_iters=40, val_interval=40': 'max_iters=4, val_interval=4',

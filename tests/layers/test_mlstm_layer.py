@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from mmseq import ops
 from mmseq.layers import MLSTMLayer
 from mmseq.layers.mlstm_layer import DIRECTIONS, CausalConv, GridConv, HeadNorm, HeadwiseLinear, turn, turn_back
 
@@ -173,14 +174,19 @@ def test_initialisation_is_the_authors():
     assert layer.down.weight.std().item() == pytest.approx(2 / 8, rel=0.05)
 
 
-def test_gates_are_computed_in_float32_under_autocast():
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_gates_and_sums_stay_in_float32_under_autocast(dtype):
     cell = lively(MLSTMLayer(8)).scans[0].cell
-    qkv = torch.randn(3, 1, 6, 16).bfloat16()
-    with torch.autocast('cpu', torch.bfloat16):
-        gates = cell.gates(*qkv)
-    assert gates[0].shape == (1, 4, 6)
-    for gate, expected in zip(gates, cell.gates(*qkv.float())):
+    q, k, v = torch.randn(3, 2, 70, 16).to(dtype)
+    heads = [x.unflatten(-1, (4, -1)).transpose(1, 2) for x in (q, k, v)]
+    with torch.autocast('cpu', dtype):
+        gates = cell.gates(q, k, v)
+        sums = ops.mlstm(*heads, *gates)
+    assert gates[0].shape == (2, 4, 70)
+    assert {x.dtype for x in (*gates, sums)} == {torch.float32}
+    for gate, expected in zip(gates, cell.gates(q.float(), k.float(), v.float()), strict=True):
         torch.testing.assert_close(gate, expected)
+    assert torch.equal(sums, ops.mlstm(*(x.float() for x in heads), *gates))
 
 
 def test_bad_arguments():

@@ -13,7 +13,7 @@ from mmseq.ops.bilstm2d.reference import bilstm2d_reference
 SIZES = [(2, 1, 1), (1, 7, 5), (3, 37, 11), (1, 37, 73), (1, 73, 73), (1, 128, 96)]
 CHANNELS, HIDDEN = 12, 6
 FAST = [name for name in BACKENDS if name != 'reference']
-# Triton's interpreter takes milliseconds per step of each scan; its larger sizes stand in test_bilstm2d_triton.py.
+# Triton's interpreter takes milliseconds per step of each scan; its larger sizes stand in bilstm2d/test_triton_impl.py.
 CASES = [(name, size) for name in FAST for size in SIZES if name != 'triton' or size[1] * size[2] < 100]
 
 

@@ -312,3 +312,15 @@ for operator, inputs in ((ops.mlstm, (*torch.zeros(3, 1, 1, 2, 8), *torch.zeros(
         'mlstm on backend triton needs a CUDA GPU, not cpu',
         'shift2d on backend triton needs a CUDA GPU, not cpu',
     ]
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_sums_survive_what_low_precision_cannot_count(dtype):
+    """Gates that neither open nor forget add up 600 equal steps; in bfloat16 a sum stops growing at 256."""
+    ones = torch.ones(1, 1, 600, 4, dtype=dtype)
+    values = torch.linspace(0, 1, 600, dtype=dtype)[None, None, :, None].expand(1, 1, 600, 4)
+    gates = torch.zeros(1, 1, 600), torch.full((1, 1, 600), 50.0)
+    with torch.autocast('cpu', dtype):
+        found = ops.mlstm(ones, ones, values, *gates)
+    mean = values.double().cumsum(2) / torch.arange(1, 601)[:, None]
+    torch.testing.assert_close(found.double(), mean, rtol=1e-4, atol=1e-5)

@@ -17,7 +17,7 @@ from mmseq.errors import InputError
 from mmseq.layers.recurrent2d import flat_weights
 from mmseq.ops.bilstm2d.reference import bilstm2d_reference
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 
 

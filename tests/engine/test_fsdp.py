@@ -70,7 +70,7 @@ def test_sharded_runs_equal_the_plain_one(data, tmp_path):
             plans[f'{kind}_resumed'] = dict(options=dict(SMALL), resume=str(tmp_path / kind / 'iter_2.pth'), **shard)
     command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2']
     done = subprocess.run(
-        [*command, ROOT / 'tests/engine/recipe_runs.py', SEG, tmp_path, json.dumps(plans)],
+        [*command, ROOT / 'tests/engine/sharded_runs.py', SEG, tmp_path, json.dumps(plans)],
         cwd=ROOT,
         env=dict(os.environ, MMSEQ_DATA=str(data), OMP_NUM_THREADS='1'),
         stdout=subprocess.PIPE,

@@ -64,54 +64,55 @@ def test_can_be_traced_and_saved(name):
         torch.testing.assert_close(level, other, rtol=1e-4, atol=1e-5)
 
 
-def test_compiles_block_by_block(name):
-    """Equal blocks share their code whatever their drop path, in one piece but where an LSTM runs as it is."""
+def compiled(model, dynamic):
+    """Compile a model's blocks to the code that they are traced to; returns the list of what was traced."""
     dynamo.reset()
-    dynamo.utils.counters.clear()
-    plain, model = build(name), build(name, drop_path_rate=0.2)
-    model.load_state_dict(plain.state_dict())
     graphs = []
-    model.compile(backend=lambda graph, _: graphs.append(graph) or graph.forward, dynamic=False)
+    model.compile(backend=lambda graph, _: graphs.append(graph) or graph.forward, dynamic=dynamic)
+    return graphs
+
+
+def outputs_and_gradients(model, images):
+    levels = model(images)
+    grads = torch.autograd.grad(
+        sum((level * torch.arange(level.shape[1]).view(-1, 1, 1)).sum() for level in levels), model.parameters()
+    )
+    return [*levels, *grads]
+
+
+def test_compiled_blocks_compute_the_same(name):
+    plain, model = build(name, out_indices=(0,)), build(name, out_indices=(0,))
+    model.load_state_dict(plain.state_dict())
+    graphs = compiled(model, dynamic=False)
+    # A compiled model reads and writes the same checkpoints.
     assert model.state_dict().keys() == plain.state_dict().keys()
-
-    model(torch.randn(2, 3, 64, 96))
-    pieces = len(graphs)
-    assert dynamo.utils.counters['stats']['unique_graphs'] == pieces
-    assert all('compiler.disable' in reason for reason in dynamo.utils.counters['graph_break'])
-    widths = len({*model.dims}) if name != 'VisionLSTM' else 1
-    assert pieces == widths * {'Sequencer2D': 3, 'VSequencer': 2}.get(name, 1)
-
-    for module in model.modules():
-        if isinstance(module, DropPath):
-            module.keep.fill_(1)
     images = torch.randn(2, 3, 64, 96)
-    results = []
-    for one in (plain, model):
-        levels = one(images)
-        sum((level * torch.arange(level.shape[1]).view(-1, 1, 1)).sum() for level in levels).backward()
-        results.append([*levels, *(p.grad for p in one.parameters())])
-    assert len(graphs) == pieces
+    results = [outputs_and_gradients(one, images) for one in (plain, model)]
+    assert graphs
     for a, b in zip(*results, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5 * a.abs().max().item())
 
-    # More variants than torch itself would compile.
-    for size in (32, 96):
-        model(torch.randn(2, 3, size, size))
-    assert len(graphs) == 3 * pieces
+
+def test_more_shapes_are_compiled_than_torch_would_by_itself():
+    limit = 'recompile_limit' if hasattr(dynamo.config, 'recompile_limit') else 'cache_size_limit'
+    with dynamo.config.patch({limit: 1}):
+        model = build('ShiftViT', out_indices=(0,))
+        graphs = compiled(model, dynamic=False)
+        for size in (32, 64):
+            model(torch.randn(1, 3, size, size))
+    assert len(graphs) == 2
 
 
 @pytest.mark.parametrize('family', ['Sequencer2D', 'ShiftViT', 'VSequencer'])
 def test_images_of_all_shapes_share_compiled_code(family):
     """Vision-LSTM's gradients are beyond torch 2.14 then."""
-    dynamo.reset()
-    model, graphs = build(family), []
-    model.compile(backend=lambda graph, _: graphs.append(graph) or graph.forward, dynamic=True)
-    counts = []
-    for size in ((128, 192), (192, 256), (320, 160), (224, 224)):
-        sum(level.sum() for level in model(torch.randn(2, 3, *size))).backward()
+    model = build(family, out_indices=(0,))
+    graphs, counts = compiled(model, dynamic=True), []
+    for size in ((64, 96), (96, 128), (160, 80)):
+        outputs_and_gradients(model, torch.randn(2, 3, *size))
         counts.append(len(graphs))
     # The second shape may show what the first had by chance.
-    assert counts[1:] == counts[1:2] * 3
+    assert 0 < counts[1] == counts[2]
 
 
 @pytest.mark.parametrize('size', SIZES)
@@ -140,7 +141,8 @@ def test_gradients_reach_every_parameter_and_the_image(name, out_strides):
 
 def test_pyramid_has_no_weights_of_its_own(name):
     native, pyramid = build(name), build(name, out_strides=(4, 8, 16, 32))
-    pyramid.load_state_dict(native.state_dict())
+    shapes = [{key: tensor.shape for key, tensor in model.state_dict().items()} for model in (native, pyramid)]
+    assert shapes[0] == shapes[1]
 
 
 def test_stages_after_the_last_index_are_not_built(name):
@@ -216,10 +218,11 @@ def test_checkpointing_gives_equal_gradients(name):
     images = torch.randn(2, 3, 37, 32)
     for model in (plain, thrifty):
         model.train()(images)[-1].square().sum().backward()
-    gradients = dict(thrifty.named_parameters())
-    for key, parameter in plain.named_parameters():
-        if parameter.grad is not None:
-            torch.testing.assert_close(gradients[key].grad, parameter.grad, msg=key)
+    gradients = {key: p.grad for key, p in thrifty.named_parameters() if p.grad is not None}
+    # All but those of the norms of earlier levels, which the loss does not see.
+    assert len(gradients) > len(list(plain.parameters())) / 2
+    expected = {key: p.grad for key, p in plain.named_parameters() if p.grad is not None}
+    torch.testing.assert_close(gradients, expected)
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
@@ -229,10 +232,13 @@ def test_autocast_stays_near_float32(name, dtype):
     exact = model(images)
     with torch.autocast('cpu', dtype):
         low = model(images)
-    for a, b in zip(exact, low):
+    for a, b in zip(exact, low, strict=True):
         assert (a - b.float()).norm() <= 0.05 * a.norm()
-    sum(level.float().sum() for level in low).backward()
-    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+    # Not a plain sum: that of a normalised map is constant.
+    sum(level.float().square().mean() for level in low).backward()
+    for key, parameter in model.named_parameters():
+        assert parameter.grad.dtype == torch.float32, key
+        assert parameter.grad.isfinite().all(), key
 
 
 def test_other_image_channels(name):
@@ -266,8 +272,7 @@ def test_own_checkpoint_round_trip(name, tmp_path):
     torch.save({'state_dict': {f'backbone.{k}': v for k, v in source.state_dict().items()}}, tmp_path / 'a.pth')
     target = build(name, init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'a.pth')))
     target.init_weights()
-    for key, tensor in source.state_dict().items():
-        assert torch.equal(target.state_dict()[key], tensor), key
+    torch.testing.assert_close(target.state_dict(), source.state_dict(), rtol=0, atol=0)
 
 
 def test_says_once_when_maps_reach_beyond_the_image(name, caplog, monkeypatch):
