@@ -12,6 +12,8 @@ import torch
 from mmengine.config import Config
 from mmengine.config import utils as config_utils
 
+from tests.nursery import Nursery
+
 if not torch.cuda.is_available():
     # Read when a kernel is decorated, which is at a triton backend's first use.
     os.environ.setdefault('TRITON_INTERPRET', '1')
@@ -49,6 +51,14 @@ def _metafiles_are_read_once() -> Iterator[None]:
 def configs() -> dict[str, Config]:
     """All leaf configs by name, read once for those tests that look at all; take a copy before changing one."""
     return {path.stem: Config.fromfile(path) for path in sorted((ROOT / 'configs').glob('*.py'))}
+
+
+@pytest.fixture(scope='session')
+def nursery() -> Iterator[Nursery]:
+    """Starts scripts without the seconds that the imports take each time."""
+    nursery = Nursery()
+    yield nursery
+    nursery.close()
 
 
 @pytest.fixture

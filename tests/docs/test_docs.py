@@ -71,16 +71,27 @@ def checkout(tmp_path):
     return tmp_path
 
 
-def run(command, folder):
-    """Run the commands of a block with this interpreter as `python`, and the package as the command `mmseq`."""
+@pytest.fixture
+def commands(tmp_path):
+    """A folder with this interpreter as `python`, and the package as the command `mmseq`."""
+    folder = tmp_path / 'commands'
+    folder.mkdir()
+    for name, arguments in (('python', ''), ('mmseq', '-m mmseq')):
+        (folder / name).write_text(f'#!/bin/sh\nexec {sys.executable} {arguments} "$@"\n')
+        (folder / name).chmod(0o755)
+    return folder
+
+
+def run(command, folder, commands):
+    """Run the commands of a block, with `python` and `mmseq` from a folder."""
     environment = {key: value for key, value in os.environ.items() if key != 'MMSEQ_DATA'}
     environment |= {
-        'PATH': f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}',
+        'PATH': f'{commands}{os.pathsep}{os.environ["PATH"]}',
         'PYTHONPATH': str(ROOT),
         'OMP_NUM_THREADS': '1',
     }
     done = subprocess.run(
-        ['bash', '-ec', 'mmseq() { python -m mmseq "$@"; }\n' + command],
+        ['bash', '-ec', command],
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
@@ -91,14 +102,14 @@ def run(command, folder):
     return done.stdout
 
 
-def follow(name, text, folder):
+def follow(name, text, folder, commands):
     """Write the python blocks of a page to the paths that they begin with, run the bash blocks; returns the output."""
     output = ''
     blocks = [(language, block) for language, block in BLOCK.findall(text) if language != 'text']
     assert {language for language, _ in blocks} == {'python', 'bash'}
     for language, block in blocks:
         if language == 'bash':
-            output += run(block, folder)
+            output += run(block, folder, commands)
             continue
         path = folder / block.splitlines()[0].removeprefix('# ')
         assert path.suffix == '.py', f'{name}: a python block begins with the path it is written to'
@@ -116,23 +127,23 @@ def check(output, folder, printed, left):
 
 
 @pytest.mark.parametrize('page', GUIDES)
-def test_guide_works_word_by_word(page, checkout):
-    check(follow(page, (DOCS / page).read_text(), checkout), checkout, *GUIDES[page])
+def test_guide_works_word_by_word(page, checkout, nursery):
+    check(follow(page, (DOCS / page).read_text(), checkout, nursery.commands), checkout, *GUIDES[page])
 
 
 @pytest.mark.parametrize('page', TUTORIALS)
-def test_tutorial_works_in_short(page, tmp_path):
+def test_tutorial_works_in_short(page, tmp_path, nursery):
     text = (DOCS / page).read_text()
     for words, fewer in SHORTER[page].items():
         assert words in text
         text = text.replace(words, fewer)
-    check(follow(page, text, tmp_path), tmp_path, *TUTORIALS[page])
+    check(follow(page, text, tmp_path, nursery.commands), tmp_path, *TUTORIALS[page])
 
 
 @pytest.mark.long
 @pytest.mark.parametrize('page', TUTORIALS)
-def test_tutorial_works_word_by_word(page, tmp_path):
-    output = follow(page, (DOCS / page).read_text(), tmp_path)
+def test_tutorial_works_word_by_word(page, tmp_path, commands):
+    output = follow(page, (DOCS / page).read_text(), tmp_path, commands)
     printed, left = TUTORIALS[page]
     check(output, tmp_path, printed, left)
 

@@ -1,12 +1,10 @@
-"""Shared by the tests of faults: where runs come from and what they train on."""
+"""Shared by the tests of faults: what they train on."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mmseq.datasets.shapes import generate
-from tests.faults.nursery import Nursery
 
 
 @pytest.fixture(scope='session')
@@ -17,9 +15,6 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture(scope='session')
-def nursery(shapes: Path) -> Iterator[Nursery]:
-    """Starts trainings without the seconds that the imports take each time."""
-    nursery = Nursery(MMSEQ_DATA=str(shapes))
-    yield nursery
-    nursery.close()
+@pytest.fixture(autouse=True)
+def _data(shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('MMSEQ_DATA', str(shapes))

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.launched import ROOT, TOY, end, start, wait_until, worker
-from tests.faults.nursery import Nursery
 from tests.faults.toys import recorded
+from tests.nursery import Nursery
 
 
 def run(nursery: Nursery, folder: Path, restarts: int, seed: int = 0) -> dict[str, Any]:

@@ -20,8 +20,8 @@ import torch
 
 from mmseq.checkpoints.storage import load_file
 from mmseq.datasets.shapes import generate
-from tests.faults.nursery import Nursery
 from tests.faults.toys import recorded
+from tests.nursery import Nursery
 
 CONFIGS = Path(__file__).parent / 'configs'
 # The last iteration of each config, and options that set it.

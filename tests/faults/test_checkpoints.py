@@ -12,8 +12,8 @@ import torch
 from mmseq.checkpoints.storage import load_file, save_file
 from mmseq.engine.resume import newest_whole
 from mmseq.errors import InputError
-from tests.faults.nursery import Nursery
 from tests.faults.toys import recorded
+from tests.nursery import Nursery
 
 TOY = Path(__file__).parent / 'configs' / 'toy.py'
 

@@ -7,8 +7,8 @@ import pytest
 
 from tests.faults import elastic
 from tests.faults.launched import TOY
-from tests.faults.nursery import Nursery
 from tests.faults.toys import recorded
+from tests.nursery import Nursery
 
 
 def test_a_killed_worker_comes_back(nursery: Nursery, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults import kills
-from tests.faults.nursery import Nursery
+from tests.nursery import Nursery
 
 
 @pytest.mark.parametrize(

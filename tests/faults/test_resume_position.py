@@ -12,8 +12,8 @@ from mmengine.runner import Runner
 
 from mmseq.checkpoints.storage import save_file
 from mmseq.engine.loader import NumberedLoader
-from tests.faults.nursery import Nursery
 from tests.faults.toys import Vectors, recorded
+from tests.nursery import Nursery
 
 CONFIGS = Path(__file__).parent / 'configs'
 AT, END = 150_000, 160_000

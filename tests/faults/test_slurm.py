@@ -6,8 +6,8 @@ import subprocess
 from pathlib import Path
 
 from tests.faults.launched import HERE, ROOT, TOY, end, environment, start, wait_until
-from tests.faults.nursery import Nursery
 from tests.faults.toys import recorded
+from tests.nursery import Nursery
 
 
 def stand_in(folder: Path) -> dict[str, str]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.nursery import Nursery
 from tests.faults.toys import recorded
+from tests.nursery import Nursery
 
 CONFIGS = Path(__file__).parent / 'configs'
 
@@ -73,7 +73,8 @@ def test_empty_images_and_an_odd_number_of_them_do_not_hang(shapes: Path, nurser
 def test_uneven_shares_end_or_are_refused(length: int, nursery: Nursery, tmp_path: Path) -> None:
     command = [CONFIGS / 'toy_epochs.py', '--work-dir', tmp_path / 'run', '--no-data-check', '--cfg-options']
     uneven = [f'train_dataloader.dataset.length={length}', 'train_dataloader.sampler.round_up=False']
-    pids = nursery.start_all(2, *command, *uneven, 'train_cfg.max_epochs=1', log=tmp_path / 'log')
+    few = ['train_cfg.max_epochs=1', '--launcher', 'pytorch']
+    pids = nursery.start_all(2, *command, *uneven, *few, log=tmp_path / 'log')
     statuses = [nursery.wait(pid, 60) for pid in pids]
     output = (tmp_path / 'log.0').read_text()
     if length == 7:
