@@ -1,0 +1,81 @@
+"""Tests stand where what they test stands, and every module of some size has its tests."""
+
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent / 'mmseq'
+# Folders of what is no module of mmseq: the configs, the pages, the benchmarks, and what a training survives.
+OTHERS = ('configs', 'docs', 'benchmarks', 'faults')
+# Of the whole: runs from end to end, and rules for every file.
+ACROSS = ('test_training.py', 'test_alignment.py', 'test_imports.py', 'test_house_rules.py', 'test_layout.py')
+# Smaller modules are tested through those that use them.
+LINES = 40
+# The tests of modules that have no file or folder of tests by their name: each is tested through what uses it.
+ELSEWHERE = {
+    'checkpoints/test_files.py': ['checkpoints/records.py'],
+    'cli/test_benchmark.py': ['measure/throughput.py', 'measure/throughput_plot.py'],
+    'cli/test_browse_dataset.py': ['pictures/browse.py'],
+    'cli/test_commands.py': ['cli/main.py', 'cli/completion.py', 'cli/configs.py', 'compat/shipped_configs.py'],
+    'cli/test_convert.py': ['cli/average.py'],
+    'cli/test_demo_app.py': ['predict/page/page.py', 'predict/page/style.py'],
+    'cli/test_erf.py': ['measure/receptive_field_plot.py'],
+    'cli/test_infer.py': ['predict/folder.py'],
+    'cli/test_plot_logs.py': ['runs/plot_runs.py'],
+    'compat/test_checkpoint_io.py': ['compat/checkpoint_codec.py'],
+    'datasets/test_shapes.py': ['cli/make_shapes.py', 'datasets/shapes_scene.py'],
+    'datasets/test_tolerant.py': ['engine/hooks/corrupt_data.py'],
+    'engine/hooks/test_bad_numbers.py': ['engine/diagnosis.py', 'engine/snapshots.py'],
+    'engine/hooks/test_random_streams.py': ['engine/loops.py'],
+    'engine/hooks/test_strict_load.py': ['checkpoints/compare.py'],
+    'engine/test_launch.py': ['cli/train.py', 'config.py', 'engine/preflight.py'],
+    'engine/test_recipe.py': ['engine/hooks/model_form.py', 'engine/hooks/recipe.py'],
+    'engine/test_seeds.py': ['cli/seeds.py'],
+    'faults/test_checkpoints.py': ['engine/hooks/checkpoint.py', 'engine/resume.py'],
+    'faults/test_nodes.py': ['engine/torchrun.py'],
+    'faults/test_slurm.py': ['engine/hooks/preemption.py'],
+    'measure/test_complexity.py': ['cli/flops.py', 'model/build.py'],
+    'ops/bilstm2d/test_triton_impl.py': ['ops/triton_common.py'],
+    'ops/test_bilstm2d.py': ['ops/dispatch.py'],
+    'pictures/test_curves.py': ['pictures/contact_sheet.py'],
+    'predict/test_prediction_files.py': ['predict/coco_results.py'],
+    'runs/report/test_page.py': ['runs/report/build.py'],
+    'runs/report/test_pictures.py': ['pictures/scaling.py'],
+    'runs/test_confusion.py': ['files.py', 'runs/confusion_plot.py'],
+    'test_training.py': ['cli/test.py', 'engine/hooks/pictures.py'],
+    'weights/test_conversion.py': ['checkpoints/shiftvit.py', 'checkpoints/vision_lstm.py'],
+    'weights/test_convert.py': ['weights/fit.py', 'weights/opened.py', 'weights/weights_file.py'],
+}
+# It trains for minutes and checks its own figures: `make demo`.
+BY_ITSELF = ('cli/demo.py',)
+LISTED = [module for modules in ELSEWHERE.values() for module in modules] + [*BY_ITSELF]
+FILES = sorted(path.relative_to(TESTS) for path in TESTS.rglob('test_*.py'))
+MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob('*.py') if path.name != '__init__.py')
+
+
+def own_tests(module: Path) -> Path | None:
+    """The file of tests that is named like a module, or like a package that the module is in."""
+    for path in (module.with_suffix(''), *module.parents[:-1]):
+        if (found := path.with_name(f'test_{path.name}.py')) in FILES:
+            return found
+    return None
+
+
+@pytest.mark.parametrize('path', FILES, ids=str)
+def test_tests_are_named_like_what_they_test(path):
+    module = PACKAGE / path.parent / path.stem.removeprefix('test_')
+    mirrored = module.with_suffix('.py').exists() or (module / '__init__.py').exists()
+    assert mirrored != (path.parts[0] in OTHERS or str(path) in ACROSS)
+
+
+def test_larger_modules_have_tests_of_their_name_or_are_listed():
+    assert len(MODULES) > 100
+    large = [path for path in MODULES if len((PACKAGE / path).read_text().splitlines()) > LINES]
+    assert [str(path) for path in large if own_tests(path) is None and str(path) not in LISTED] == []
+
+
+def test_the_list_holds_what_has_no_tests_of_its_name_and_nothing_else():
+    assert len(LISTED) == len(set(LISTED))
+    assert [name for name in LISTED if Path(name) not in MODULES or own_tests(Path(name))] == []
+    assert [name for name in ELSEWHERE if Path(name) not in FILES] == []
