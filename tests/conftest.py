@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -47,10 +47,27 @@ def _metafiles_are_read_once() -> Iterator[None]:
         yield
 
 
+class Configs(Mapping[str, Config]):
+    """The configs of a folder by name, each read when it is first asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self._paths = {path.stem: path for path in sorted(folder.glob('*.py'))}
+        self._read = cache(Config.fromfile)
+
+    def __getitem__(self, name: str) -> Config:
+        return self._read(self._paths[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+
 @pytest.fixture(scope='session')
-def configs() -> dict[str, Config]:
-    """All leaf configs by name, read once for those tests that look at all; take a copy before changing one."""
-    return {path.stem: Config.fromfile(path) for path in sorted((ROOT / 'configs').glob('*.py'))}
+def configs() -> Configs:
+    """All leaf configs by name, read once for all tests; take a copy before changing one."""
+    return Configs(ROOT / 'configs')
 
 
 @pytest.fixture(scope='session')

@@ -92,7 +92,7 @@ class Nursery:
             (self.commands / name).chmod(0o755)
 
     def start(
-        self, *arguments: Any, log: Path, script: str = 'tools/train.py', cwd: Path = ROOT, **environment: Any
+        self, *arguments: Any, log: Path, script: str | Path = 'tools/train.py', cwd: Path = ROOT, **environment: Any
     ) -> int:
         """Start a script with arguments; its output goes behind `log`. Returns the process id."""
         texts = {key: str(value) for key, value in environment.items()}

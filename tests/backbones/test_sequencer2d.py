@@ -86,7 +86,7 @@ def test_padding_does_not_reach_back_through_a_vertical_scan():
     with torch.no_grad():
         native = model(images)
         model.out_strides = (4, 8, 16, 32)
-        assert all(torch.equal(a, b) for a, b in zip(native, model(images)))
+        assert all(torch.equal(a, b) for a, b in zip(native, model(images), strict=True))
 
 
 def test_inflated_stem_answers_grey_images_alike(tmp_path):

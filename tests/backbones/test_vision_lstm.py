@@ -132,7 +132,7 @@ def test_other_taps_take_the_same_file(version, tmp_path):
         each.init_weights()
     with torch.no_grad():
         got, expected = model.eval()(picture(answers[0][0])), usual.eval()(picture(answers[0][0]))
-    for a, b in zip(got, expected[1:]):
+    for a, b in zip(got, expected[1:], strict=True):
         assert torch.equal(a, b)
 
 

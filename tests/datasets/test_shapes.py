@@ -73,8 +73,9 @@ def test_other_seed_other_scenes(tmp_path: Path) -> None:
 
 def test_larger_set_contains_the_smaller(root: Path, tmp_path: Path) -> None:
     small = generate(tmp_path / 'small', train=3, val=2).root / 'coco/train2017'
-    for path in small.iterdir():
-        assert path.read_bytes() == (root / 'coco/train2017' / path.name).read_bytes()
+    contents = {path.name: path.read_bytes() for path in small.iterdir()}
+    assert len(contents) == 3
+    assert contents == {name: (root / 'coco/train2017' / name).read_bytes() for name in contents}
 
 
 def test_halves_differ(root: Path) -> None:

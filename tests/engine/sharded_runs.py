@@ -1,6 +1,6 @@
 """Trainings in one group of processes, for test_fsdp.py: prints nothing, leaves work dirs.
 
-usage: torchrun ... sharded_runs.py CONFIG FOLDER OPTIONS, where OPTIONS is JSON: name -> arguments of launch.train
+usage: sharded_runs.py CONFIG FOLDER OPTIONS in every process, where OPTIONS is JSON: name -> arguments of launch.train
 """
 
 import json

@@ -1,9 +1,6 @@
 """Real runs with the knobs turned: divided among two processes, averaged, accumulated, resumed."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -51,7 +48,7 @@ def state(path):
     return {(i, name): value for i, own in states.items() for name, value in own.items()}
 
 
-def test_sharded_runs_equal_the_plain_one(data, tmp_path):
+def test_sharded_runs_equal_the_plain_one(data, nursery, tmp_path):
     """Two processes over gloo: DDP, ZeRO and FSDP from the same weights, and each resumed from its own checkpoint."""
     start = tmp_path / 'start.pth'
     from mmengine.registry import DefaultScope
@@ -68,16 +65,9 @@ def test_sharded_runs_equal_the_plain_one(data, tmp_path):
         plans[kind] = dict(options=SMALL | {'load_from': str(start)}, **shard)
         if shard:
             plans[f'{kind}_resumed'] = dict(options=dict(SMALL), resume=str(tmp_path / kind / 'iter_2.pth'), **shard)
-    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2']
-    done = subprocess.run(
-        [*command, ROOT / 'tests/engine/sharded_runs.py', SEG, tmp_path, json.dumps(plans)],
-        cwd=ROOT,
-        env=dict(os.environ, MMSEQ_DATA=str(data), OMP_NUM_THREADS='1'),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert done.returncode == 0, [line for line in done.stdout.splitlines() if 'Error' in line][:9]
+    arguments = [SEG, tmp_path, json.dumps(plans)]
+    script = 'tests/engine/sharded_runs.py'
+    nursery.run(*arguments, script=script, processes=2, seconds=600, log=tmp_path / 'log', MMSEQ_DATA=data)
     plain = logged(tmp_path / 'ddp', 'loss', 'grad_norm')
     assert sorted(plain) == [1, 2, 3, 4]
     for kind in ('zero', 'fsdp'):

@@ -1,9 +1,6 @@
 """What recorders find, against hand-computed cases and against pycocotools called directly."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +8,9 @@ import pytest
 import torch
 from mmengine.evaluator import BaseMetric, DumpResults
 
-import mmseq
 from mmseq.engine.processes import leave_group
 from mmseq.evaluation.recorders import Recorder, attach
+from tests.nursery import Nursery
 
 CLASSES = ('sky', 'road', 'tree', 'ghost')
 
@@ -150,7 +147,7 @@ def worker() -> None:
     leave_group()
 
 
-def test_two_processes_agree_with_one(tmp_path: Path) -> None:
+def test_two_processes_agree_with_one(nursery: Nursery, tmp_path: Path) -> None:
     metrics, samples = _both(tmp_path)
     recorders = [attach(metric) for metric in metrics]
     for metric, images in zip(metrics, samples):
@@ -159,18 +156,8 @@ def test_two_processes_agree_with_one(tmp_path: Path) -> None:
     assert [len(recorder.images.rows) for recorder in recorders] == [3, 3]
 
     script = tmp_path / 'worker.py'
-    script.write_text('from test_recorders import worker\n\nworker()\n')
-    here, repository = Path(__file__).parent, Path(mmseq.__file__).parents[1]
-    launch = ['-m', 'torch.distributed.run', '--nproc-per-node=2', '--rdzv-backend=c10d']
-    done = subprocess.run(
-        [sys.executable, *launch, '--rdzv-endpoint=localhost:0', str(script)],
-        cwd=tmp_path,
-        env=os.environ | {'OMP_NUM_THREADS': '1', 'PYTHONPATH': f'{here}{os.pathsep}{repository}'},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
+    script.write_text('from tests.evaluation.test_recorders import worker\n\nworker()\n')
+    nursery.run(script=script, processes=2, cwd=tmp_path, log=tmp_path / 'log')
     assert json.loads((tmp_path / 'rank0' / 'found.json').read_text()) == _found(recorders)
     assert json.loads((tmp_path / 'rank1' / 'found.json').read_text()) == [[[None] * 3] * 2, [None] * 2]
 

@@ -123,7 +123,7 @@ def test_counting_leaves_nothing_behind():
     with torch.no_grad():
         before = [x.clone() for x in model(images)]
         count(on_meta(Sequencer2D, 'nano', out_strides=(4, 8, 16, 32)), (1, 3, 64, 96))
-        assert all(torch.equal(a, b) for a, b in zip(before, model(images)))
+        assert all(torch.equal(a, b) for a, b in zip(before, model(images), strict=True))
 
 
 def test_modules_are_told_apart():

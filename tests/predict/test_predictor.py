@@ -66,7 +66,7 @@ def test_labels_are_upstreams(segmentor, pictures):
         warnings.simplefilter('ignore')
         with DefaultScope.overwrite_default_scope('mmseg'):
             truth = [inference_model(segmentor, str(path)) for path in pictures]
-    for found, expected_one, path in zip(Predictor(segmentor).predict(pictures), truth, pictures):
+    for found, expected_one, path in zip(Predictor(segmentor).predict(pictures), truth, pictures, strict=True):
         assert found.labels.shape == Image.open(path).size[::-1]
         assert found.labels.dtype == np.uint8
         assert np.array_equal(found.labels, expected_one.pred_sem_seg.data[0])
@@ -78,7 +78,7 @@ def test_instances_are_upstreams(detector, pictures):
 
     with DefaultScope.overwrite_default_scope('mmdet'):
         truths = inference_detector(detector, [str(path) for path in pictures])
-    for found, expected_one in zip(Predictor(detector).predict(pictures), truths):
+    for found, expected_one in zip(Predictor(detector).predict(pictures), truths, strict=True):
         truth = expected_one.pred_instances.numpy()
         assert len(found.instances) == len(truth.scores) > 0
         order = np.argsort(-truth.scores, kind='stable')
@@ -101,7 +101,7 @@ def test_memory_is_given_back_where_it_is_short(segmentor, pictures, monkeypatch
 def test_a_batch_of_several_sizes_is_each_by_itself(name, request, pictures):
     predictor = Predictor(request.getfixturevalue(name))
     together = predictor.predict(pictures)
-    for path, one in zip(pictures, together):
+    for path, one in zip(pictures, together, strict=True):
         (alone,) = predictor.predict([path])
         assert np.array_equal(alone.picture, one.picture)
         if name == 'segmentor':

@@ -1,8 +1,6 @@
 """Numbers that are not finite: no step is taken, the module is named, the run stops in all processes."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,9 +14,9 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-import mmseq
 from mmseq.engine.hooks import BadNumbersHook
 from mmseq.errors import InputError
+from tests.nursery import Nursery
 
 
 class Numbers(Dataset):
@@ -311,7 +309,7 @@ def test_a_real_scaler_cannot_mend_a_gradient(tmp_path: Path) -> None:
     assert hook.overflows == 2
 
 
-def test_all_processes_decide_alike(tmp_path: Path) -> None:
+def test_all_processes_decide_alike(nursery: Nursery, tmp_path: Path) -> None:
     """The loss of one rank alone is not finite, its gradients are: nobody steps, and both end."""
     code = """
 import sys
@@ -331,18 +329,8 @@ except InputError as error:
 leave_group()
 """
     (tmp_path / 'worker.py').write_text(code)
-    launch = ['-m', 'torch.distributed.run', '--nproc-per-node=2', '--rdzv-backend=c10d']
-    paths = os.pathsep.join([str(Path(__file__).parent), str(Path(mmseq.__file__).parents[1])])
-    done = subprocess.run(
-        [sys.executable, *launch, '--rdzv-endpoint=localhost:0', 'worker.py'],
-        cwd=tmp_path,
-        env=os.environ
-        | {'OMP_NUM_THREADS': '1', 'PYTHONPATH': paths, 'TEST_LAUNCHER': 'pytorch', 'CUDA_VISIBLE_DEVICES': ''},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    environment = dict(TEST_LAUNCHER='pytorch', CUDA_VISIBLE_DEVICES='')
+    nursery.run(script=tmp_path / 'worker.py', processes=2, cwd=tmp_path, log=tmp_path / 'log', **environment)
     for rank in range(2):
         text = (tmp_path / f'rank{rank}.txt').read_text()
         assert text.startswith('True 5 iteration 5: ')

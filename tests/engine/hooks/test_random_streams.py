@@ -110,6 +110,7 @@ def test_without_the_hook_a_resume_diverges(tmp_path: Path) -> None:
     """Guards the tests above: the runs they compare must be able to differ."""
     whole = _train(tmp_path / 'whole', True, 1, False, hook=False)
     resumed = _train(tmp_path / 'resumed', True, 1, False, str(tmp_path / 'whole' / 'epoch_1.pth'), hook=False)
+    assert resumed
     assert all(resumed[i] != whole[i] for i in resumed)
 
 

@@ -1,8 +1,5 @@
 """Parameters without a gradient are named once."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,8 +8,8 @@ import torch
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 
-import mmseq
 from mmseq.engine.hooks import UnusedParametersHook
+from tests.nursery import Nursery
 
 
 class Partial(BaseModel):
@@ -70,7 +67,7 @@ def test_nothing_is_left_on_the_parameters() -> None:
     assert not any(parameter._post_accumulate_grad_hooks for parameter in model.parameters())
 
 
-def test_a_parameter_used_on_another_rank_is_used(tmp_path: Path) -> None:
+def test_a_parameter_used_on_another_rank_is_used(nursery: Nursery, tmp_path: Path) -> None:
     code = """
 import torch
 from mmengine.dist import get_rank
@@ -84,18 +81,8 @@ open('rank%d.txt' % get_rank(), 'w').write(warning)
 leave_group()
 """
     script = tmp_path / 'worker.py'
-    here, repository = Path(__file__).parent, Path(mmseq.__file__).parents[1]
     script.write_text(code)
-    launch = ['-m', 'torch.distributed.run', '--nproc-per-node=2', '--rdzv-backend=c10d']
-    done = subprocess.run(
-        [sys.executable, *launch, '--rdzv-endpoint=localhost:0', str(script)],
-        cwd=tmp_path,
-        env=os.environ | {'OMP_NUM_THREADS': '1', 'PYTHONPATH': f'{here}{os.pathsep}{repository}'},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
+    nursery.run(script=script, processes=2, cwd=tmp_path, log=tmp_path / 'log')
     for rank in range(2):
         warning = (tmp_path / f'rank{rank}.txt').read_text()
         assert warning.startswith('3 of 7')

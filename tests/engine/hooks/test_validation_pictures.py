@@ -1,9 +1,6 @@
 """Pictures of validations: which, when, and from which process."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +13,7 @@ import mmseq
 from mmseq.datasets.shapes import generate
 from mmseq.engine.hooks import ValidationPicturesHook
 from mmseq.engine.processes import leave_group
+from tests.nursery import Nursery
 
 CONFIGS = Path(mmseq.__file__).parents[1] / 'configs'
 
@@ -63,20 +61,10 @@ def worker() -> None:
     leave_group()
 
 
-def test_two_processes_draw_what_one_draws(tmp_path: Path) -> None:
+def test_two_processes_draw_what_one_draws(nursery: Nursery, tmp_path: Path) -> None:
     script = tmp_path / 'worker.py'
-    script.write_text('from test_validation_pictures import worker\n\nworker()\n')
-    here, repository = Path(__file__).parent, Path(mmseq.__file__).parents[1]
-    launch = ['-m', 'torch.distributed.run', '--nproc-per-node=2', '--rdzv-backend=c10d']
-    done = subprocess.run(
-        [sys.executable, *launch, '--rdzv-endpoint=localhost:0', str(script)],
-        cwd=tmp_path,
-        env=os.environ | {'OMP_NUM_THREADS': '1', 'PYTHONPATH': f'{here}{os.pathsep}{repository}'},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
+    script.write_text('from tests.engine.hooks.test_validation_pictures import worker\n\nworker()\n')
+    nursery.run(script=script, processes=2, cwd=tmp_path, log=tmp_path / 'log')
     first, second = json.loads((tmp_path / 'rank0.json').read_text())
     assert [name for name, *_ in first] == ['val_0_0', 'val_2_2', 'val_4_4']
     assert [value for _, value, _ in second] == [0, 1, 2, 3]
