@@ -8,13 +8,20 @@ TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / 'mmseq'
 # Folders of what is no module of mmseq: the configs, the pages, the benchmarks, and what a training survives.
 OTHERS = ('configs', 'docs', 'benchmarks', 'faults')
-# Of the whole: runs from end to end, and rules for every file.
-ACROSS = ('test_training.py', 'test_alignment.py', 'test_imports.py', 'test_house_rules.py', 'test_layout.py')
+# Of the whole: runs from end to end, the installation, and rules for every file.
+ACROSS = (
+    'test_training.py',
+    'test_alignment.py',
+    'test_imports.py',
+    'test_house_rules.py',
+    'test_layout.py',
+    'test_setup.py',
+)
 # Smaller modules are tested through those that use them.
 LINES = 40
 # The tests of modules that have no file or folder of tests by their name: each is tested through what uses it.
 ELSEWHERE = {
-    'checkpoints/test_files.py': ['checkpoints/records.py'],
+    'checkpoints/test_storage.py': ['checkpoints/records.py'],
     'cli/test_benchmark.py': ['measure/throughput.py', 'measure/throughput_plot.py'],
     'cli/test_browse_dataset.py': ['pictures/browse.py'],
     'cli/test_commands.py': ['cli/main.py', 'cli/completion.py', 'cli/configs.py', 'compat/shipped_configs.py'],
@@ -42,7 +49,7 @@ ELSEWHERE = {
     'predict/test_prediction_files.py': ['predict/coco_results.py'],
     'runs/report/test_page.py': ['runs/report/build.py'],
     'runs/report/test_pictures.py': ['pictures/scaling.py'],
-    'runs/test_confusion.py': ['files.py', 'runs/confusion_plot.py'],
+    'runs/test_confusion.py': ['runs/confusion_plot.py'],
     'test_training.py': ['cli/test.py', 'engine/hooks/pictures.py'],
     'weights/test_conversion.py': ['checkpoints/shiftvit.py', 'checkpoints/vision_lstm.py'],
     'weights/test_convert.py': ['weights/fit.py', 'weights/opened.py', 'weights/weights_file.py'],
