@@ -18,10 +18,10 @@ from mmseq.ops.bilstm2d.precision import asked_dtype, compute_dtype, onednn_dtyp
 
 FLOAT, BRAIN, HALF, DOUBLE = torch.float32, torch.bfloat16, torch.float16, torch.float64
 CHANNELS, HIDDEN = 8, 4
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 # What oneDNN may use, and what torch itself may; the processor may have less than either.
 LEVELS = [('AVX2', 'avx2'), ('AVX2', ''), ('AVX512_CORE', '')]
-CODE = 'from tests.ops.test_bilstm2d_precision import check_all; check_all()'
+CODE = 'from tests.ops.bilstm2d.test_precision import check_all; check_all()'
 
 
 @pytest.mark.parametrize(
