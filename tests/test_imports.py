@@ -34,7 +34,7 @@ NOWHERE = {'mmdet', 'mmseg', 'mmcv'}
 # Imported inside the one function that needs them.
 LAZY = {'huggingface_hub'}
 # Subclasses of upstream's, loaded by a function when a config asks for one.
-ON_DEMAND = {'segmentors/sliding.py'}
+ON_DEMAND = {'evaluation/coco.py', 'evaluation/iou.py', 'segmentors/sliding.py', 'segmentors/tta.py'}
 
 
 def package(path):

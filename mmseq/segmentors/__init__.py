@@ -25,3 +25,13 @@ def sliding_encoder_decoder(
     return SlidingEncoderDecoder(
         backbone, decode_head, neck, auxiliary_head, train_cfg, test_cfg, data_preprocessor, pretrained, init_cfg
     )
+
+
+@MODELS.register_module(name='SegTTAModel')
+def seg_tta_model(upstream: bool = False, **arguments: Any) -> nn.Module:
+    """A :class:`mmseq.segmentors.tta.AveragingSegTTAModel`, or mmseg's own; the other arguments are mmseg's."""
+    from mmseg.models.segmentors import SegTTAModel
+
+    from mmseq.segmentors.tta import AveragingSegTTAModel
+
+    return (SegTTAModel if upstream else AveragingSegTTAModel)(**arguments)

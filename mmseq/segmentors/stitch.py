@@ -146,7 +146,7 @@ def stitch_labels(
         threshold: for C = 1, the probability above which the label is 1.
 
     Returns:
-        (H, W) in bytes, or 16 bits from 257 classes on.
+        (H, W) in the smallest integers that hold the classes.
     """
     ys, xs = starts(frame.height, crop[0], stride[0]), starts(frame.width, crop[1], stride[1])
     size = frame.size or (frame.rows[1] - frame.rows[0], frame.cols[1] - frame.cols[0])
@@ -165,8 +165,7 @@ def stitch_labels(
                 ]
                 rows = finished([*ys[1:], frame.height], grid[0].high, grid[0].low, frame.height)
                 cols = finished([*xs[1:], frame.width], grid[1].high, grid[1].low, frame.width)
-                small = torch.uint8 if logits.shape[0] <= 256 else torch.int16
-                labels = torch.empty(size, dtype=small, device=logits.device)
+                labels = torch.empty(size, dtype=label_type(logits.shape[0]), device=logits.device)
             own = [taps(n, m, align_corners, logits.device) for n, m in zip(logits.shape[1:], (height, width))]
             windows.append(Window(logits, y, x, *own))
             (row_end, next_row), (col_end, next_col) = rows[i], cols[j]
@@ -175,6 +174,11 @@ def stitch_labels(
             windows = [w for w in windows if w.right > next_col or w.drop_above(next_row)]
         row = row_end
     return labels
+
+
+def label_type(classes: int) -> torch.dtype:
+    """The smallest integers for so many classes; few of torch's functions take unsigned ones of 16 bits."""
+    return next((kind for kind in (torch.uint8, torch.int16) if classes <= torch.iinfo(kind).max + 1), torch.int32)
 
 
 def _shifted(grid: Taps, by: int) -> Taps:

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from mmseq.config import load_config
-from mmseq.engine.launch import use_tta
+from mmseq.engine.settings import Settings, use_tta
 from mmseq.registry import MODELS
 
 SEG = str(Path(__file__).parents[2] / 'configs' / 'upernet_seq2d_nano_shapes.py')
@@ -126,5 +126,5 @@ def test_memory_hardly_grows_with_the_picture(monkeypatch):
 
 def test_augmentation_takes_upstreams_segmentor():
     cfg = load_config(SEG, SLIDE | {'model.type': 'mmseq.SlidingEncoderDecoder'})
-    use_tta(cfg, SEG)
+    use_tta(cfg, Settings('evaluation', SEG, tta=True))
     assert cfg.model.module.type == 'EncoderDecoder'

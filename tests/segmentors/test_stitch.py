@@ -87,3 +87,17 @@ def test_what_no_later_window_overlaps_is_dropped():
     # Of all windows' full logits two at most are alive, this one and the one to its left.
     assert 0 < most <= 2 * CLASSES * 11 * 11
     assert len(alive) == 13 * 13
+
+
+@pytest.mark.parametrize(
+    'classes, kind', [(256, torch.uint8), (257, torch.int16), (32_768, torch.int16), (32_769, torch.int32)]
+)
+def test_labels_hold_every_class(classes, kind):
+    def logits(y, x, height, width):
+        found = torch.zeros(classes, 1, 1)
+        found[-1] = 1
+        return found
+
+    labels = stitch_labels(logits, Frame(2, 2, (0, 2), (0, 2)), (2, 2), (2, 2), False)
+    assert labels.dtype == kind
+    assert labels.max() == classes - 1
