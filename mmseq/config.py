@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
+from mmengine.fileio import list_from_file
 from mmengine.logging import print_log
 
 from mmseq.compat import shipped_configs, versions
@@ -190,6 +191,36 @@ def replace_synchronised_norms(cfg: Config) -> int:
     if found and is_first_process():
         print_log(f'SyncBN becomes BN in {len(found)} places: it needs more than one process and GPUs', 'current')
     return len(found)
+
+
+def qualified(node: dict[str, Any], scope: str) -> str:
+    """The type in a dict as ``package.Name``; a config may also name it alone, by its module, or give the class."""
+    kind = node.get('type') or ''
+    if isinstance(kind, type):
+        kind = f'{kind.__module__}.{kind.__name__}'
+    package, dot, _ = kind.partition('.')
+    return f'{package if dot else node.get("_scope_") or scope}.{kind.rpartition(".")[2]}'
+
+
+def read_metainfo(metainfo: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A data set's ``metainfo`` as its class reads it: text that names a file stands for the file's lines.
+
+    Raises:
+        InputError: ``classes`` is the name of a file that is not there, where upstream takes each letter for a class.
+    """
+    found = dict(metainfo or {})
+    for key, value in found.items():
+        if isinstance(value, str):
+            try:
+                found[key] = list_from_file(value)
+            except FileNotFoundError as error:
+                # other keys may be any text, as palette='random'
+                if key == 'classes':
+                    raise InputError(
+                        f'config: metainfo.classes={value!r}: no such file; give the names as a tuple, or a file with '
+                        'a name in each line'
+                    ) from error
+    return found
 
 
 def config_file(path: str) -> str:

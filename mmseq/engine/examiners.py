@@ -3,12 +3,11 @@
 import os
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 from mmengine.config import Config
-from mmengine.fileio import list_from_file
 from mmengine.registry import METRICS, TRANSFORMS
 
+from mmseq.config import read_metainfo
 from mmseq.datasets.checks import Report, Use, examine_coco, examine_seg
 from mmseq.datasets.checks.shared import Progress
 from mmseq.datasets.nesting import dataset_class
@@ -136,9 +135,7 @@ def absent_message(root: str) -> str:
 
 def class_names(cls: type, dataset: dict) -> list[str] | None:
     """The classes that the config asks for, else the data set's own."""
-    classes: Any = (dataset.get('metainfo') or {}).get('classes') or cls.METAINFO.get('classes')
-    if isinstance(classes, str):
-        return list_from_file(classes)
+    classes = read_metainfo(dataset.get('metainfo')).get('classes') or cls.METAINFO.get('classes')
     return list(classes) if classes else None
 
 

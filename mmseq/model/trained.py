@@ -15,7 +15,7 @@ from mmseq.checkpoints.compare import compare
 from mmseq.checkpoints.storage import load_file
 from mmseq.checkpoints.wrappers import state_dict
 from mmseq.compat.allocator import keep_memory
-from mmseq.config import existing_file, load_config
+from mmseq.config import existing_file, load_config, read_metainfo
 from mmseq.datasets.nesting import dataset_class, loader_datasets
 from mmseq.errors import InputError
 from mmseq.explain.names import unknown_type
@@ -61,13 +61,13 @@ def load_trained(
         keep_memory()
     # For good, since upstream's functions build their pipelines later.
     init_default_scope(cfg.get('default_scope', 'mmengine'))
-    model, meta = build_here(cfg), dataset_meta(cfg)
+    model, known = build_here(cfg), {}
     if checkpoint is None:
         with in_single_lines():
             model.init_weights()
     else:
-        meta = {**meta, **fill(model, checkpoint)}
-    model.cfg, model.dataset_meta = cfg, meta
+        known = fill(model, checkpoint)
+    model.cfg, model.dataset_meta = cfg, dataset_meta(cfg, known)
     return cfg, model.to(target).eval()
 
 
@@ -105,8 +105,16 @@ def fill(model: nn.Module, checkpoint: str) -> dict[str, Any]:
     return dict(meta) if isinstance(meta, Mapping) else {}
 
 
-def dataset_meta(cfg: Config) -> dict[str, Any]:
-    """Classes and palette of a config's test data, or of its training data; empty if it has neither."""
+def dataset_meta(cfg: Config, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Classes and palette of a config's test data, or of its training data, as far as a checkpoint does not say them.
+
+    Args:
+        cfg: the config.
+        known: what the checkpoint says; a file of class names is not looked for if they stand here.
+
+    Raises:
+        InputError: no such data set, or file of class names.
+    """
     for name in ('test_dataloader', 'val_dataloader', 'train_dataloader'):
         for _, dataset in loader_datasets(cfg.get(name), name):
             with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
@@ -115,5 +123,5 @@ def dataset_meta(cfg: Config) -> dict[str, Any]:
                 work = inference(cfg)
                 scope = cfg.get('default_scope', 'mmengine')
                 raise InputError(work.say(unknown_type(dataset.type, scope, 'dataset', work)))
-            return {**found.METAINFO, **(dataset.get('metainfo') or {})}
-    return {}
+            return {**found.METAINFO, **read_metainfo({**(dataset.get('metainfo') or {}), **known})}
+    return dict(known)

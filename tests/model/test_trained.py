@@ -8,6 +8,7 @@ from mmengine.logging import MMLogger
 
 from mmseq.errors import InputError
 from mmseq.model.trained import load_trained
+from mmseq.pictures.palette import class_colours
 
 SEGMENTOR = 'configs/upernet_seq2d_nano_shapes.py'
 DETECTOR = 'configs/mask_rcnn_seq2d_nano_shapes.py'
@@ -67,3 +68,29 @@ def test_absent_device():
 def test_a_data_set_of_no_registry_is_named(checkpoint):
     with pytest.raises(InputError, match='NoSuchDataset is not in the mmseg::dataset registry'):
         load_trained(SEGMENTOR, str(checkpoint), options={'test_dataloader.dataset.type': 'NoSuchDataset'})
+
+
+@pytest.fixture
+def names(tmp_path):
+    path = tmp_path / 'names.txt'
+    path.write_text('first\nsecond class\n')
+    return {'test_dataloader.dataset.metainfo': dict(classes=str(path), palette='random')}
+
+
+@pytest.mark.parametrize('config', [SEGMENTOR, DETECTOR])
+def test_class_names_from_a_file(config, names):
+    _, model = load_trained(config, None, options=names)
+    assert model.dataset_meta['classes'] == ['first', 'second class']
+    assert class_colours(model)[0] == ('first', 'second class')
+
+
+def test_an_absent_file_of_class_names_is_one_line():
+    absent = {'test_dataloader.dataset.metainfo': dict(classes='names.txt')}
+    with pytest.raises(InputError, match=r"metainfo\.classes='names\.txt': no such file; give the names"):
+        load_trained(SEGMENTOR, None, options=absent)
+
+
+def test_a_checkpoint_that_says_its_classes_needs_no_file(checkpoint):
+    absent = {'test_dataloader.dataset.metainfo': dict(classes='names.txt')}
+    _, model = load_trained(SEGMENTOR, str(checkpoint), options=absent)
+    assert model.dataset_meta['classes'] == ('a', 'b')
