@@ -15,12 +15,15 @@ from mmseq.datasets.checks import Report
 from mmseq.datasets.checks.shared import Progress
 from mmseq.datasets.nesting import loader_datasets
 from mmseq.engine.config_classes import as_list
-from mmseq.engine.examiners import check_places, examiner
+from mmseq.engine.examiners import check_places, examiner, keeps_eight_bits
 from mmseq.engine.ignored_pixels import check_ignored_pixels
 from mmseq.engine.metric_options import check_metric_options
 from mmseq.errors import InputError
 from mmseq.explain.work import Work
 from mmseq.files import write_json
+
+# Labels that a byte tells apart.
+BYTES = 256
 
 
 def check_config(cfg: Config, loaders: Sequence[str]) -> None:
@@ -36,6 +39,7 @@ def check_config(cfg: Config, loaders: Sequence[str]) -> None:
     """
     check_data_places(cfg, loaders)
     check_class_counts(cfg)
+    check_label_range(cfg, loaders)
     check_ignored_pixels(cfg, loaders)
     check_metric_options(cfg, loaders)
 
@@ -68,6 +72,25 @@ def check_class_counts(cfg: Config) -> None:
     if len(set(counts.values())) > 1:
         listed = ', '.join(f'{key}={count}' for key, count in counts.items())
         raise InputError(f'config: the heads differ in their number of classes: {listed}; set all to the same')
+
+
+def check_label_range(cfg: Config, loaders: Sequence[str]) -> None:
+    """The labels of a segmentation fit into what mmseg loads them as: bytes, in which label 256 becomes 0.
+
+    Raises:
+        InputError: there are more classes.
+    """
+    count = max((count for _, count in head_class_counts(cfg.model, 'model')), default=0)
+    if count <= BYTES:
+        return
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
+        for loader in loaders:
+            for key, dataset in loader_datasets(cfg.get(loader), loader):
+                if keeps_eight_bits(dataset):
+                    raise InputError(
+                        f'config: {count} classes, and {key} loads labels with mmseg.LoadAnnotations, which keeps '
+                        f'{BYTES}; use fewer classes, or a transform of your own that loads 16 bits'
+                    )
 
 
 def head_class_counts(node: Any, key: str) -> Iterator[tuple[str, int]]:

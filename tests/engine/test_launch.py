@@ -15,7 +15,7 @@ from mmseq.cli import train as train_cli
 from mmseq.config import load_config, read_model_config
 from mmseq.datasets.shapes import generate
 from mmseq.engine import launch
-from mmseq.engine.preflight import check_class_counts, check_datasets, head_class_counts
+from mmseq.engine.preflight import check_class_counts, check_datasets, check_label_range, head_class_counts
 from mmseq.engine.settings import Settings
 from mmseq.errors import InputError
 from mmseq.explain.work import Work
@@ -220,3 +220,20 @@ def test_panoptic_data_that_is_not_there(tmp_path):
     cfg = load_config(path, options, str(tmp_path))
     with pytest.raises(InputError, match='panoptic_train2017.json: not there; panoptic training needs it'):
         check_datasets(Work('training', path, cfg), ('train_dataloader',))
+
+
+@pytest.mark.parametrize('loader', ['train_dataloader', 'val_dataloader', 'test_dataloader'])
+@pytest.mark.parametrize('step', [dict(type='LoadAnnotations'), dict(type='mmseg.LoadAnnotations')])
+def test_more_classes_than_bytes_are_refused(loader, step):
+    def cfg(classes, step):
+        inner = dict(type='BaseSegDataset', pipeline=[dict(type='LoadImageFromFile'), step])
+        dataset = dict(type='RepeatDataset', times=2, dataset=inner)
+        model = dict(decode_head=dict(num_classes=classes))
+        return Config({'default_scope': 'mmseg', 'model': model, loader: dict(dataset=dataset)})
+
+    check_label_range(cfg(256, step), [loader])
+    check_label_range(cfg(300, dict(type='LoadImageFromFile')), [loader])
+    with pytest.raises(
+        InputError, match=rf'300 classes, and {loader}\.dataset\.dataset loads labels with mmseg.LoadAnnotations'
+    ):
+        check_label_range(cfg(300, step), [loader])
