@@ -89,8 +89,7 @@ def _join(evaluator: Any, image: Any, cells: list[tuple[int, dict]], at: int) ->
     detections.sort()
     position = {own: i for i, (own, _) in enumerate(truth)}
     return ImageMatches(
-        # np.unique has made numpy scalars of them
-        image_id=image.item() if isinstance(image, np.generic) else image,
+        image_id=plain(image),
         scores=np.array([-score for score, _, _, _ in detections]),
         classes=np.array([k for _, _, k, _ in detections], dtype=int),
         # 0 stands for no match
@@ -98,6 +97,11 @@ def _join(evaluator: Any, image: Any, cells: list[tuple[int, dict]], at: int) ->
         truth_classes=np.array([k for _, k in truth], dtype=int),
         ious=_overlaps(evaluator, [own for _, own, _, _ in detections], [own for own, _ in truth]),
     )
+
+
+def plain(number: Any) -> Any:
+    """An id as the annotation file has it; np.unique has made numpy scalars of them."""
+    return number.item() if isinstance(number, np.generic) else number
 
 
 def _overlaps(evaluator: Any, detections: list[int], truth: list[int]) -> np.ndarray:

@@ -1,12 +1,13 @@
 """What upstream's metrics know about classes and images, taken from the live metric objects.
 
 Upstream computes a score for every class, prints a table and returns the means. :func:`attach` listens to a metric
-while it computes and keeps what the table was made of, so the numbers are upstream's own and nothing is evaluated
+while it computes and keeps what the table was made of, so the numbers are the metric's own and nothing is evaluated
 twice; the figures per image come from the same counts and matches. Metrics are recognised by the name of a class
 among their bases: neither mmdet nor mmseg is imported here.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -15,8 +16,10 @@ import numpy as np
 import torch
 from mmengine.dist import collect_results, is_main_process
 from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
 
-from mmseq.evaluation.matching import ImageMatches, best_score, object_confusion, read_matches
+from mmseq.errors import first_line
+from mmseq.evaluation.matching import ImageMatches, best_score, object_confusion, plain, read_matches
 from mmseq.evaluation.per_class import (
     Table,
     average_precisions,
@@ -36,6 +39,9 @@ BACKGROUND_NAME = 'background'
 class Recorder:
     """What an attached metric computed in its latest ``evaluate``; filled on the main process only.
 
+    A recorder never ends an evaluation, whatever a metric of the user's own or unusual data make it meet: it says once
+    what it leaves out.
+
     Attributes:
         table: per-class values, or None before the first evaluation and for a metric that computed none.
         images: a row for each image, in the order of the data set, or None.
@@ -46,6 +52,7 @@ class Recorder:
     def __init__(self, metric: BaseMetric) -> None:
         self.metric = metric
         self._wrapped: list[str] = []
+        self._failed = False
         self._forget()
 
     def detach(self) -> None:
@@ -60,6 +67,27 @@ class Recorder:
         self.images: Table | None = None
         self.confusion: Table | None = None
         self.errors: dict[str, dict[str, Any]] | None = None
+
+    @contextmanager
+    def _never_ending(self) -> Iterator[None]:
+        """Go on if recording fails; the metric's own methods are called outside of this."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 whatever it is, it is no reason to lose an evaluation
+            if not self._failed:
+                self._failed = True
+                print_log(
+                    f'{type(self.metric).__name__}: figures per class and image are left out, those of the metric are '
+                    f'unaffected: {type(error).__name__}: {first_line(error)}',
+                    'current',
+                    logging.WARNING,
+                )
+
+    def _leave_out_failed(self) -> None:
+        """At the end of an evaluation, let go of all if anything failed: what is left might be half of it."""
+        if self._failed:
+            self._forget()
+        self._failed = False
 
     def _collect(self, parts: list, size: int) -> list | None:
         """What all ranks have for their images, in the order of the data set, on the main process.
@@ -96,13 +124,16 @@ class IoURecorder(Recorder):
 
     def _process(self, original: Callable, data_batch: Any, data_samples: Sequence[dict]) -> None:
         original(data_batch, data_samples)
-        self._paths += [sample.get('img_path') for sample in data_samples]
+        self._paths += [path_of(sample) for sample in data_samples]
 
     def _intersect_and_union(
         self, original: Callable, prediction: torch.Tensor, label: torch.Tensor, num_classes: int, ignore_index: int
     ) -> tuple:
         areas = original(prediction, label, num_classes, ignore_index)
-        self._pairs.append(count_pairs(prediction, label, num_classes, ignore_index))
+        pairs = None
+        with self._never_ending():
+            pairs = count_pairs(prediction, label, num_classes, ignore_index)
+        self._pairs.append(pairs)
         return areas
 
     def _total_area_to_metrics(self, original: Callable, *args: Any, **kwargs: Any) -> dict[str, np.ndarray]:
@@ -120,15 +151,21 @@ class IoURecorder(Recorder):
         self._paths.clear()
         self._pairs.clear()
         if is_main_process() and self._values is not None:
-            classes = tuple(self.metric.dataset_meta['classes'])
-            counts = None
-            if found:
-                counts = sum_pairs([pairs for _, pairs in found], len(classes))
-                self.confusion = confusion_table(classes, counts)
-                rows = tuple(segmentation_row(path, pairs, classes) for path, pairs in found)
-                self.images = Table(SEGMENTATION_COLUMNS, rows)
-            self.table = segmentation_table(classes, self._values, counts)
+            with self._never_ending():
+                self._describe(found)
+        self._leave_out_failed()
         return metrics
+
+    def _describe(self, found: list[tuple[str | None, tuple[np.ndarray, np.ndarray]]]) -> None:
+        """The tables, from the paths and pairs of all images."""
+        classes = tuple(self.metric.dataset_meta['classes'])
+        counts = None
+        if found:
+            counts = sum_pairs([pairs for _, pairs in found], len(classes))
+            self.confusion = confusion_table(classes, counts)
+            rows = tuple(segmentation_row(path, pairs, classes) for path, pairs in found)
+            self.images = Table(SEGMENTATION_COLUMNS, rows)
+        self.table = segmentation_table(classes, self._values, counts)
 
 
 class CocoRecorder(Recorder):
@@ -156,7 +193,7 @@ class CocoRecorder(Recorder):
 
     def _process(self, original: Callable, data_batch: Any, data_samples: Sequence[dict]) -> None:
         original(data_batch, data_samples)
-        self._paths += [sample.get('img_path') for sample in data_samples]
+        self._paths += [path_of(sample) for sample in data_samples]
 
     def _evaluate(self, original: Callable, size: int) -> dict:
         self._forget()
@@ -164,8 +201,10 @@ class CocoRecorder(Recorder):
         paths = self._collect(self._paths, size)
         self._paths.clear()
         if is_main_process() and self._matches:
-            self._describe(dict(zip(self._ids, paths)))
+            with self._never_ending():
+                self._describe(dict(zip(self._ids, paths)))
         self._matches, self._ids = {}, []
+        self._leave_out_failed()
         return metrics
 
     def _describe(self, paths: dict[Any, str | None]) -> None:
@@ -186,19 +225,22 @@ class CocoRecorder(Recorder):
 
     def _compute_metrics(self, original: Callable, results: list) -> dict:
         self.table, self._columns, self._evaluator, self._matches = None, {}, None, {}
-        self._ids = [prediction['img_id'] for _, prediction in results]
+        with self._never_ending():
+            self._ids = [prediction['img_id'] for _, prediction in results]
         base = _base_named(type(self.metric), 'CocoMetric')
         # upstream keeps its COCOeval objects in local variables, so their constructors are watched for the moment
         with _watched(base.compute_metrics.__globals__, ('COCOeval', 'COCOevalMP'), self._created):
             metrics = original(results)
-        self._harvest()
-        if self._columns:
-            self.table = self._assemble()
+        with self._never_ending():
+            self._harvest()
+            if self._columns:
+                self.table = self._assemble()
         return metrics
 
     def _created(self, evaluator: Any) -> None:
         # the previous evaluator is finished: take its numbers and release its per-image results
-        self._harvest()
+        with self._never_ending():
+            self._harvest()
         self._evaluator = evaluator
 
     def _harvest(self) -> None:
@@ -208,7 +250,7 @@ class CocoRecorder(Recorder):
             return
         params, truth = evaluator.params, evaluator.cocoGt
         # pycocotools sorts the category ids, so its own list is the one that belongs to the arrays
-        categories = [int(category) for category in params.catIds]
+        categories = [plain(category) for category in params.catIds]
         counts = dict.fromkeys(categories, 0)
         images = set(params.imgIds)
         for annotation in truth.dataset.get('annotations', ()):
@@ -247,6 +289,11 @@ def attach(metric: BaseMetric) -> Recorder | None:
             setattr(metric, _ATTRIBUTE, recorder)
             return recorder
     return None
+
+
+def path_of(sample: Any) -> str | None:
+    """The image of a sample; metrics of the user's own may get other things than mappings."""
+    return sample.get('img_path') if isinstance(sample, Mapping) else None
 
 
 def _base_named(cls: type, name: str) -> type:

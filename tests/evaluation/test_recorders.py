@@ -1,6 +1,7 @@
 """What recorders find, against hand-computed cases and against pycocotools called directly."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -333,3 +334,80 @@ def test_predictions_of_nothing_give_no_table(coco: tuple[BaseMetric, list[dict]
     metric.process({}, [sample | {'pred_instances': empty} for sample in samples])
     metric.evaluate(len(samples))
     assert recorder.table is None
+
+
+def _with_ids(folder: Path, category: Callable, annotation: Callable) -> None:
+    """Give the truth of :func:`_coco` other ids."""
+    path = folder / 'truth.json'
+    truth = json.loads(path.read_text())
+    for one in truth['categories']:
+        one['id'] = category(one['id'])
+    for one in truth['annotations']:
+        one.update(category_id=category(one['category_id']), id=annotation(one['id']))
+    path.write_text(json.dumps(truth))
+
+
+def _evaluate_anew(folder: Path, samples: list[dict]) -> tuple[Recorder, dict, dict]:
+    """What upstream's metric finds with a recorder, and without."""
+    from mmdet.evaluation import CocoMetric
+
+    found = []
+    for watched in (True, False):
+        metric = CocoMetric(ann_file=str(folder / 'truth.json'), metric=['bbox', 'segm'])
+        metric.dataset_meta = {'classes': ('cat', 'none', 'dog')}
+        recorder = attach(metric) if watched else None
+        metric.process({}, samples)
+        found += [recorder, metric.evaluate(len(samples))] if watched else [metric.evaluate(len(samples))]
+    return tuple(found)
+
+
+def test_category_ids_may_be_text(coco: tuple[BaseMetric, list[dict]], tmp_path: Path) -> None:
+    _with_ids(tmp_path, lambda i: f'id{i}', lambda i: i)
+    recorder, watched, plain = _evaluate_anew(tmp_path, coco[1])
+    assert watched == plain
+    assert [row['category_id'] for row in recorder.table.records()] == ['id2', 'id5', 'id7']
+    assert [row['class'] for row in recorder.table.records()] == ['dog', 'none', 'cat']
+    assert len(recorder.images.rows) == 6
+
+
+def test_what_cannot_be_recorded_is_said_once_and_ends_nothing(
+    coco: tuple[BaseMetric, list[dict]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr('mmseq.evaluation.recorders.print_log', lambda text, *_: said.append(text))
+    # upstream keeps these as floats, which are other numbers
+    _with_ids(tmp_path, lambda i: i, lambda i: 2**53 + 1 + 2 * i)
+    recorder, watched, plain = _evaluate_anew(tmp_path, coco[1])
+    assert watched == plain
+    assert watched['coco/bbox_mAP'] > 0
+    assert recorder.table is recorder.images is recorder.confusion is recorder.errors is None
+    (text,) = said
+    assert text.startswith('CocoMetric: figures per class and image are left out, those of the metric are unaffected')
+    assert '\n' not in text
+
+
+def test_other_samples_of_a_users_own_metric(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mmseg.evaluation import IoUMetric
+
+    class Mine(IoUMetric):
+        def process(self, data_batch: object, data_samples: list) -> None:
+            for prediction, label in data_samples:
+                # three fields, which no map of labels has
+                self.results.append(self.intersect_and_union(prediction, label, 'four', 255))
+
+        @staticmethod
+        def intersect_and_union(prediction: torch.Tensor, label: torch.Tensor, classes: str, ignored: int) -> tuple:
+            return IoUMetric.intersect_and_union(prediction, label, 4, ignored)
+
+    said: list[str] = []
+    monkeypatch.setattr('mmseq.evaluation.recorders.print_log', lambda text, *_: said.append(text))
+    metric = Mine()
+    metric.dataset_meta = {'classes': CLASSES}
+    recorder = attach(metric)
+    metric.process({}, [(torch.tensor(LABELS[0]), torch.tensor(LABELS[0]))])
+    assert metric.evaluate(1)['mIoU'] == 100
+    assert recorder.table is recorder.images is None
+    assert len(said) == 1
+    # and the next evaluation starts afresh
+    metric.process({}, [(torch.tensor(LABELS[0]), torch.tensor(LABELS[0]))])
+    assert metric.evaluate(1)['mIoU'] == 100
