@@ -2,7 +2,8 @@
 
 What is being written lies beside its place as a draft, under a name that no reader looks for, and is renamed when it is
 complete: ``.NAME.MACHINE-PID-RANDOM.draft``, then the suffix where a writer insists on one. A killed process leaves its
-draft behind; the next process that writes into the folder removes it.
+draft behind; the next process that writes into the folder removes it. :class:`OwnNames` gives each result a name of its
+own.
 """
 
 import csv
@@ -20,7 +21,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from numbers import Real
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -220,6 +221,40 @@ def append_json_line(path: str | Path, value: Any) -> Path:
             line = line if file.read(1) == b'\n' else '\n' + line
         file.write(line.encode())
     return path
+
+
+class OwnNames:
+    """Names for what is made of files, such as pictures of images: no two files have the same.
+
+    Args:
+        root: folder of the files; names keep the folders below it.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = os.path.abspath(root)
+        self._names: dict[str, str] = {}
+        self._taken: set[str] = set()
+
+    def of(self, path: str | Path) -> str:
+        """The name of a file, without suffix and always the same; of one outside the root, its whole path."""
+        path = os.path.abspath(path)
+        if path not in self._names:
+            whole = PurePath(path).with_suffix('')
+            inside = whole.is_relative_to(self.root)
+            name = whole.relative_to(self.root if inside else whole.anchor).as_posix()
+            self._names[path] = unique(name, self._taken)
+        return self._names[path]
+
+
+def unique(name: str, taken: set[str]) -> str:
+    """The name, or with the first number behind it that makes it new; it is taken then."""
+    chosen, number = name, 1
+    # A file system may not tell a.png from A.png.
+    while chosen.lower() in taken:
+        number += 1
+        chosen = f'{name}_{number}'
+    taken.add(chosen.lower())
+    return chosen
 
 
 def _machine() -> str:

@@ -26,4 +26,5 @@ TRANSFORMS = Registry(
     scope='mmseq',
     locations=['mmseq.datasets.color_jitter', 'mmseq.datasets.multispectral'],
 )
+METRICS = Registry('metric', parent=_root.METRICS, scope='mmseq', locations=['mmseq.evaluation.metrics'])
 VISBACKENDS = Registry('vis_backend', parent=_root.VISBACKENDS, scope='mmseq', locations=['mmseq.engine.loggers'])

@@ -12,6 +12,7 @@ import numpy as np
 
 from mmseq.datasets.multispectral import SUFFIXES
 from mmseq.errors import InputError
+from mmseq.files import unique
 
 PICTURES = frozenset(('.jpg', '.jpeg', '.jfif', '.png', '.bmp', '.gif', '.webp', '.ppm', '.pgm', *SUFFIXES))
 # Photographs that OpenCV does not read: said, not left out.
@@ -134,17 +135,6 @@ def files(text: str) -> list[tuple[str, str]]:
     if not found:
         raise InputError(f'{text}: no file is like this pattern')
     return [(path, Path(path).stem) for path in found]
-
-
-def unique(name: str, taken: set[str]) -> str:
-    """The name, or with the first number behind it that makes it new; it is taken then."""
-    chosen, number = name, 1
-    # A file system may not tell a.png from A.png.
-    while chosen.lower() in taken:
-        number += 1
-        chosen = f'{name}_{number}'
-    taken.add(chosen.lower())
-    return chosen
 
 
 def open_video(path: str | int, name: str) -> Video:

@@ -3,7 +3,7 @@
 An edit takes a config, changes it in place and returns it; what it needs beside the config stands in `Settings`. First
 come the edits that do what the config and the options ask for, with our loops for mmengine's (`ASKED`): messages about
 a failing run name the keys of the config as it is then. Then comes what would move those keys (`PROMISED`): the hooks
-that every run gets, whatever its config says, and wrapped data sets.
+that every run gets, whatever its config says, metrics of our own, and wrapped data sets.
 """
 
 import itertools
@@ -19,12 +19,14 @@ from mmengine.hooks import CheckpointHook
 from mmengine.logging import print_log
 from mmengine.registry import HOOKS
 
-from mmseq.config import existing_file, replace_synchronised_norms, work_dir_of
+from mmseq.config import existing_file, qualified, replace_synchronised_norms, work_dir_of
 from mmseq.datasets.nesting import loader_datasets
 from mmseq.engine.hooks.corrupt_data import tolerate
 from mmseq.engine.loggers import LOGGERS
+from mmseq.engine.own_versions import evaluators, image_root, use_own_versions, use_upstream_names
 from mmseq.engine.recipe import check_accumulation, divide, scale_learning_rate
 from mmseq.errors import InputError
+from mmseq.files import unique
 
 # What the promises rest on, in the order in which they are called at equal priority.
 PROMISED_HOOKS = (
@@ -118,12 +120,6 @@ def hook_type(hook: Any) -> Any:
     return hook.get('type') if isinstance(hook, Mapping) else type(hook)
 
 
-def evaluators(cfg: Config) -> list[ConfigDict]:
-    """The test metrics of a config as a list."""
-    found = cfg.test_evaluator
-    return list(found) if isinstance(found, (list, tuple)) else [found]
-
-
 # Where a run is and what it begins with.
 
 
@@ -132,6 +128,11 @@ def begin_notes(cfg: Config, settings: Settings) -> Config:
     hooks = cfg.get('custom_hooks') or []
     cfg.custom_hooks = [hook for hook in hooks if hook_type(hook) != 'mmseq.RecipeHook']
     return add_hooks(cfg, dict(type='mmseq.RecipeHook', notes=[]))
+
+
+def name_upstream_classes(cfg: Config, settings: Settings) -> Config:
+    """A config that an earlier run left behind names our metrics; what comes next knows upstream's names."""
+    return use_upstream_names(cfg)
 
 
 def set_work_dir(cfg: Config, settings: Settings) -> Config:
@@ -296,10 +297,12 @@ def save_predictions(cfg: Config, settings: Settings) -> Config:
     if not settings.out:
         return cfg
     Path(settings.out).mkdir(parents=True, exist_ok=True)
+    taken: set[str] = set()
     for evaluator in evaluators(cfg):
-        if evaluator.type == 'CocoMetric':
-            evaluator.outfile_prefix = str(Path(settings.out) / 'predictions')
-        elif evaluator.type == 'IoUMetric':
+        kind = qualified(evaluator, cfg.get('default_scope') or 'mmengine')
+        if kind == 'mmdet.CocoMetric':
+            evaluator.outfile_prefix = str(Path(settings.out) / unique('predictions', taken))
+        elif kind == 'mmseg.IoUMetric':
             evaluator.output_dir = settings.out
         else:
             raise InputError(f'--out: {evaluator.type} cannot write its predictions')
@@ -314,7 +317,8 @@ def draw_test_images(cfg: Config, settings: Settings) -> Config:
         raise InputError('--show-dir: upstream draws in the first process only; leave --gpus out')
     path = Path(settings.show_dir).resolve()
     path.mkdir(parents=True, exist_ok=True)
-    return add_hooks(cfg, dict(type='mmseq.PicturesHook', out_dir=str(path)))
+    root = image_root(cfg, 'test_dataloader')
+    return add_hooks(cfg, dict(type='mmseq.PicturesHook', out_dir=str(path), image_root=root))
 
 
 def use_tta(cfg: Config, settings: Settings) -> Config:
@@ -333,7 +337,8 @@ def use_tta(cfg: Config, settings: Settings) -> Config:
     preprocessor = cfg.model.get('data_preprocessor')
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model, data_preprocessor=preprocessor)
     for evaluator in evaluators(cfg):
-        if evaluator.type == 'CocoMetric' and 'segm' in evaluator.metric:
+        kind = qualified(evaluator, cfg.get('default_scope') or 'mmengine')
+        if kind == 'mmdet.CocoMetric' and 'segm' in evaluator.get('metric', ()):
             evaluator.metric = ['bbox']
             add_hooks(cfg, dict(type='mmseq.BoxesOnlyHook'))
             print_log('--tta merges boxes only: mask AP is left out', logger='current')
@@ -385,6 +390,11 @@ def keep_promises(cfg: Config, settings: Settings) -> Config:
     return cfg
 
 
+def give_right_figures(cfg: Config, settings: Settings) -> Config:
+    """Upstream's metrics and test-time augmentation give way to ours where upstream's figures are wrong."""
+    return use_own_versions(cfg)
+
+
 def permit_partial_loading(cfg: Config, settings: Settings) -> Config:
     """``--allow-partial``: these tensors of the checkpoint to begin with need not fit."""
     if not settings.allow_partial:
@@ -412,6 +422,7 @@ def name_visualizer(cfg: Config, settings: Settings) -> Config:
 
 ASKED: tuple[Edit, ...] = (
     begin_notes,
+    name_upstream_classes,
     set_work_dir,
     set_seed,
     set_launcher,
@@ -438,6 +449,7 @@ ASKED: tuple[Edit, ...] = (
 PROMISED: tuple[Edit, ...] = (
     keep_promises,
     permit_partial_loading,
+    give_right_figures,
     skip_damaged_files,
     name_visualizer,
 )
