@@ -46,8 +46,9 @@ faults: .venv/.ready  ## kill, restart and cut off trainings for half an hour; c
 	@PYTHONPATH=. $(BIN)/python tests/faults/elastic.py --restarts 20 --out benchmarks/results/faults_elastic.json
 	@$(BIN)/python -m pytest -m 'long or not long' tests/faults
 
-lint: .venv/.ready  ## ruff
+lint: .venv/.ready  ## ruff, and mypy over the package
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/mypy
 
 fuzz: .venv/.ready  ## convert 4000 damaged and hostile checkpoints
 	@$(BIN)/python -m benchmarks.fuzz

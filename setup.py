@@ -96,6 +96,18 @@ setup(
         # The documentation site.
         'docs': ['sphinx', 'furo', 'myst-parser'],
         # playwright drives an installed Chromium; tests of pages skip where there is none.
-        'dev': ['pytest>=8', 'pytest-timeout', 'pytest-xdist', 'playwright', 'ruff', 'pre-commit', 'timm>=1.0'],
+        'dev': [
+            'pytest>=8',
+            'pytest-timeout',
+            'pytest-xdist',
+            'playwright',
+            'ruff',
+            # One version: each release of a type checker finds something else.
+            'mypy==2.4.1',
+            'types-pyyaml',
+            'types-tqdm',
+            'pre-commit',
+            'timm>=1.0',
+        ],
     },
 )
