@@ -1,7 +1,7 @@
 """A config file, read, overridden and checked."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib.util import find_spec
@@ -151,7 +151,7 @@ def check_option(cfg: Config, key: str, value: Any, path: str) -> None:
                 raise InputError(f'config {path}: option {key}: {part!r} is no index of a list of {len(node)}')
             node = node[int(part)]
             continue
-        if not isinstance(node, Mapping) and node is not cfg:
+        if not isinstance(node, MutableMapping) and node is not cfg:
             return
         known = set(node.keys()) | (RUNNER_KEYS if node is cfg else set())
         if parts[max(depth - 1, 0)] == 'test_cfg' and 'mode' in node:

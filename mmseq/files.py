@@ -134,7 +134,9 @@ def drafts_in(folder: Path) -> list[Path]:
 
 def is_abandoned(draft: Path) -> bool:
     """Whether a draft's process is dead; of another machine's, whether it was not written to for a day."""
-    machine, process = _DRAFT.fullmatch(draft.name).groups()
+    found = _DRAFT.fullmatch(draft.name)
+    assert found, f'{draft} is no draft'
+    machine, process = found.groups()
     if machine != _machine():
         return time.time() - draft.stat().st_mtime > _ABANDONED_AFTER
     # Restarted containers give their processes the old numbers.
@@ -196,7 +198,7 @@ def write_png(path: str | Path, image: 'np.ndarray') -> Path:
     import cv2
 
     with whole_file(path) as draft:
-        draft.write_bytes(cv2.imencode('.png', image[:, :, ::-1] if image.ndim == 3 else image)[1])
+        draft.write_bytes(cv2.imencode('.png', image[:, :, ::-1] if image.ndim == 3 else image)[1].tobytes())
     return Path(path)
 
 

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 
-def walk(node: Any) -> Iterator[dict]:
+def walk(node: Any) -> Iterator[dict[str, Any]]:
     """Every dict within nested dicts, lists and tuples, the outer ones first."""
     for _, item in walk_named(node):
         yield item
 
 
-def walk_named(node: Any, key: str = '') -> Iterator[tuple[str, dict]]:
+def walk_named(node: Any, key: str = '') -> Iterator[tuple[str, dict[str, Any]]]:
     """Every dict within nested dicts, lists and tuples with its dotted key, the outer ones first."""
     if isinstance(node, dict):
         yield key, node

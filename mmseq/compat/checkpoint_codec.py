@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter, OrderedDict, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from pathlib import PurePath
 from typing import Any
@@ -10,13 +10,19 @@ from typing import Any
 import numpy
 import torch
 from mmengine.logging import HistoryBuffer, print_log
+from torch import Tensor
 
 from mmseq.checkpoints.records import DROP, NUMBER_TYPES, ArrayRecord, HistoryRecord, map_tree
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, bytearray)
+# The plain form of subclasses; the first that fits decides.
+_PLAIN_FORMS: tuple[tuple[tuple[type, ...], Callable[[Any], Any]], ...] = (
+    ((list, deque, range), list),
+    *(((kind,), kind) for kind in (tuple, str, int, float, complex)),
+)
 
 
-def encode(checkpoint: Mapping) -> Mapping:
+def encode(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the checkpoint with histories and numpy data as records, and everything else as plain data.
 
     Subclasses of dict, list, tuple, str and numbers become those; sets, deques and ranges become lists or sets, paths
@@ -49,7 +55,7 @@ def _is_torch_data(value: Any) -> bool:
     return isinstance(value, torch.Tensor | torch.Size | torch.dtype | torch.device | torch.layout)
 
 
-def _encode_mapping(value: Mapping) -> Mapping:
+def _encode_mapping(value: Mapping[str, Any]) -> Mapping[str, Any]:
     if type(value) in (dict, OrderedDict, Counter) and all(type(key) in _PLAIN for key in value):
         return value
     return {_plain_key(key): item for key, item in value.items()}
@@ -67,7 +73,7 @@ def _plain_key(key: Any) -> Any:
     return encoded[0] if encoded else str(key)
 
 
-def _encode_special(value: Any) -> list | None:
+def _encode_special(value: Any) -> list[Any] | None:
     """Return the plain form in a list of one, or None where there is none."""
     if isinstance(value, HistoryBuffer):
         return _encode_history(value)
@@ -79,21 +85,20 @@ def _encode_special(value: Any) -> list | None:
         return [str(value)]
     if isinstance(value, set | frozenset):
         return [{_plain_key(item) for item in value}]
-    for kinds, plain in (((list, deque, range), list), *((kind, kind) for kind in (tuple, str, int, float, complex))):
+    for kinds, plain in _PLAIN_FORMS:
         if isinstance(value, kinds):
             return [plain(value)]
     return None
 
 
-def _encode_history(value: Any) -> list | None:
-    arrays = [_encode_array(array) for array in value.data]
-    if not all(array and isinstance(array[0], ArrayRecord) for array in arrays):
+def _encode_history(value: Any) -> list[HistoryRecord] | None:
+    log, count = (encoded[0].values if (encoded := _encode_array(array)) else None for array in value.data)
+    if not isinstance(log, Tensor) or not isinstance(count, Tensor):
         return None
-    log, count = (array[0].values for array in arrays)
     return [HistoryRecord(log, count, int(value.max_length))]
 
 
-def _encode_array(value: Any) -> list | None:
+def _encode_array(value: Any) -> list[ArrayRecord] | None:
     array = numpy.asarray(value)
     scalar = isinstance(value, numpy.generic)
     code = array.dtype.newbyteorder('=').str[1:]
@@ -106,7 +111,7 @@ def _encode_array(value: Any) -> list | None:
     return [ArrayRecord(torch.from_numpy(native), code, scalar)]
 
 
-def decode(checkpoint: dict) -> dict:
+def decode(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """Return the checkpoint with records as `HistoryBuffer` objects, numpy arrays and numpy scalars."""
     return map_tree(checkpoint, _decode_value)
 

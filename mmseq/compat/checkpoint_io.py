@@ -33,10 +33,10 @@ def _mend(module: ModuleType) -> None:
     _replace_everywhere(module, 'save_checkpoint', _saver(module.save_checkpoint))
     if hasattr(module, '_safe_torch_load'):
         # Of onedl-mmengine: what safe loading refuses it loads in spite of that, and runs.
-        module._safe_torch_load = _load_safely
+        _replace_everywhere(module, '_safe_torch_load', _load_safely)
 
 
-def _replace_everywhere(module: ModuleType, name: str, new: Callable) -> None:
+def _replace_everywhere(module: ModuleType, name: str, new: Callable[..., Any]) -> None:
     """Put `new` in the place of `module.name`, also in modules of mmengine that imported the name before."""
     old = getattr(module, name)
     for other_name, other in list(sys.modules.items()):
@@ -45,7 +45,7 @@ def _replace_everywhere(module: ModuleType, name: str, new: Callable) -> None:
 
 
 # mmengine logs the name of the loader that it takes without its first ten letters.
-def load_from_local(filename: str, map_location: Any = None) -> dict:
+def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
     """Load a local checkpoint with histories and numpy data as mmengine's `Runner.resume` wants them.
 
     Raises:
@@ -64,7 +64,7 @@ def _load_from_url(
     progress: bool = True,
     check_hash: bool = False,
     file_name: str | None = None,
-) -> dict:
+) -> dict[str, Any]:
     """Do what `torch.hub.load_state_dict_from_url` does, which runs code from the file unless told not to."""
     from torch import hub
 
@@ -85,10 +85,13 @@ def _load_safely(file: Any, map_location: Any = None, weights_only: bool | None 
     return torch.load(file, map_location=map_location, weights_only=True)
 
 
-def _saver(original: Callable) -> Callable:
+def _saver(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def save_checkpoint(
-        checkpoint: Mapping, filename: str, file_client_args: dict | None = None, backend_args: dict | None = None
+        checkpoint: Mapping[str, Any],
+        filename: str,
+        file_client_args: dict[str, Any] | None = None,
+        backend_args: dict[str, Any] | None = None,
     ) -> None:
         from mmseq.checkpoints.records import to_plain
         from mmseq.checkpoints.storage import save_file

@@ -68,8 +68,8 @@ class _HookFinder(MetaPathFinder):
                 for callback in list(_callbacks[name]):
                     callback(module)
 
-            # Of this one loader, which PathFinder has made for this one module.
-            spec.loader.exec_module = exec_module
+            # Of this one loader, which PathFinder has made for this one module: mypy takes it for the class's method.
+            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
 
 

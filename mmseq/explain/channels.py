@@ -49,8 +49,8 @@ def mismatch(model: Mapping[str, Any], out_channels: Sequence[int]) -> str | Non
             continue
         if any(not -len(out) <= i < len(out) for i in wanted):
             return f'{key}.in_index={wanted}, but the backbone gives {len(out)} levels, of {out} channels'
-        given = [out[i] for i in wanted]
-        given = given[0] if isinstance(expected, int) else given
+        read = [out[i] for i in wanted]
+        given = read[0] if isinstance(expected, int) else read
         if given != (expected if isinstance(expected, int) else list(expected)):
             return f'{key}.in_channels={expected}, but the backbone gives {given}; set it to that'
     return None

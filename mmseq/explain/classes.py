@@ -53,7 +53,7 @@ def of_kind(kind: str) -> set[str]:
     return {name for other, name in everything() if other == kind}
 
 
-def find(name: Any, default_scope: str = '') -> Callable | None:
+def find(name: Any, default_scope: str = '') -> Callable[..., Any] | None:
     """The class or function of a type in a config, in whatever registry it is; in the default scope first."""
     if callable(name) or not isinstance(name, str):
         return name if callable(name) else None
@@ -65,12 +65,12 @@ def find(name: Any, default_scope: str = '') -> Callable | None:
     return found.get(scope) or getattr(sys.modules.get(scope), short, None)
 
 
-def names_of(cls: Callable) -> set[str]:
+def names_of(cls: Callable[..., Any]) -> set[str]:
     """The names of a class and of all that it inherits from, or of a function."""
     return {base.__name__ for base in inspect.getmro(cls)} if inspect.isclass(cls) else {cls.__name__}
 
 
-def arguments(cls: Callable) -> set[str]:
+def arguments(cls: Callable[..., Any]) -> set[str]:
     """The arguments that a class takes, those that it hands to its bases included."""
     if not inspect.isclass(cls):
         return set(inspect.signature(cls).parameters)
@@ -78,7 +78,7 @@ def arguments(cls: Callable) -> set[str]:
     for base in inspect.getmro(cls)[:-1]:
         if '__init__' not in vars(base):
             continue
-        parameters = inspect.signature(base.__init__).parameters.values()
+        parameters = inspect.signature(vars(base)['__init__']).parameters.values()
         taken |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
         if all(p.kind is not p.VAR_KEYWORD for p in parameters):
             break

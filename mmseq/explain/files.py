@@ -83,6 +83,7 @@ def custom_imports(modules: str | list[str], error: BaseException, path: str) ->
 
 def causes(error: BaseException) -> Iterator[BaseException]:
     """An exception and those behind it, the first one last."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__

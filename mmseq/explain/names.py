@@ -26,7 +26,7 @@ def explain(error: BaseException, work: Work) -> str | None:
     # The text of a KeyError is the form of its argument, quotes and escapes included.
     text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
     if match := MISS.search(text):
-        return unknown_type(*match.groups(), work)
+        return unknown_type(match[1], match[2], match[3], work)
     if 'None is not a callable object' in text and work.get('optim_wrapper.optimizer.type'):
         # The constructor of the optimizer looks at its signature before it looks whether there is one.
         return unknown_type(work.get('optim_wrapper.optimizer.type'), 'mmengine', 'optimizer', work)
@@ -37,9 +37,9 @@ def explain(error: BaseException, work: Work) -> str | None:
     if isinstance(error, RuntimeError) and text.startswith('Failed to get '):
         return broken_module(text.removeprefix('Failed to get '), work)
     if isinstance(error, TypeError) and (match := UNEXPECTED.search(text)):
-        return unknown_argument(*match.groups(), work)
+        return unknown_argument(match[1], match[2], work)
     if isinstance(error, TypeError) and (match := LACKING.search(text)):
-        return missing_arguments(*match.groups(), work)
+        return missing_arguments(match[1], match[2], work)
     if isinstance(error, TypeError) and (match := BARE.search(text)):
         where = place(match[1], work)
         return where and f'{where} takes no arguments; let its __init__ take those that the config gives'
@@ -175,5 +175,5 @@ def refused(error: BaseException, work: Work) -> str | None:
     reason = first_line(error)
     if type(error).__name__ == reason:
         # An assertion without words.
-        reason = traceback.extract_tb(error.__traceback__)[-1].line
+        reason = traceback.extract_tb(error.__traceback__)[-1].line or reason
     return f'{place(cls.__name__, work) or cls.__name__} cannot be built: {reason}'

@@ -83,11 +83,11 @@ def nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
     # mmcv compares single-precision numbers here too.
     threshold = np.float32(iou_threshold)
     order = rows[:, 4].argsort(descending=True, stable=True).numpy()
-    rows = rows.numpy()
+    boxes = rows.numpy()
     groups = []
     while len(order):
         best, rest = order[0], order[1:]
-        suppressed = _iou(rows[best], rows[rest], offset=0) >= threshold
+        suppressed = _iou(boxes[best], boxes[rest], offset=0) >= threshold
         groups.append([int(best), *rest[suppressed].tolist()])
         order = rest[~suppressed]
     return groups

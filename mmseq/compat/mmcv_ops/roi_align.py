@@ -135,7 +135,7 @@ def _max_over_samples(maps: Tensor, image: Tensor, grid: _Grid) -> tuple[Tensor,
         y = grid.bins_y + (row + 0.5) * grid.step_y[:, None]
         for column in range(int(grid.count_x.max())):
             x = grid.bins_x + (column + 0.5) * grid.step_x[:, None]
-            sample = 0
+            sample: Tensor | int = 0
             for index, weight in _corners(y[:, :, None], x[:, None, :], height, width):
                 sample = sample + pixels[image[:, None, None] * height * width + index] * weight[..., None]
             exists = (row < grid.count_y) & (column < grid.count_x)
@@ -144,7 +144,7 @@ def _max_over_samples(maps: Tensor, image: Tensor, grid: _Grid) -> tuple[Tensor,
             best_y = torch.where(better, row, best_y)
             best_x = torch.where(better, column, best_x)
     best = torch.where(best_y < 0, 0, best)
-    return tuple(result.permute(0, 3, 1, 2) for result in (best, best_y, best_x))
+    return best.permute(0, 3, 1, 2), best_y.permute(0, 3, 1, 2), best_x.permute(0, 3, 1, 2)
 
 
 def _scatter_to_samples(
