@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,7 +35,7 @@ def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
         tensor = tensors[key].detach().cpu().contiguous()
         digest.update(f'{key} {tensor.dtype} {tuple(tensor.shape)}\n'.encode())
         if tensor.numel():
-            digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+            digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
@@ -103,7 +104,7 @@ def check_zip(path: Path) -> None:
                     pass
 
 
-def check_tensors(tensors: Mapping[str, Tensor], metadata: Mapping, path: Path) -> None:
+def check_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any], path: Path) -> None:
     """Compare tensors with the digest that this package writes beside them.
 
     Raises:

@@ -12,7 +12,7 @@ import time
 import urllib.request
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from email.message import Message
+from http.client import HTTPMessage
 from pathlib import Path
 from typing import IO, Any
 from urllib.error import HTTPError, URLError
@@ -45,7 +45,7 @@ class _SameSecurity(urllib.request.HTTPRedirectHandler):
     """Follow redirections, but not out of https."""
 
     def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> urllib.request.Request | None:
         if req.type == 'https' and not newurl.startswith('https://'):
             raise DownloadError(f'it is redirected to {newurl}, which is not https')
@@ -212,7 +212,7 @@ def _receive(answer: Any, part: Path, have: int) -> bool:
         return total is None or file.tell() == total
 
 
-def _version(headers: Message) -> str | None:
+def _version(headers: HTTPMessage) -> str | None:
     """What tells this version of a file from others, in a form that If-Range takes."""
     tag = headers.get('ETag')
     return tag if tag and not tag.startswith('W/') else headers.get('Last-Modified')

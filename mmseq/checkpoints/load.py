@@ -130,7 +130,7 @@ def drop_unbuilt(renamed: Renamed, model: StrictModel) -> None:
 def is_intermediate_norm(key: str, model: StrictModel) -> bool:
     """Norms of levels before the last stage: published classifiers have none, so they start new."""
     match = re.match(r'norms\.(\d{1,5})\.', key)
-    return bool(match) and int(match[1]) != model.num_stages - 1
+    return match is not None and int(match[1]) != model.num_stages - 1
 
 
 def describe(keys: Iterable[str]) -> str:

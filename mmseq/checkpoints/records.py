@@ -12,7 +12,8 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from types import UnionType
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -59,18 +60,21 @@ class HistoryRecord:
 class ArrayRecord:
     """A numpy array or scalar: a CPU tensor, or nested lists of str where `dtype` is of kind U."""
 
-    values: Tensor | list | str
+    values: Tensor | list[Any] | str
     dtype: str
     scalar: bool = False
+
+
+N = TypeVar('N', bound='_Noted')
 
 
 class _Noted:
     """Stands in for a class or function that a pickle calls; keeps the arguments and the state, does nothing."""
 
-    args: tuple = ()
+    args: tuple[Any, ...] = ()
     state: Any = None
 
-    def __new__(cls, *args: Any) -> '_Noted':
+    def __new__(cls: type[N], *args: Any) -> N:
         noted = super().__new__(cls)
         noted.args = args
         return noted
@@ -119,7 +123,7 @@ def _empty_bytes(*args: Any) -> bytes:
 
 
 # Every name beyond torch's own list of harmless ones, with what answers to it.
-STAND_INS: tuple[tuple[Callable, str], ...] = (
+STAND_INS: tuple[tuple[Callable[..., Any], str], ...] = (
     (_empty_bytes, 'builtins.bytes'),
     (_NotedHistory, 'mmengine.logging.history_buffer.HistoryBuffer'),
     (_NotedStatistic, 'builtins.getattr'),
@@ -224,7 +228,7 @@ def _expect(value: Any, kind: type, what: str) -> Any:
     return value
 
 
-def _expect_all(values: Any, kinds: tuple[type, ...], what: str) -> tuple:
+def _expect_all(values: Any, kinds: tuple[type, ...], what: str) -> tuple[Any, ...]:
     if not isinstance(values, tuple) or len(values) != len(kinds):
         raise RefusedError(f'a malformed {what}')
     return tuple(_expect(value, kind, what) for value, kind in zip(values, kinds))
@@ -233,15 +237,15 @@ def _expect_all(values: Any, kinds: tuple[type, ...], what: str) -> tuple:
 def _read_history(state: Any) -> HistoryRecord:
     what = 'HistoryBuffer'
     _expect(state, dict, what)
-    histories = []
-    for key in ('_log_history', '_count_history'):
-        record = _read_array(_expect(state.get(key), _NotedArray, what))
-        histories.append(_expect(record.values, Tensor, what))
-    return HistoryRecord(*histories, max_length=_expect(state.get('max_length'), int, what))
+    log, count = (
+        _expect(_read_array(_expect(state.get(key), _NotedArray, what)).values, Tensor, what)
+        for key in ('_log_history', '_count_history')
+    )
+    return HistoryRecord(log, count, _expect(state.get('max_length'), int, what))
 
 
 def _read_array(noted: _NotedArray) -> ArrayRecord:
-    kinds = (int, tuple, _NotedDtype, bool | int, bytes)
+    kinds = (int, tuple, _NotedDtype, int, bytes)
     # The state of an array of Python objects holds a list in place of the bytes.
     _, shape, dtype, column_major, data = _expect_all(noted.state, kinds, 'numpy array of plain numbers')
     return _array_record(dtype, shape, data, column_major=bool(column_major), scalar=False)
@@ -309,8 +313,8 @@ def _plain_value(value: Any, path: str) -> Any:
     return bytearray() if type(value) is bytes and not value else value
 
 
-def _from_plain(fields: dict) -> HistoryRecord | ArrayRecord:
-    kinds = {
+def _from_plain(fields: dict[str, Any]) -> HistoryRecord | ArrayRecord:
+    kinds: dict[str, tuple[type[HistoryRecord | ArrayRecord], dict[str, type | UnionType]]] = {
         'HistoryRecord': (HistoryRecord, {'log_history': Tensor, 'count_history': Tensor, 'max_length': int}),
         'ArrayRecord': (ArrayRecord, {'values': Tensor | list | str, 'dtype': str, 'scalar': bool}),
     }

@@ -75,10 +75,12 @@ def fit_geometry(
             kernel = to_channels(kernel, shape[1])
         if steps:
             tensors[input_conv], done[input_conv] = kernel, ', '.join(steps)
-    embedding, shape = tensors.get(position or ''), own.get(position or '')
+    if position is None:
+        return done
+    embedding, shape = tensors.get(position), own.get(position)
     if embedding is not None and shape and embedding.dim() == 4 and embedding.shape != shape:
         height, width = embedding.shape[1:3]
         if height == width and (embedding.shape[0], embedding.shape[3]) == (shape[0], shape[3]):
-            tensors[position] = to_grid(embedding, shape[1:3])
+            tensors[position] = to_grid(embedding, (shape[1], shape[2]))
             done[position] = f'resized from a grid of {height} x {width} to {shape[1]} x {shape[2]}'
     return done

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -201,25 +202,29 @@ class Renamed:
     unexplained: list[str] = field(default_factory=list)
 
 
-def find_rule(key: str, layout: Layout) -> tuple[Rename | Drop, re.Match[str]] | tuple[None, None]:
-    """The first rule of a layout that a source key matches."""
+def find_rule(key: str, layout: Layout) -> tuple[Rename | Drop, re.Match[str]] | None:
+    """The first rule of a layout that a source key matches, and the match."""
     found = ((rule, match) for rule in layout.rules if (match := rule.pattern.fullmatch(key)))
-    return next(found, (None, None))
+    return next(found, None)
 
 
 def rename(source: Mapping[str, Tensor], layout: Layout) -> Renamed:
     """Apply a layout's rules to every key. Two keys that meet in one target are reported as unexplained."""
     result = Renamed()
     for key, tensor in source.items():
-        rule, match = find_rule(key, layout)
+        found = find_rule(key, layout)
+        if found is None:
+            result.unexplained.append(key)
+            continue
+        rule, match = found
         if isinstance(rule, Drop):
             result.dropped[key] = rule.why
             if rule.keep:
                 name = rule.keep.format(**match.groupdict())
                 result.kept[name], result.sources[name] = tensor, key
             continue
-        target = rule.there(match) if rule else None
-        if target is None or target in result.tensors:
+        target = rule.there(match)
+        if target in result.tensors:
             result.unexplained.append(key)
             continue
         result.tensors[target] = rule.tensor.there(tensor) if rule.tensor else tensor
@@ -293,8 +298,8 @@ def source_key(key: str, layout: Layout, depths: Depths) -> tuple[str, Rename | 
             if isinstance(rule, Drop):
                 return rule.source.format(**match.groupdict()), rule
             source = rule.back(match, depths)
-            first, again = find_rule(source, layout)
-            if first is rule and rule.there(again) == name:
+            found = find_rule(source, layout)
+            if found and found[0] is rule and rule.there(found[1]) == name:
                 return source, rule
     return None, None
 
@@ -343,7 +348,8 @@ def place_blocks(renamed: Renamed, depths: Depths) -> None:
 
     Where a stage ends is the model's choice and not the file's.
     """
-    for part in (renamed.tensors, renamed.sources, renamed.exact):
+    parts: tuple[dict[str, Any], ...] = (renamed.tensors, renamed.sources, renamed.exact)
+    for part in parts:
         places, values = placed(part, depths), list(part.items())
         part.clear()
         part.update((places[key], value) for key, value in values)

@@ -31,7 +31,7 @@ def seal(file: BinaryIO, digest: Any) -> None:
     file.write(_LENGTH + _MARK + digest.hexdigest().encode())
 
 
-def check_whole(path: str | os.PathLike) -> None:
+def check_whole(path: str | os.PathLike[str]) -> None:
     """Compare a checkpoint with the digest in it; one of other origin with the checksums that every zip file has.
 
     Raises:

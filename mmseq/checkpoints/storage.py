@@ -17,13 +17,15 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
+from torch.types import Storage
 
 from mmseq.checkpoints.digest import check_name, check_tensors, check_zip
 from mmseq.checkpoints.records import STAND_INS, RefusedError, interpret, to_plain, without_arrays
@@ -31,7 +33,7 @@ from mmseq.checkpoints.seal import seal
 from mmseq.errors import InputError
 from mmseq.files import draft_beside, put_in_place, whole_file
 
-MapLocation = str | torch.device | dict | Callable | None
+MapLocation = str | torch.device | dict[str, str] | Callable[[Storage, str], Storage] | None
 
 # What torch's readers raise over bytes that are not what they expect; the list is theirs, not a wish to catch all.
 _DAMAGE = (
@@ -55,7 +57,7 @@ _DAMAGE = (
 _names_lock = threading.Lock()
 
 
-def load_file(path: str | os.PathLike, *, map_location: MapLocation = 'cpu') -> dict:
+def load_file(path: str | os.PathLike[str], *, map_location: MapLocation = 'cpu') -> dict[str, Any]:
     """Open a `.safetensors` file, or any file of `torch.save`, without running code from it.
 
     Numpy arrays in training files come back as tensors, numpy scalars as Python numbers, `argparse.Namespace` as dict
@@ -72,7 +74,7 @@ def load_file(path: str | os.PathLike, *, map_location: MapLocation = 'cpu') -> 
     return without_arrays(load_records(path, map_location=map_location))
 
 
-def load_records(path: str | os.PathLike, *, map_location: MapLocation = 'cpu') -> dict:
+def load_records(path: str | os.PathLike[str], *, map_location: MapLocation = 'cpu') -> dict[str, Any]:
     """Do what `load_file` does, but keep numpy arrays and scalars as `ArrayRecord`, which knows their numpy type."""
     path = Path(path).expanduser()
     is_zip = _look_at(path)
@@ -84,7 +86,7 @@ def load_records(path: str | os.PathLike, *, map_location: MapLocation = 'cpu') 
             check_zip(path)
         result = interpret(_load_torch(path, map_location))
         if isinstance(result, Mapping) and isinstance(result.get('meta'), Mapping):
-            weights = next((result[key] for key in ('state_dict', 'model') if key in result), {})
+            weights: Mapping[str, Tensor] = next((result[key] for key in ('state_dict', 'model') if key in result), {})
             check_tensors(weights, result['meta'], path)
     except InputError:
         raise
@@ -92,7 +94,7 @@ def load_records(path: str | os.PathLike, *, map_location: MapLocation = 'cpu') 
         raise InputError(f'{path}: holds {error}: refused; the file was not loaded') from None
     except (*_DAMAGE, safetensors.SafetensorError) as error:
         raise InputError(_explain(path, error)) from error
-    if not isinstance(result, Mapping):
+    if not isinstance(result, dict):
         raise InputError(f'{path}: holds a {type(result).__name__}, not a dict of weights; save a state dict instead')
     return result
 
@@ -135,7 +137,7 @@ def _load_safetensors(path: Path, map_location: MapLocation) -> dict[str, Tensor
     return tensors
 
 
-def load_metadata(path: str | os.PathLike) -> dict[str, str]:
+def load_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     """What a `.safetensors` file says about itself."""
     with safetensors.safe_open(path, framework='pt') as file:
         return file.metadata() or {}
@@ -143,12 +145,12 @@ def load_metadata(path: str | os.PathLike) -> dict[str, str]:
 
 def _load_torch(path: Path, map_location: MapLocation) -> Any:
     # Never mapped: only when it reads an entry does torch compare its length with what the pickle wants of it.
-    options = {'map_location': map_location, 'weights_only': True}
+    load = partial(torch.load, path, map_location=map_location, weights_only=True)
     try:
-        return torch.load(path, **options)
+        return load()
     except pickle.UnpicklingError:
         with _stand_ins_allowed():
-            return torch.load(path, **options)
+            return load()
 
 
 @contextmanager
@@ -185,7 +187,7 @@ def _explain(path: Path, error: BaseException) -> str:
     return f'{path}: is damaged or no checkpoint ({reason}); download or copy it again'
 
 
-def save_file(obj: Mapping, path: str | os.PathLike, metadata: Mapping[str, str] | None = None) -> None:
+def save_file(obj: Mapping[str, Any], path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
     """Write a checkpoint so that the file is at any moment the old one or the new one, never half of one.
 
     `.safetensors` takes a flat dict of tensors; every other suffix is written by `torch.save`, with records as plain
@@ -218,12 +220,13 @@ def _save_safetensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str
         put_in_place(written, path)
 
 
-def _save_torch(obj: Mapping, path: Path) -> None:
+def _save_torch(obj: Mapping[str, Any], path: Path) -> None:
     failures: list[OSError] = []
     with path.open('wb') as file:
         sink = _Sink(file, failures)
         try:
-            torch.save(to_plain(obj), sink)
+            # Of a file torch.save takes these two methods.
+            torch.save(to_plain(obj), cast(IO[bytes], sink))
         except RuntimeError:
             # torch's writer hides the reason of a failed write behind an assertion of its own.
             if failures:
@@ -254,7 +257,7 @@ class _Sink:
         self.file.flush()
 
 
-def _flat_tensors(obj: Mapping, path: Path) -> dict[str, Tensor]:
+def _flat_tensors(obj: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
     wrong = [key for key, value in obj.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
     if wrong:
         raise InputError(f'{path}: .safetensors holds tensors only, and {wrong[0]!r} is none; use the suffix .pth')

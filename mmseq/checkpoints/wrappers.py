@@ -15,7 +15,7 @@ EMA_WRAPPERS = ('state_dict_ema', 'model_ema')
 PREFIXES = ('module.', '_orig_mod.', 'model.')
 
 
-def state_dict(payload: Any, path: str | os.PathLike, ema: bool = False) -> tuple[dict[str, Tensor], str]:
+def state_dict(payload: Any, path: str | os.PathLike[str], ema: bool = False) -> tuple[dict[str, Tensor], str]:
     """The state dict in a file's payload, without wrappers and the prefixes that all keys share.
 
     Args:
@@ -55,7 +55,7 @@ def state_dict(payload: Any, path: str | os.PathLike, ema: bool = False) -> tupl
     return tensors, ', '.join(notes)
 
 
-def unwrap(payload: Any, path: str | os.PathLike, ema: bool = False) -> tuple[dict[str, Tensor], str]:
+def unwrap(payload: Any, path: str | os.PathLike[str], ema: bool = False) -> tuple[dict[str, Tensor], str]:
     """The backbone in a file's payload; arguments, result and errors as in :func:`state_dict`."""
     tensors, note = state_dict(payload, path, ema)
     inside = {key[9:]: value for key, value in tensors.items() if key.startswith('backbone.')}
@@ -65,7 +65,7 @@ def unwrap(payload: Any, path: str | os.PathLike, ema: bool = False) -> tuple[di
     return tensors, note
 
 
-def _averaged(payload: Any, path: str | os.PathLike, notes: list[str]) -> Mapping:
+def _averaged(payload: Any, path: str | os.PathLike[str], notes: list[str]) -> Mapping[str, Any]:
     keys = list(payload) if isinstance(payload, Mapping) else []
     if 'ema_state_dict' in keys and 'state_dict' in keys:
         # mmengine's EMAHook swaps the two as it saves, so that whoever takes 'state_dict' has the average.
@@ -80,7 +80,7 @@ def _averaged(payload: Any, path: str | os.PathLike, notes: list[str]) -> Mappin
     )
 
 
-def _refuse_odd(key: str, tensor: Tensor, path: str | os.PathLike) -> None:
+def _refuse_odd(key: str, tensor: Tensor, path: str | os.PathLike[str]) -> None:
     """A file can describe tensors without numbers, or with more of them than it holds."""
     plain = tensor.layout == torch.strided and tensor.device.type != 'meta' and not tensor.is_quantized
     if not plain or type(tensor) not in (Tensor, torch.nn.Parameter) or tensor.dtype not in (*FLOATS, *WHOLE):

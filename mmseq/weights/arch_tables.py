@@ -1,7 +1,7 @@
 """What the backbones say of their archs: names and shapes of every tensor, without memory for a single number."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 import torch
@@ -11,8 +11,8 @@ from mmseq.backbones.base import Backbone
 from mmseq.weights.fit import ArchTable
 
 
-def backbone_class(family: str) -> type[Backbone]:
-    """The backbone of a family of checkpoints."""
+def backbone_class(family: str) -> Callable[..., Backbone]:
+    """The backbone of a family of checkpoints; its constructor takes an arch first."""
     return next(
         found
         for found in vars(backbones).values()
@@ -33,8 +33,8 @@ def arch_table(family: str, only: str | None = None) -> ArchTable:
         family: a name of ``mmseq.checkpoints.FAMILIES``.
         only: an arch; an unknown one, or None, takes all.
     """
-    cls = backbone_class(family)
-    known = archs(family)
+    build, known = backbone_class(family), archs(family)
     with torch.device('meta'):
-        tensors = {name: cls(name).state_dict() for name in ([only] if only in known else known)}
-    return ArchTable(tensors, cls.input_conv, cls.position)
+        models = {name: build(name) for name in ([only] if only is not None and only in known else known)}
+    first = next(iter(models.values()))
+    return ArchTable({name: model.state_dict() for name, model in models.items()}, first.input_conv, first.position)

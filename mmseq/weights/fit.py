@@ -136,11 +136,12 @@ def measure(
         and kernel.shape[2] in (patch, geometry.patch_size)
     ):
         allowed[table.input_conv] = torch.empty(out, kernel.shape[1], kernel.shape[2], kernel.shape[2], device='meta')
-    embedding, shape = found.get(table.position or ''), own_shapes.get(table.position or '')
+    position = table.position or ''
+    embedding, shape = found.get(position), own_shapes.get(position)
     if embedding is not None and shape and embedding.dim() == 4 and embedding.shape[1] == embedding.shape[2]:
         side = embedding.shape[1]
-        allowed[table.position] = torch.empty(1, side, side, shape[3], device='meta')
-        wanted[table.position] = (1, *(geometry.grid or (side, side)), shape[3])
+        allowed[position] = torch.empty(1, side, side, shape[3], device='meta')
+        wanted[position] = (1, *(geometry.grid or (side, side)), shape[3])
     last = f'norms.{len(depths) - 1}.'
     absent = sorted(set(range(len(depths))) - {_stage(key) for key in found})
     norms = absent_norms(own, found)

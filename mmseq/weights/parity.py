@@ -1,6 +1,7 @@
 """Whether a converted file is what it was made from: bit for bit, and in what a model answers to images."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -70,7 +71,8 @@ def check_features(done: Conversion, written: Path, images: int = 2) -> str | No
         return "features: not compared with timm's, which is not installed (pip install timm)"
     if name not in timm.list_models():
         return None
-    peer = timm.create_model(name, pretrained=False, num_classes=0).eval()
+    # Its own methods are not known of what timm creates.
+    peer: Any = timm.create_model(name, pretrained=False, num_classes=0).eval()
     peer.load_state_dict(_for_timm(done.source))
     model = backbone_class('sequencer2d')(done.arch).eval()
     load_backbone(model, written)
