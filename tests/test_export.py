@@ -209,7 +209,7 @@ def test_differences():
     assert not report.agrees
 
 
-@pytest.mark.parametrize('size', [1, 3, (2, 5)])
+@pytest.mark.parametrize('size', [1, 3, (2, 5), (None, 2)])
 def test_pooling_is_upstreams(size):
     for shape in [(1, 2, 1, 1), (2, 3, 7, 4), (1, 1, 12, 11)]:
         x = torch.randn(shape)

@@ -83,6 +83,8 @@ def translate(program: ExportedProgram, part: Part, opset: int) -> Any:
             )
         except (torch.onnx.errors.OnnxExporterError, RuntimeError, ValueError) as error:
             raise InputError(f'{part.name}: no ONNX of opset {opset}: {str(error).splitlines()[0]}') from error
+        # None is for the exporter that torch had before.
+        assert made is not None
         if made.model.opset_imports.get('') != opset:
             raise InputError(f'{part.name}: no ONNX of opset {opset}: take one from 18 on that onnxscript knows')
         tidy(made.model)
@@ -123,7 +125,10 @@ def axis_names(program: ExportedProgram) -> dict[str, str]:
 
 def translate_recurrence(cell: str, x: Any, state: Any, weights: Sequence[Any], batch_first: bool) -> Any:
     """One recurrent layer in ONNX's words, as :func:`mmseq.ops.bilstm2d.recorded.record_recurrence` describes it."""
-    from onnxscript import opset18 as op
+    from onnxscript import opset18
+
+    # Its functions take Python's numbers and lists too, and values whose type is not known yet.
+    op: Any = opset18
 
     hidden = weights[1].shape[1]
     order = [gate * hidden + i for gate in GATES[cell] for i in range(hidden)]

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from mmengine.config import Config
@@ -13,6 +13,9 @@ from mmseq.errors import InputError
 from mmseq.export.portable import portable
 from mmseq.model.shape import size_divisor
 from mmseq.ops.symbolic import ceil_div, first
+
+if TYPE_CHECKING:
+    from mmengine.model import BaseModel
 
 PARTS = ('backbone', 'features', 'segmentor')
 
@@ -42,6 +45,9 @@ class Part:
 
 class Pixels(nn.Module):
     """From images to what the model sees: normalised as its data preprocessor does, and padded to its divisor."""
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, options: dict[str, Any], divisor: int, normalised: bool) -> None:
         super().__init__()
@@ -74,7 +80,7 @@ class Maps(nn.Module):
 class Features(nn.Module):
     """A model's backbone and neck."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: 'BaseModel') -> None:
         super().__init__()
         self.backbone, self.neck = model.backbone, model.neck if model.with_neck else nn.Identity()
 
@@ -85,7 +91,7 @@ class Features(nn.Module):
 class Segmentor(nn.Module):
     """Images to logits (B, classes, H, W) and labels (B, H, W), whole images at a time."""
 
-    def __init__(self, pixels: Pixels, model: nn.Module) -> None:
+    def __init__(self, pixels: Pixels, model: 'BaseModel') -> None:
         super().__init__()
         self.pixels, self.model = pixels, model
 
@@ -97,14 +103,14 @@ class Segmentor(nn.Module):
         return logits, labels_of(logits, self.model)
 
 
-def labels_of(logits: Tensor, model: nn.Module) -> Tensor:
+def labels_of(logits: Tensor, model: 'BaseModel') -> Tensor:
     """Labels (B, H, W) as upstream decides them, in bytes up to 256 classes."""
     if model.out_channels == 1:
         return (logits[:, 0].sigmoid() > model.decode_head.threshold).to(torch.uint8)
     return logits.argmax(dim=1).to(torch.uint8 if model.out_channels <= 256 else torch.int32)
 
 
-def part_of(model: nn.Module, cfg: Config, name: str | None = None, normalised: bool = False) -> Part:
+def part_of(model: 'BaseModel', cfg: Config, name: str | None = None, normalised: bool = False) -> Part:
     """The part of a model that a name asks for.
 
     Args:
@@ -132,7 +138,8 @@ def part_of(model: nn.Module, cfg: Config, name: str | None = None, normalised: 
     channels = getattr(backbone, 'in_channels', 3)
     reference = UpstreamReference(model, name, options, normalised)
     if name == 'segmentor':
-        module, outputs = Segmentor(pixels, portable(model)), ('logits', 'labels')
+        module: nn.Module = Segmentor(pixels, portable(model))
+        outputs: tuple[str, ...] = ('logits', 'labels')
     else:
         body = portable(backbone if name == 'backbone' else Features(model))
         module = Maps(pixels, body)
@@ -144,7 +151,7 @@ def part_of(model: nn.Module, cfg: Config, name: str | None = None, normalised: 
     return Part(name, module.eval(), outputs, reference, channels, least, about(model, options, normalised))
 
 
-def about(model: nn.Module, options: dict[str, Any], normalised: bool) -> dict[str, str]:
+def about(model: 'BaseModel', options: dict[str, Any], normalised: bool) -> dict[str, str]:
     """For the file's metadata: what goes in and what the labels mean."""
     order = 'RGB' if options.get('bgr_to_rgb') else 'as the config loads them'
     found = dict(channels=order, values='normalised' if normalised else '0 to 255')
@@ -159,7 +166,7 @@ def about(model: nn.Module, options: dict[str, Any], normalised: bool) -> dict[s
 class UpstreamReference:
     """Upstream's own way from images to a part's outputs, through its data preprocessor and its functions."""
 
-    def __init__(self, model: nn.Module, part: str, options: dict[str, Any], normalised: bool) -> None:
+    def __init__(self, model: 'BaseModel', part: str, options: dict[str, Any], normalised: bool) -> None:
         self.model, self.part, self.options, self.normalised = model, part, options, normalised
 
     @torch.no_grad()

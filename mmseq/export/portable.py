@@ -15,20 +15,23 @@ def portable(module: nn.Module) -> nn.Module:
     copied = deepcopy(module).requires_grad_(False).eval()
     for child in copied.modules():
         if isinstance(child, nn.AdaptiveAvgPool2d):
-            child.forward = partial(pool_to_cells, size=child.output_size)
+            # On this copy alone, and not on its class, as mypy takes it.
+            child.forward = partial(pool_to_cells, size=child.output_size)  # type: ignore[method-assign]
         elif isinstance(child, nn.RNNBase) and child.mode.lower() in CELLS and child.num_layers == 1:
             child.forward = partial(run_recurrence, child)
     return copied
 
 
-def pool_to_cells(x: Tensor, size: int | tuple[int, int]) -> Tensor:
+def pool_to_cells(x: Tensor, size: int | tuple[int | None, int | None] | None) -> Tensor:
     """Adaptive average pooling: (B, C, H, W) to ``(B, C, *size)``, as products with a matrix for each axis.
 
-    torch writes the windows down one by one, for the H and W that it sees.
+    An axis whose size is None stays as it is. torch writes the windows down one by one, for the H and W that it sees.
     """
-    size = (size, size) if isinstance(size, int) else size
-    rows, columns = (window_weights(n, m).to(x) for n, m in zip(x.shape[2:], size))
-    return along(along(x, 2, rows), 3, columns)
+    sizes = size if isinstance(size, tuple) else (size, size)
+    for axis, cells in zip((2, 3), sizes):
+        if cells is not None:
+            x = along(x, axis, window_weights(x.shape[axis], cells).to(x))
+    return x
 
 
 def window_weights(size_in: int, size_out: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch.export import Dim, ExportedProgram
@@ -31,7 +32,8 @@ def record(part: Part) -> ExportedProgram:
     sides = {2: Dim('height', min=part.least), 3: Dim('width', min=part.least)}
     try:
         # As torch.onnx.export itself records: otherwise maps of one cell, and batches of one, are a case of their own.
-        with torch.no_grad(), fx_config.patch(backed_size_oblivious=True):
+        # torch gives its modules of settings this method as they are loaded.
+        with torch.no_grad(), fx_config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
             return torch.export.export(
                 part.module,
                 (torch.zeros(batch, part.channels, height, width),),
@@ -55,9 +57,10 @@ def with_torchs_own(program: ExportedProgram) -> ExportedProgram:
     """The program with torch's operators in place of ours, so that it runs without this package; changed in place."""
     graph = program.graph
     for node in recurrences(graph):
-        cell, x, state, weights, batch_first = node.args
+        arguments: tuple[Any, ...] = node.args
+        cell, x, state, weights, batch_first = arguments
         states = (state, state) if cell == 'lstm' else state
-        bidirectional = node.args[2].meta['val'].shape[0] == 2
+        bidirectional = state.meta['val'].shape[0] == 2
         with graph.inserting_before(node):
             layer = graph.call_function(
                 ATEN[cell], (x, states, weights, True, 1, 0.0, False, bidirectional, batch_first)

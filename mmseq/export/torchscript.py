@@ -3,6 +3,7 @@
 import builtins
 import operator
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,7 +16,11 @@ from torch.fx.node import map_arg
 # Asked at run time of what is true of any size; TorchScript has no words for them.
 ASSERTIONS = ('_assert_scalar', '_assert_tensor_metadata', 'sym_constrain_range_for_size', 'sym_constrain_range')
 # Functions of symbols, and what they are of numbers.
-OF_NUMBERS = {torch.sym_max: builtins.max, torch.sym_min: builtins.min, torch.sym_float: builtins.float}
+OF_NUMBERS: dict[Any, Callable[..., Any]] = {
+    torch.sym_max: builtins.max,
+    torch.sym_min: builtins.min,
+    torch.sym_float: builtins.float,
+}
 # Where tensors are made is for whoever runs it to say.
 PLACES = ('device', 'layout', 'pin_memory')
 

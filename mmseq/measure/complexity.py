@@ -4,7 +4,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from mmengine.config import Config
@@ -15,6 +15,9 @@ from mmseq.errors import InputError
 from mmseq.measure.flops import NeedsValuesError, Tally, count
 from mmseq.model.build import build, build_here
 from mmseq.model.shape import size_divisor, usual_shape
+
+if TYPE_CHECKING:
+    from mmengine.model import BaseModel
 
 ROI_HEADS = ('StandardRoIHead', 'CascadeRoIHead')
 # The side of the square whose regions FPN reads from stride 16 (arXiv 1612.03144, equation 1).
@@ -128,7 +131,7 @@ def measure(
     found = sums_below(held, 1)
     channels = getattr(model.backbone, 'in_channels', 3)
 
-    def run(model: nn.Module, x: Tensor, tally: Tally) -> None:
+    def run(model: 'BaseModel', x: Tensor, tally: Tally) -> None:
         infer(model, x, tally, assumptions)
 
     try:
@@ -144,7 +147,7 @@ def measure(
         modules[module] = modules.get(module, 0) + n
     parts = list(dict.fromkeys(name.partition('.')[0] for name in (*found, *modules)))
     return Complexity(
-        shape=tuple(shape),
+        shape=(shape[0], shape[1]),
         padded=padded,
         parameters=found,
         madds={part: tally.below(part) for part in parts if tally.below(part)},
@@ -164,7 +167,7 @@ def idle_parts(model: nn.Module, tally: Tally) -> list[str]:
     return [name for name in children if name not in ran and sums_below(module_parameters(model), 1).get(name)]
 
 
-def infer(model: nn.Module, x: Tensor, tally: Tally, assumptions: list[str]) -> None:
+def infer(model: 'BaseModel', x: Tensor, tally: Tally, assumptions: list[str]) -> None:
     """Run what one image runs through, up to the heads' raw outputs.
 
     Raises:
@@ -195,7 +198,7 @@ def samples(x: Tensor) -> list[Any]:
     return [DetDataSample(metainfo=shapes) for _ in range(len(x))]
 
 
-def infer_regions(model: nn.Module, tally: Tally, assumptions: list[str]) -> None:
+def infer_regions(model: 'BaseModel', tally: Tally, assumptions: list[str]) -> None:
     """Run the region heads on as many regions as the config lets through, since which ones the image decides."""
     head = model.roi_head
     if type(head).__name__ not in ROI_HEADS or getattr(head, 'with_shared_head', False):
@@ -215,13 +218,13 @@ def infer_regions(model: nn.Module, tally: Tally, assumptions: list[str]) -> Non
             infer_stage(extractor, mask_head, masks, tally)
 
 
-def each(head: nn.Module, name: str) -> list[nn.Module]:
+def each(head: nn.Module, name: str) -> list[Any]:
     """The stages of a cascade, or the one module."""
     found = getattr(head, name)
     return list(found) if isinstance(found, nn.ModuleList) else [found]
 
 
-def infer_stage(extractor: nn.Module, head: Callable[[Tensor], Any], regions: int, tally: Tally) -> None:
+def infer_stage(extractor: Any, head: Callable[[Tensor], Any], regions: int, tally: Tally) -> None:
     """RoIAlign, which reads a bilinear value at each sampling point, and a head on what it gives."""
     if type(extractor).__name__ != 'SingleRoIExtractor':
         raise InputError(f'{type(extractor).__name__}: not known to the counter, which knows SingleRoIExtractor')

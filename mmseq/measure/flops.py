@@ -97,10 +97,13 @@ class Counting(TorchDispatchMode):
     """Adds up what every operator below autograd does."""
 
     def __init__(self, tally: Tally, where: list[str]) -> None:
-        super().__init__()
+        # torch's, without types; mypy does not know super() for torch's.
+        super().__init__()  # type: ignore[no-untyped-call]
         self.tally, self.where = tally, where
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         out = func(*args, **(kwargs or {}))
         name = func._schema.name.removeprefix('aten::')
         # The registry has products that make a new tensor, but not their in-place forms.
@@ -123,7 +126,9 @@ class Recurrences(TorchFunctionMode):
         super().__init__()
         self.tally, self.where = tally, where
 
-    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         name = getattr(func, '__name__', '')
         # A packed sequence has its weights one place later; it is unrolled, and counted as the products it makes.
         if name not in RECURRENT or kwargs or not isinstance(args[3], bool):
@@ -143,7 +148,7 @@ def watched(model: nn.Module, where: list[str], ran: set[str]) -> Iterator[None]
     All names are gathered in ``ran``.
     """
 
-    def run(name: str, forward: Callable, *args: Any, **options: Any) -> Any:
+    def run(name: str, forward: Callable[..., Any], *args: Any, **options: Any) -> Any:
         where.append(name)
         ran.add(name)
         result = forward(*args, **options)

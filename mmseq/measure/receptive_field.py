@@ -9,6 +9,7 @@ as the root of the summed squares of all channels' gradients.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -96,7 +97,8 @@ def extractor(model: nn.Module, after_neck: bool) -> Callable[[Tensor], Sequence
         return getattr(model, 'backbone', model)
     if getattr(model, 'neck', None) is None:
         raise ValueError(f'{type(model).__name__} has no neck: its heads read the maps of the backbone')
-    return model.extract_feat
+    detector: Any = model
+    return detector.extract_feat
 
 
 @contextmanager
@@ -136,7 +138,7 @@ def unit(maps: Sequence[Tensor], level: int, position: Cell | None, generator: t
     return chosen[0, :, row, column] @ direction
 
 
-def cell_at(pixel: tuple[float, float], stride: float, size: tuple[int, int]) -> Cell:
+def cell_at(pixel: tuple[float, float], stride: float, size: Sequence[int]) -> Cell:
     """Row and column of the cell of a map of ``size`` (rows, columns) that contains a pixel (y, x)."""
     row, column = (min(max(int(at // stride), 0), cells - 1) for at, cells in zip(pixel, size))
     return row, column

@@ -2,36 +2,39 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import DATASETS, DefaultScope
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from mmseq.datasets.nesting import loader_datasets
 from mmseq.errors import InputError
 from mmseq.measure.throughput import samples
 
+if TYPE_CHECKING:
+    from mmengine.model import BaseModel
+
 Shape = tuple[int, int]
 
 
-def noise(model: nn.Module, count: int, shape: Shape, seed: int = 0) -> Tensor:
+def noise(model: 'BaseModel', count: int, shape: Shape, seed: int = 0) -> Tensor:
     """(count, C, H, W) of standard normal numbers, which have the mean and the deviation of normalised images."""
     channels = getattr(model.backbone, 'in_channels', 3)
     images = torch.randn(count, channels, *shape, generator=torch.Generator().manual_seed(seed))
     return images.to(next(model.parameters()).device)
 
 
-def of_files(model: nn.Module, paths: Iterable[str | Path], shape: Shape) -> Tensor:
+def of_files(model: 'BaseModel', paths: Iterable[str | Path], shape: Shape) -> Tensor:
     """Of files; see :func:`prepared`."""
     return prepared(model, (dict(img_path=str(path)) for path in paths), shape)
 
 
-def of_test_data(model: nn.Module, count: int, shape: Shape) -> Tensor:
+def of_test_data(model: 'BaseModel', count: int, shape: Shape) -> Tensor:
     """Of the test data of the model's config, evenly spaced, all if there are fewer; see :func:`prepared`.
 
     Raises:
@@ -49,7 +52,7 @@ def of_test_data(model: nn.Module, count: int, shape: Shape) -> Tensor:
     return prepared(model, (dataset.get_data_info(i * total // count) for i in range(count)), shape)
 
 
-def prepared(model: nn.Module, infos: Iterable[dict[str, Any]], shape: Shape) -> Tensor:
+def prepared(model: 'BaseModel', infos: Iterable[dict[str, Any]], shape: Shape) -> Tensor:
     """Load images as the config does, cut them to a size, normalise them as the model does.
 
     Args:

@@ -7,17 +7,19 @@ from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
-from torch import nn
 
 from mmseq.errors import InputError
 from mmseq.measure.timing import peak_bytes
 from mmseq.model.trained import load_trained
+
+if TYPE_CHECKING:
+    from mmengine.model import BaseModel
 
 PERCENTILES = (50, 90, 99)
 # Calls that make caches and workspaces, and compile.
@@ -51,7 +53,7 @@ def cases(
     return [Case(*one) for one in product(sorted(shapes), sorted(batches), dtypes, compiled)]
 
 
-def load(subject: Subject) -> nn.Module:
+def load(subject: Subject) -> 'BaseModel':
     """The model; without a checkpoint its backbone loads nothing, since times do not depend on values."""
     options = dict(subject.options)
     if subject.checkpoint is None:
@@ -59,7 +61,7 @@ def load(subject: Subject) -> nn.Module:
     return load_trained(subject.config, subject.checkpoint, options=options, device=subject.device)[1]
 
 
-def make_call(subject: Subject, case: Case, model: nn.Module | None = None) -> Callable[[], object]:
+def make_call(subject: Subject, case: Case, model: 'BaseModel | None' = None) -> Callable[[], object]:
     """One inference of random images as ``test_step`` gets them: normalisation, model and what follows it."""
     model = model or load(subject)
     if case.compiled:

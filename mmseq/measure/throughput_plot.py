@@ -37,7 +37,7 @@ def plot(rows: Sequence[Row], data: dict[str, Any], title: str, out: Path) -> Pa
     FigureCanvasAgg(figure)
     figure.suptitle(title, x=0.01, ha='left', fontsize=11, color=INK)
     panels = figure.subplots(1, 3)
-    lines: dict[tuple, list[Row]] = {}
+    lines: dict[tuple[Any, ...], list[Row]] = {}
     for row in done:
         lines.setdefault((row['batch'] if by_size else None, row['dtype'], row['compiled']), []).append(row)
     colours: dict[Any, str] = {}
@@ -53,7 +53,7 @@ def plot(rows: Sequence[Row], data: dict[str, Any], title: str, out: Path) -> Pa
         axes.set_title(what, loc='left', fontsize=10, color=INK)
         label_axes(axes, done, by_size)
     handles, labels = panels[0].get_legend_handles_labels()
-    place = dict(loc='outside lower left', ncols=min(6, len(labels)))
+    place: dict[str, Any] = dict(loc='outside lower left', ncols=min(6, len(labels)))
     figure.legend(handles, labels, fontsize=8, frameon=False, labelcolor=INK, **place)
     # What is used of the memory is a share of what there is.
     panels[2].set_yscale('linear')

@@ -1,11 +1,11 @@
 """The model of a config, without the weights of a run."""
 
 from copy import deepcopy
+from typing import TYPE_CHECKING
 
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
-from torch import nn
 
 from mmseq.errors import InputError, first_line
 from mmseq.explain import explaining
@@ -13,8 +13,11 @@ from mmseq.explain.channels import check_channels
 from mmseq.explain.work import inference
 from mmseq.registry import MODELS
 
+if TYPE_CHECKING:
+    from mmengine.model import BaseModel
 
-def build(cfg: Config) -> nn.Module:
+
+def build(cfg: Config) -> 'BaseModel':
     """The model of a config, without values where its constructor does not ask for any.
 
     Raises:
@@ -31,7 +34,7 @@ def build(cfg: Config) -> nn.Module:
             return build_here(cfg)
 
 
-def build_here(cfg: Config) -> nn.Module:
+def build_here(cfg: Config) -> 'BaseModel':
     """The model of a config on the default device.
 
     Raises:

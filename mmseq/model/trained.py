@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from logging import LogRecord
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from mmengine.config import Config
@@ -22,6 +22,9 @@ from mmseq.explain.names import unknown_type
 from mmseq.explain.work import inference
 from mmseq.model.build import build_here
 
+if TYPE_CHECKING:
+    from mmengine.model import BaseModel
+
 
 def load_trained(
     config: str,
@@ -30,7 +33,7 @@ def load_trained(
     options: Mapping[str, Any] | None = None,
     work_dir: str | None = None,
     device: str | torch.device | None = None,
-) -> tuple[Config, nn.Module]:
+) -> tuple[Config, 'BaseModel']:
     """Build a config's model for inference.
 
     Args:
