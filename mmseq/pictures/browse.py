@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
-from torch.utils.data import Dataset
 
 from mmseq.datasets.nesting import innermost_configs
 from mmseq.errors import InputError
@@ -19,6 +18,9 @@ from mmseq.pictures.displayable import displayable
 from mmseq.pictures.drawing import Chip, draw_mask, fill, line_width, name_areas, write
 from mmseq.pictures.palette import palette
 from mmseq.pictures.prediction import box_of
+
+if TYPE_CHECKING:
+    from mmengine.dataset import BaseDataset
 
 SPLITS = ('train', 'val', 'test')
 OPACITY = 0.5
@@ -78,7 +80,8 @@ class Counts:
     def add(self, sample: Sample) -> None:
         """Count one more."""
         shown: set[int] = set()
-        for name, values in (('instances', sample.objects and sample.objects.labels), ('pixels', sample.labels)):
+        instances = None if sample.objects is None else sample.objects.labels
+        for name, values in (('instances', instances), ('pixels', sample.labels)):
             if values is not None:
                 found = dict(zip(*(part.tolist() for part in np.unique(values, return_counts=True))))
                 getattr(self, name).update(found)
@@ -127,7 +130,7 @@ class Browser:
         config = raw_dataset(loader.dataset, scope) if raw else deepcopy(loader.dataset)
         with DefaultScope.overwrite_default_scope(scope):
             try:
-                self.dataset: Dataset = DATASETS.build(config)
+                self.dataset: BaseDataset = DATASETS.build(config)
             except FileNotFoundError as error:
                 raise InputError(f'{split} data: {str(error).splitlines()[0]}; set MMSEQ_DATA') from error
         meta = self.dataset.metainfo
@@ -191,11 +194,11 @@ def draw_sample(sample: Sample, classes: Sequence[str], palette: np.ndarray) -> 
         named = np.where(np.isin(labels, objects.labels), len(classes), labels) if objects else labels
         chips += name_areas(named, classes, palette)
     opacity = OPACITY if sample.labels is None else 0
-    for i in range(len(sample.ignored or ())):
-        chips.append(draw_object(canvas, sample.ignored, i, 'ignored', GREY, opacity))
-    for i in range(len(objects or ())):
-        label = objects.labels[i]
-        chips.append(draw_object(canvas, objects, i, classes[label], palette[label], opacity))
+    if sample.ignored is not None:
+        chips += [draw_object(canvas, sample.ignored, i, 'ignored', GREY, opacity) for i in range(len(sample.ignored))]
+    if objects is not None:
+        for i, label in enumerate(objects.labels):
+            chips.append(draw_object(canvas, objects, i, classes[label], palette[label], opacity))
     return write(canvas, chips)
 
 
@@ -236,11 +239,13 @@ def read_objects(instances: Any) -> Objects | None:
         # Boxes are tensors, or a class of mmdet's around one.
         boxes = getattr(instances.bboxes, 'tensor', instances.bboxes).numpy()
     else:
+        # mmdet's annotations have one or the other.
+        assert masks is not None
         boxes = np.array([box_of(mask) for mask in masks], np.float32).reshape(-1, 4)
     return Objects(instances.labels.numpy(), boxes, masks)
 
 
-def raw_dataset(config: dict, scope: str) -> dict:
+def raw_dataset(config: dict[str, Any], scope: str) -> dict[str, Any]:
     """The innermost data set of a config, with a pipeline that only loads and packs."""
     config = deepcopy(innermost(config))
     steps = [step for step in config['pipeline'] if 'Load' in step['type']]
@@ -250,7 +255,7 @@ def raw_dataset(config: dict, scope: str) -> dict:
     return config
 
 
-def innermost(config: dict) -> dict:
+def innermost(config: dict[str, Any]) -> dict[str, Any]:
     """The data set with files, in those that repeat, join or mix others; the first of several.
 
     Raises:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -98,7 +99,7 @@ def _read_run(path: Path) -> Curves:
     return run
 
 
-def _records(path: Path) -> Iterable[dict]:
+def _records(path: Path) -> Iterable[dict[str, Any]]:
     for line in path.read_text(encoding='utf-8').splitlines():
         try:
             record = json.loads(line)
@@ -195,7 +196,7 @@ def _draw_panel(
     for i, (name, points) in enumerate(series.items()):
         x, y = np.array(list(points)), np.array(list(points.values()))
         colour = _COLOURS[i % len(_COLOURS)]
-        style = dict(color=colour, linestyle='-' if i < len(_COLOURS) else '--')
+        style: dict[str, Any] = dict(color=colour, linestyle='-' if i < len(_COLOURS) else '--')
         if sparse:
             axes.plot(x, y, label=name.removeprefix(f'{title}_'), marker='o', markersize=3, linewidth=1.4, **style)
         elif smoothing and title not in STEADY and len(y) > 20:

@@ -50,8 +50,9 @@ def draw(
     canvas = prediction.picture.copy()
     chips: list[Chip] = []
     segments = prediction.labels if prediction.labels is not None else prediction.panoptic
-    if segments is not None:
-        labels = np.minimum(prediction.class_map(), len(classes)).astype(np.intp)
+    found = prediction.class_map()
+    if segments is not None and found is not None:
+        labels = np.minimum(found, len(classes)).astype(np.intp)
         fill(canvas, labels, segments, palette, opacity)
         chips += name_areas(labels, classes, palette)
     # Panoptic segments cover what the instances of the same model would.
@@ -105,7 +106,7 @@ def draw_instances(
         cv2.rectangle(canvas, (left, top), (end, bottom), colour.tolist(), width, cv2.LINE_AA)
         text = f'{classes[instances.labels[i]]} {instances.scores[i]:.2f}'
         # Above the box, in it, at its right end, below it.
-        places = [(left, top, 0, 1), (left, top, 0, 0), (end, top, 1, 1), (left, bottom, 0, 0)]
+        places: list[Place] = [(left, top, 0, 1), (left, top, 0, 0), (end, top, 1, 1), (left, bottom, 0, 0)]
         chips.append(Chip(text, colour, places))
     return chips[::-1]
 
@@ -162,4 +163,7 @@ def free_place(
 @lru_cache(maxsize=8)
 def font_of(size: int) -> ImageFont.FreeTypeFont:
     """The font that comes with Pillow, so that pictures look the same everywhere."""
-    return ImageFont.load_default(size)
+    font = ImageFont.load_default(size)
+    # Its bitmap font is given only where no size is asked for.
+    assert isinstance(font, ImageFont.FreeTypeFont)
+    return font

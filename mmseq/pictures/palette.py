@@ -35,4 +35,5 @@ def palette(given: Sequence[Sequence[int]] | Any, count: int) -> np.ndarray:
 def own_colour(number: int) -> tuple[int, int, int]:
     """A colour that is far from those of the numbers beside it."""
     saturation, value = ((0.75, 0.95), (0.55, 0.9), (0.85, 0.7))[number % 3]
-    return tuple(round(255 * part) for part in colorsys.hsv_to_rgb(number * GOLDEN % 1, saturation, value))
+    red, green, blue = (round(255 * part) for part in colorsys.hsv_to_rgb(number * GOLDEN % 1, saturation, value))
+    return red, green, blue

@@ -102,8 +102,8 @@ def areas_by_class(
     pixels = np.bincount(flat, minlength=len(classes) + 1)[:-1]
     sums = None if certainty is None else np.bincount(flat, certainty.ravel(), len(classes) + 1)
     rows = []
-    for label in np.flatnonzero(pixels):
-        row = dict(index=int(label), name=classes[label], share=float(pixels[label] / labels.size))
+    for label in np.flatnonzero(pixels).tolist():
+        row: dict[str, Any] = dict(index=label, name=classes[label], share=float(pixels[label] / labels.size))
         if sums is not None:
             row['certainty'] = float(sums[label] / pixels[label])
         rows.append(row)

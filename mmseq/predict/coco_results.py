@@ -84,7 +84,8 @@ def run_lengths(mask: np.ndarray) -> dict[str, Any]:
 def code_panoptic(panoptic: np.ndarray, classes: int) -> tuple[np.ndarray, list[dict[str, Any]]]:
     """A map of segments as (H, W, 3) bytes, red lowest, with 0 for no segment; and the list of its segments."""
     ids, inverse = np.unique(panoptic, return_inverse=True)
-    numbers, segments = np.zeros(len(ids), np.uint32), []
+    numbers = np.zeros(len(ids), np.uint32)
+    segments: list[dict[str, Any]] = []
     inverse = inverse.reshape(panoptic.shape)
     for place, label in enumerate(ids % INSTANCE_OFFSET):
         if label >= classes:

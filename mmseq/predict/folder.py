@@ -47,8 +47,9 @@ def infer(
     Raises:
         InputError: the memory of the GPU does not suffice, or overlays of a video cannot be written.
     """
-    for video, group in groupby(sources, key=lambda source: source if isinstance(source, Video) else None):
-        items = frames(video, folder, every, limit) if video else pictures(group, folder, seen)
+    for video, group in groupby(sources, key=video_or_none):
+        files = (source for source in group if not isinstance(source, Video))
+        items = frames(video, folder, every, limit) if video else pictures(files, folder, seen)
         try:
             for chunk in chunks(items, batch):
                 for row in predict(predictor, chunk, folder, score):
@@ -58,6 +59,11 @@ def infer(
             if video is None or not isinstance(video.path, int):
                 raise
         folder.end_video()
+
+
+def video_or_none(source: Picture | Video | Unreadable) -> Video | None:
+    """The source, if it is a video."""
+    return source if isinstance(source, Video) else None
 
 
 def expected(sources: Sequence[Picture | Video | Unreadable], every: int, limit: int | None) -> int | None:

@@ -155,7 +155,7 @@ class OverlayVideo:
     def __init__(self, path: Path, size: tuple[int, int], rate: float) -> None:
         self._end = ExitStack()
         draft = self._end.enter_context(whole_file(path, VIDEO_SUFFIX))
-        self._writer = cv2.VideoWriter(str(draft), cv2.VideoWriter_fourcc(*CODEC), rate, size[::-1])
+        self._writer = cv2.VideoWriter(str(draft), cv2.VideoWriter.fourcc(*CODEC), rate, size[::-1])
         if not self._writer.isOpened():
             raise InputError(f'{path}: OpenCV cannot write this video; --no-overlays leaves it out')
 

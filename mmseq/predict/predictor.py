@@ -14,14 +14,14 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmseq.compat.allocator import release_if_short
 from mmseq.datasets.checks.images import UNREADABLE, DamagedFileError, decode, glance
@@ -30,6 +30,9 @@ from mmseq.errors import InputError
 from mmseq.pictures.displayable import displayable
 from mmseq.pictures.palette import class_colours
 from mmseq.pictures.prediction import Prediction, read_prediction
+
+if TYPE_CHECKING:
+    from mmengine.model import BaseModel
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Predictor:
         InputError: a config without a pipeline for test data, or one that does not begin with loading a picture.
     """
 
-    def __init__(self, model: nn.Module, *, full_size: bool = False, certainty: bool = False) -> None:
+    def __init__(self, model: 'BaseModel', *, full_size: bool = False, certainty: bool = False) -> None:
         self.model = model
         self.certainty = certainty
         self.classes, self.palette = class_colours(model)

@@ -72,7 +72,7 @@ def _walk(key: str, old: Any, new: Any) -> Iterator[Change]:
         yield Change(key, old, new)
 
 
-def _comparable(old: Mapping, new: Mapping) -> bool:
+def _comparable(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     return 'type' not in old or 'type' not in new or old['type'] == new['type']
 
 

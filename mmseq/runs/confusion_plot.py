@@ -203,7 +203,7 @@ def draw_pairs(axes: Axes, pairs: Sequence[dict[str, Any]], unit: str) -> None:
     for i, pair in enumerate(pairs):
         counts = f'{short(pair["count"])} of {short(pair["truth_count"])}{unit}'
         for text, away, size, colour in ((f'{pair["share"]:.1%}', 4, 8, INK), (counts, 40, 7, FAINT)):
-            place = dict(xytext=(away, 0), textcoords='offset points', va='center')
+            place: dict[str, Any] = dict(xytext=(away, 0), textcoords='offset points', va='center')
             axes.annotate(text, (pair['share'], i), **place, fontsize=size, color=colour)
     axes.set_yticks(range(len(pairs)), [pair_name(pair) for pair in pairs])
     axes.set_ylim(len(pairs) - 0.5, -0.5)

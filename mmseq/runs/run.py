@@ -74,11 +74,11 @@ class Run:
     def best(self) -> dict[str, tuple[float, int | None]]:
         """The highest value of each metric and the iteration it was measured at, which a test may not know."""
         found: dict[str, tuple[float, int | None]] = {}
-        latest = Evaluation(self.report.get('iteration'), self.final)
-        for evaluation in (*self.history, latest):
-            for name, value in evaluation.metrics.items():
+        history = [(evaluation.metrics, evaluation.iteration) for evaluation in self.history]
+        for metrics, iteration in (*history, (self.final, self.report.get('iteration'))):
+            for name, value in metrics.items():
                 if name not in found or value > found[name][0]:
-                    found[name] = (value, evaluation.iteration)
+                    found[name] = (value, iteration)
         return found
 
     def seconds_per_iteration(self) -> float | None:
@@ -171,7 +171,8 @@ def training_folder(folder: Path) -> Path | None:
         for home in homes
         if (scalars := home / 'vis_data' / 'scalars.json').is_file() and '"iter"' in scalars.read_text('utf-8')
     ]
-    return (trained or homes or [None])[-1]
+    found = trained or homes
+    return found[-1] if found else None
 
 
 def read_json(path: Path) -> dict[str, Any]:

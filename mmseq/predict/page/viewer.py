@@ -166,7 +166,7 @@ class Viewer:
         height, width = result.prepared.data['data_samples'].img_shape[:2]
         inputs = self.predictor.inputs(result.prepared)
         stride = self.strides[level]
-        cells = tuple(-(-side // stride) for side in inputs.shape[2:])
+        cells = tuple(int(-(-side // stride)) for side in inputs.shape[2:])
         cell = cell_at((point[1] * height, point[0] * width), stride, cells)
         key = (level, *cell)
         if key not in result.fields:

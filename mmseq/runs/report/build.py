@@ -21,7 +21,7 @@ def write_report(
     images: int = 4,
     device: str | None = None,
     configs: Path | None = None,
-    progress: Callable[[list], Any] = list,
+    progress: Callable[[list[Any]], Any] = list,
 ) -> Path:
     """Write a page about one or several runs.
 

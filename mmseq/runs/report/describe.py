@@ -130,7 +130,7 @@ def hours(run: Run) -> dict[int, float]:
     return found
 
 
-def thin(points: Mapping[int, float], most: int = POINTS) -> dict[str, list]:
+def thin(points: Mapping[int, float], most: int = POINTS) -> dict[str, list[Any]]:
     """``x`` and ``y`` of a curve; of more than ``most`` points the means of neighbours, NaN as None."""
     x, y = np.array(list(points), dtype=float), np.array(list(points.values()), dtype=float)
     if len(x) > most:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from mmseq.errors import InputError
 from mmseq.model.trained import load_trained
-from mmseq.pictures.browse import Browser, Sample
+from mmseq.pictures.browse import Browser
 from mmseq.pictures.drawing import draw
 from mmseq.pictures.scaling import factor_for, scale_prediction, scale_sample
 from mmseq.predict.predictor import Predictor
@@ -40,7 +40,7 @@ class LoadedRun:
 
 
 def gallery(
-    runs: Sequence[Run], count: int, device: str | None = None, progress: Callable[[list], Any] = list
+    runs: Sequence[Run], count: int, device: str | None = None, progress: Callable[[list[Any]], Any] = list
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Pictures of the images that runs do best and worst on; runs over the same images share them.
 
@@ -122,7 +122,7 @@ def group(
     loaded: dict[int, LoadedRun],
     scores: dict[int, list[ImageScore]],
     count: int,
-    progress: Callable[[list], Any],
+    progress: Callable[[list[Any]], Any],
     notes: list[str],
 ) -> dict[str, Any]:
     """Sections of pictures of runs over the same images; what fails is left out and noted."""
@@ -159,16 +159,17 @@ def item(loaded: dict[int, LoadedRun], rows: dict[int, ImageScore], place: int) 
         drawn = draw(predicted, run.predictor.classes, run.predictor.palette)
         panels.append(panel('Prediction', drawn, i))
         if len(loaded) == 1 and truth.labels is not None and predicted.labels is not None:
-            panels.append(panel('Wrong pixels', draw_wrong(truth, predicted.labels, len(first.browser.classes)), i))
+            wrong = draw_wrong(truth.picture, truth.labels, predicted.labels, len(first.browser.classes))
+            panels.append(panel('Wrong pixels', wrong, i))
     scores = [dict(run=i, score=row.score, words=row.words) for i, row in rows.items()]
     return dict(name=name, path=path, scores=scores, panels=panels)
 
 
-def draw_wrong(truth: Sample, labels: np.ndarray, classes: int) -> np.ndarray:
+def draw_wrong(picture: np.ndarray, truth: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
     """The picture in grey, with the pixels in red that were given another class than the true one."""
-    grey = cv2.cvtColor(truth.picture, cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     canvas = cv2.cvtColor(cv2.addWeighted(grey, 0.6, grey, 0, 90), cv2.COLOR_GRAY2RGB)
-    wrong = (truth.labels != labels) & (truth.labels >= 0) & (truth.labels < classes)
+    wrong = (truth != labels) & (truth >= 0) & (truth < classes)
     canvas[wrong] = (0.25 * canvas[wrong] + 0.75 * WRONG).astype(np.uint8)
     return canvas
 
