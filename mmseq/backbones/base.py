@@ -5,7 +5,7 @@ leave it as (B, C, H, W) views of that memory.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -88,6 +88,8 @@ class Backbone(BaseModule):
         ValueError: indices, strides or stages that do not fit the architecture.
     """
 
+    # mmengine's, which has no types.
+    _is_init: bool
     family: str
     input_conv = 'stem.weight'
     """The weight that sees the images; loading fits it to ``in_channels``."""
@@ -159,7 +161,9 @@ class Backbone(BaseModule):
     def forward_stages(self, images: Tensor) -> Iterator[Tensor]:
         """Yield (B, H / s, W / s, C) of each built stage; H and W of the images are multiples of ``size_divisor``."""
         x = self.stem(images.permute(0, 2, 3, 1))
-        for stage in self.stages:
+        # To mypy what an nn.ModuleList holds is no more than modules.
+        stages: Iterable[Any] = self.stages
+        for stage in stages:
             x = stage.downsample(x)
             for block in stage.blocks:
                 x = self.run_block(block, x)
@@ -215,7 +219,8 @@ class Backbone(BaseModule):
         # torch's own 8 are used up by four stages in training and in evaluation. torch 2.6 has it by an older name.
         limit = 'recompile_limit' if hasattr(dynamo.config, 'recompile_limit') else 'cache_size_limit'
         setattr(dynamo.config, limit, max(getattr(dynamo.config, limit), MAX_COMPILED))
-        for stage in self.stages:
+        stages: Iterable[Any] = self.stages
+        for stage in stages:
             for block in stage.blocks:
                 block.compile(**options)
 

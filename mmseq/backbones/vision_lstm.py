@@ -83,7 +83,8 @@ class Stem(nn.Module):
         self.proj = nn.Conv2d(in_channels, dim, patch, stride, padding=(patch - stride) // 2)
         self.pos_embed = PositionEmbedding(dim, grid)
         nn.init.xavier_uniform_(self.proj.weight.data.flatten(1))
-        nn.init.zeros_(self.proj.bias)
+        if self.proj.bias is not None:
+            nn.init.zeros_(self.proj.bias)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.pos_embed(self.proj(images.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))

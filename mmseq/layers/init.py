@@ -18,6 +18,7 @@ def init_sequencer(model: nn.Module) -> None:
             # lecun-normal: variance 1 / fan_in, truncated at two standard deviations (which shrinks it: 0.8796).
             std = module.weight[0].numel() ** -0.5 / 0.87962566103423978
             nn.init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std)
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
         elif isinstance(module, nn.RNNBase):
             module.reset_parameters()

@@ -12,7 +12,8 @@ The sequence runs over a map's rows from the upper left. Other directions turn t
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -86,9 +87,10 @@ class HeadNorm(nn.GroupNorm):
     def __init__(self, heads: int, dim: int, bias: bool, eps: float = 1e-5) -> None:
         super().__init__(heads, dim, eps)
         if not bias:
-            self.bias = None
+            self.register_parameter('bias', None)
 
-    def forward(self, h: Tensor, skip: Tensor, c: Tensor) -> Tensor:
+    # Built as torch's own, by whose class optimizers know a norm, and called with more.
+    def forward(self, h: Tensor, skip: Tensor, c: Tensor) -> Tensor:  # type: ignore[override]
         """norm(h) + skip c: h (B, N, S, d), skip (D,), c (B, S, D) to (B, S, D)."""
         return ops.head_norm(h, self.weight, self.bias, self.eps, skip, c)
 
@@ -110,7 +112,8 @@ class MLSTMCell(nn.Module):
             bias = torch.cat([self.igate.bias, self.fgate.bias])
             # A sum of three products in place of one with the concatenation, which would be kept for the backward.
             y = sum(F.linear(x.to(weight.dtype), weight) for x, weight in zip((q, k, v), weights)) + bias
-            return y.transpose(1, 2).chunk(2, dim=1)
+            igate, fgate = y.transpose(1, 2).chunk(2, dim=1)
+            return igate, fgate
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         igate, fgate = self.gates(q, k, v)
@@ -129,6 +132,16 @@ class MLSTMScan(nn.Module):
         self.v_proj = HeadwiseLinear(dim, bias=proj_bias)
         self.cell = MLSTMCell(dim, HEADS, norm_bias)
         self.skip = nn.Parameter(torch.ones(dim))
+
+    def reset_parameters(self, dim: int) -> None:
+        """The authors' initialisation in a layer of ``dim`` channels."""
+        for projection in (self.q_proj, self.k_proj, self.v_proj):
+            nn.init.normal_(projection.weight, std=math.sqrt(2 / (5 * dim)))
+        nn.init.zeros_(self.cell.igate.weight)
+        nn.init.normal_(self.cell.igate.bias, std=0.1)
+        nn.init.zeros_(self.cell.fgate.weight)
+        with torch.no_grad():
+            self.cell.fgate.bias.copy_(torch.linspace(3, 6, HEADS))
 
     def forward(self, x: Tensor) -> Tensor:
         c = F.silu(self.conv(x)).flatten(1, 2)
@@ -178,14 +191,9 @@ class MLSTMLayer(nn.Module):
         dim = self.down.out_features
         nn.init.normal_(self.up.weight, std=math.sqrt(2 / (5 * dim)))
         nn.init.normal_(self.down.weight, std=2 / math.sqrt(dim))
-        for scan in self.scans:
-            for projection in (scan.q_proj, scan.k_proj, scan.v_proj):
-                nn.init.normal_(projection.weight, std=math.sqrt(2 / (5 * dim)))
-            nn.init.zeros_(scan.cell.igate.weight)
-            nn.init.normal_(scan.cell.igate.bias, std=0.1)
-            nn.init.zeros_(scan.cell.fgate.weight)
-            with torch.no_grad():
-                scan.cell.fgate.bias.copy_(torch.linspace(3, 6, HEADS))
+        scans: Iterable[Any] = self.scans
+        for scan in scans:
+            scan.reset_parameters(dim)
         for linear in (self.up, self.down):
             if linear.bias is not None:
                 nn.init.zeros_(linear.bias)
@@ -194,11 +202,11 @@ class MLSTMLayer(nn.Module):
         # Two products in place of a split one: x would be copied out of it, and z would keep the whole alive.
         halves = zip(self.up.weight.chunk(2), (None, None) if self.up.bias is None else self.up.bias.chunk(2))
         x, z = (F.linear(x, weight, bias) for weight, bias in halves)
-        h = [
+        found = [
             turn_back(self.scans[i % len(self.scans)](turn(x, direction).contiguous()), direction)
             for i, direction in enumerate(self.directions)
         ]
-        h = sum(h[1:], h[0])
+        h = sum(found[1:], found[0])
         if not torch.is_grad_enabled():
             return self.project(h, z)
         # A sixth of what the layer would keep for its backward pass is two elementwise products: made again there.

@@ -1,6 +1,6 @@
 """The token mixer of Sequencer2D (arXiv 2205.01972, section 3.2) and its ablations (table 4 and appendix)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from mmseq import ops
 from mmseq.ops.bilstm2d.precision import asked_dtype, autocasts
 
-CELLS: Mapping[str, type[nn.RNNBase]] = {'lstm': nn.LSTM, 'gru': nn.GRU, 'rnn': nn.RNN}
+CELLS: Mapping[str, Callable[..., nn.RNNBase]] = {'lstm': nn.LSTM, 'gru': nn.GRU, 'rnn': nn.RNN}
 UNIONS = ('cat', 'add', 'vertical', 'horizontal')
 
 

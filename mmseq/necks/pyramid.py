@@ -68,7 +68,8 @@ class SimplePyramid(BaseModule):
         for module in self.modules():
             if isinstance(module, (nn.ConvTranspose2d, nn.Conv2d)):
                 nn.init.xavier_uniform_(module.weight.data.flatten(1))
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """One (B, C_i, H, W) per level, or one alone for all, to (B, C_i, ceil(scale_i H), ceil(scale_i W)) each."""

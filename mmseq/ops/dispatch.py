@@ -59,12 +59,12 @@ class Choice(NamedTuple):
 
 def choose(
     operator: str,
-    backends: Mapping[str, Callable],
+    backends: Mapping[str, Callable[..., Any]],
     prefer: Callable[[], Choice],
     example: Tensor,
-    exported: Callable | None = None,
+    exported: Callable[..., Any] | None = None,
     beside: Collection[str] = (),
-) -> Callable:
+) -> Callable[..., Any]:
     """The backend for one call: the one asked for by name, else what the operator prefers.
 
     Args:
@@ -82,7 +82,7 @@ def choose(
     named = asked()
     if named and named not in (*backends, *beside):
         raise InputError(f'{operator} has no backend {named!r}: choose one of {", ".join(backends)} (MMSEQ_BACKEND)')
-    if named in backends:
+    if named is not None and named in backends:
         name, reason = named, 'asked for by name'
     elif exported is not None and exporting():
         say(operator, exported.__name__, example.device.type, 'torch.export is recording')

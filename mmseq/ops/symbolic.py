@@ -11,16 +11,22 @@ def exporting() -> bool:
     return getattr(torch.compiler, 'is_exporting', bool)()
 
 
+def tracing() -> bool:
+    """Whether torch.jit.trace is recording."""
+    # Documented there, and not among what torch.jit exports.
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
+
+
 def eager_on_cpu(x: Tensor) -> bool:
     """Whether an operator with gradients of its own may take x, which has values and is not recorded: no compiler,
     exporter or tracer, nor one who counts by shapes alone."""
     plain = type(x) in (Tensor, nn.Parameter)
-    return plain and x.device.type == 'cpu' and not torch.compiler.is_compiling() and not torch.jit.is_tracing()
+    return plain and x.device.type == 'cpu' and not torch.compiler.is_compiling() and not tracing()
 
 
 def why_not_eager(x: Tensor) -> str:
     """Why :func:`eager_on_cpu` refuses x, for the log."""
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if torch.compiler.is_compiling() or tracing():
         return 'recorded by a compiler or tracer'
     return f'on {x.device.type}' if x.device.type != 'cpu' else 'a tensor without values of its own'
 

@@ -48,7 +48,7 @@ class SlidingEncoderDecoder(EncoderDecoder):
             threshold=self.decode_head.threshold if self.out_channels == 1 else None,
         )
         # Enlarging commutes with turning, so the labels can be turned in place of the logits.
-        axis = {'horizontal': 1, 'vertical': 0}.get(meta.get('flip_direction')) if meta.get('flip') else None
+        axis = {'horizontal': 1, 'vertical': 0}.get(meta.get('flip_direction', '')) if meta.get('flip') else None
         return labels if axis is None else labels.flip(axis)
 
     def window_logits(self, crop: Tensor, meta: dict[str, Any]) -> Tensor:

@@ -166,13 +166,15 @@ def stitch_labels(
                 rows = finished([*ys[1:], frame.height], grid[0].high, grid[0].low, frame.height)
                 cols = finished([*xs[1:], frame.width], grid[1].high, grid[1].low, frame.width)
                 labels = torch.empty(size, dtype=label_type(logits.shape[0]), device=logits.device)
-            own = [taps(n, m, align_corners, logits.device) for n, m in zip(logits.shape[1:], (height, width))]
-            windows.append(Window(logits, y, x, *own))
+            down, across = (taps(n, m, align_corners, logits.device) for n, m in zip(logits.shape[1:], (height, width)))
+            windows.append(Window(logits, y, x, down, across))
             (row_end, next_row), (col_end, next_col) = rows[i], cols[j]
             _fill(labels, windows, grid, slice(row, row_end), slice(col, col_end), threshold)
             col = col_end
             windows = [w for w in windows if w.right > next_col or w.drop_above(next_row)]
         row = row_end
+    # There is one window at least.
+    assert labels is not None
     return labels
 
 

@@ -5,12 +5,13 @@ after that, an operator of another format, is the exporter's business.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 # torch's own, with the arguments: x, state, weights, has_biases, layers, dropout, train, bidirectional, batch_first.
-CELLS: Mapping[str, Callable] = {'lstm': torch.lstm, 'gru': torch.gru, 'rnn_tanh': torch.rnn_tanh}
+CELLS: Mapping[str, Callable[..., Any]] = {'lstm': torch.lstm, 'gru': torch.gru, 'rnn_tanh': torch.rnn_tanh}
 
 
 @torch.library.custom_op('mmseq::recurrence', mutates_args=())

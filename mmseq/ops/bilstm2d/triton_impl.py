@@ -6,6 +6,7 @@ scan what the gates i, f, g, o receive from the input.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -40,7 +41,8 @@ def plan(example: Tensor, hidden: int) -> Plan:
     """
     itemsize, shared = example.element_size(), SHARED_BYTES
     if example.is_cuda:
-        gpu = torch.cuda.get_device_properties(example.device)
+        # torch's list of its properties lacks the shared memory that a kernel may ask for.
+        gpu: Any = torch.cuda.get_device_properties(example.device)
         if gpu.major < 8:
             raise InputError(
                 f'backend triton needs a GPU of compute capability 8.0, not {gpu.major}.{gpu.minor}: use native'
@@ -78,7 +80,9 @@ def scan(projected: Tensor, weight_hh: Tensor, vertical: int, keep: bool) -> tup
     cut = plan(projected, hidden)
     programs = count_programs(projected, scans, vertical, cut.rows)
     shape = (batch, height, width)
-    options = dict(VERTICAL=vertical, SCANS=scans, HIDDEN=hidden, ROWS=cut.rows, KEEP=keep, num_warps=cut.warps)
+    options: dict[str, Any] = dict(
+        VERTICAL=vertical, SCANS=scans, HIDDEN=hidden, ROWS=cut.rows, KEEP=keep, num_warps=cut.warps
+    )
     options['PRECISION'] = precision(projected)
     with torch.cuda.device_of(projected):
         if cut.resident:
@@ -92,7 +96,7 @@ def scan(projected: Tensor, weight_hh: Tensor, vertical: int, keep: bool) -> tup
 
 
 @scan.register_fake
-def _(projected, weight_hh, vertical, keep):
+def _(projected: Tensor, weight_hh: Tensor, vertical: int, keep: bool) -> tuple[Tensor, Tensor, Tensor]:
     scans, _, hidden = weight_hh.shape
     out = projected.new_empty(*projected.shape[:3], scans * hidden)
     if not keep:
@@ -110,7 +114,7 @@ def scan_backward(grad_out: Tensor, weight_hh: Tensor, gates: Tensor, cells: Ten
     cut = plan(gates, hidden)
     programs = count_programs(gates, scans, vertical, cut.rows)
     shape = (batch, height, width)
-    options = dict(VERTICAL=vertical, SCANS=scans, HIDDEN=hidden, ROWS=cut.rows, num_warps=cut.warps)
+    options: dict[str, Any] = dict(VERTICAL=vertical, SCANS=scans, HIDDEN=hidden, ROWS=cut.rows, num_warps=cut.warps)
     options['PRECISION'] = precision(gates)
     with torch.cuda.device_of(gates):
         if cut.resident:
@@ -135,7 +139,7 @@ def scan_backward(grad_out: Tensor, weight_hh: Tensor, gates: Tensor, cells: Ten
 
 
 @scan_backward.register_fake
-def _(grad_out, weight_hh, gates, cells, vertical):
+def _(grad_out: Tensor, weight_hh: Tensor, gates: Tensor, cells: Tensor, vertical: int) -> Tensor:
     return torch.empty_like(gates)
 
 
@@ -165,12 +169,12 @@ def shifted(out: Tensor, scans: int, vertical: int) -> Tensor:
     return before
 
 
-def _setup(ctx, inputs, output) -> None:
+def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
     _, weight_hh, ctx.vertical, _ = inputs
     ctx.save_for_backward(weight_hh, *output)
 
 
-def _backward(ctx, grad_out, _grad_gates, _grad_cells):
+def _backward(ctx: Any, grad_out: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
     weight_hh, out, gates, cells = ctx.saved_tensors
     scans = weight_hh.shape[0]
     grad_projected = scan_backward(grad_out, weight_hh, gates, cells, ctx.vertical)
@@ -192,9 +196,9 @@ def scan_image(operator: str, x: Tensor, weights: Sequence[Tensor], vertical: in
         raise InputError(f'{operator}: backend triton wants one hidden size for all scans, not {sorted(hidden)}')
     # One product for all scans. Under autocast it casts x and the weights, and the recurrence follows its dtype.
     bias = torch.cat([a + b for a, b in zip(weights[2::4], weights[3::4])])
-    projected = F.linear(x, torch.cat(weights[0::4]), bias)
+    projected = F.linear(x, torch.cat(list(weights[0::4])), bias)
     need_machine(operator, projected, DTYPES)
-    weight_hh = torch.stack(weights[1::4]).to(projected.dtype)
+    weight_hh = torch.stack(list(weights[1::4])).to(projected.dtype)
     keep = torch.is_grad_enabled() and (projected.requires_grad or weight_hh.requires_grad)
     return scan(projected, weight_hh, vertical, keep)[0]
 

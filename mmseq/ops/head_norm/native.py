@@ -22,7 +22,7 @@ class NormAndSkip(torch.autograd.Function):
         ctx.save_for_backward(h, mean, rstd, weight, skip, c)
         ctx.biased = bias is not None
         y = normed.transpose(1, 2).flatten(2).mul_(weight)
-        if ctx.biased:
+        if bias is not None:
             y += bias
         return y.addcmul_(c, skip)
 

@@ -9,7 +9,7 @@ b_t then cancels out of every weight: step j weighs exp(c_j - M_t) at step t, an
 exp(m_before - M_t). Sums of gates are taken in float64: those of thousands of steps lose the digits that matter.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -151,7 +151,7 @@ class Chunkwise(torch.autograd.Function):
     """Keeps its inputs, its output and the sums of the weights, and makes all else again in the backward pass."""
 
     @staticmethod
-    def forward(ctx, q: Tensor, k: Tensor, v: Tensor, igate: Tensor, fgate: Tensor, chunk: int) -> Tensor:
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, igate: Tensor, fgate: Tensor, chunk: int) -> Tensor:
         h, total = forward(q, k, v, igate, fgate, chunk)
         ctx.save_for_backward(q, k, v, igate, fgate, h, total)
         ctx.chunk = chunk
@@ -159,10 +159,10 @@ class Chunkwise(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        *inputs, h, total = ctx.saved_tensors
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        q, k, v, igate, fgate, h, total = ctx.saved_tensors
         with torch.autocast(grad.device.type, enabled=False):
-            return *backward(*inputs, ctx.chunk, h, total, grad), None
+            return *backward(q, k, v, igate, fgate, ctx.chunk, h, total, grad), None
 
 
 def split(x: Tensor, chunk: int, fill: float = 0.0) -> Tensor:

@@ -153,8 +153,8 @@ def run_backward(
 def _(
     grad: Tensor, q: Tensor, k: Tensor, v: Tensor, igate: Tensor, fgate: Tensor, h: Tensor, weight: Tensor, chunk: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    gates = (x.new_empty(x.shape) for x in (igate, fgate))
-    return *(like_laid(x, x.dtype) for x in (q, k, v)), *gates
+    to_q, to_k, to_v = (like_laid(x, x.dtype) for x in (q, k, v))
+    return to_q, to_k, to_v, igate.new_empty(igate.shape), fgate.new_empty(fgate.shape)
 
 
 def remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmseq.ops.symbolic import eager_on_cpu
+from mmseq.ops.symbolic import eager_on_cpu, tracing
 
 # Moves of the four groups: the axis of (B, H, W, C), and by how many cells.
 MOVES = ((2, -1), (2, 1), (1, -1), (1, 1))
@@ -77,4 +77,4 @@ def shift2d_native(x: Tensor, n_div: int) -> Tensor:
     """See :func:`mmseq.ops.shift2d`."""
     group = x.shape[3] // n_div
     # TorchScript cannot write down gradients made in Python.
-    return by_groups(x, group, 1) if torch.jit.is_tracing() else Shift.apply(x, group, 1)
+    return by_groups(x, group, 1) if tracing() else Shift.apply(x, group, 1)
