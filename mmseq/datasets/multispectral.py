@@ -71,7 +71,7 @@ class LoadMultispectralImage:
         std: Sequence[float] | None = None,
         pick: Sequence[int] | None = None,
     ) -> None:
-        if (mean is None) != (std is None) or (mean is not None and len(mean) != len(std)):
+        if (mean is None) != (std is None) or (mean is not None and std is not None and len(mean) != len(std)):
             raise ValueError(f'mean={mean}, std={std}: expected both, of one length, or neither')
         if std is not None and min(std) <= 0:
             raise ValueError(f'std={std}: expected numbers above 0')
@@ -95,7 +95,7 @@ class LoadMultispectralImage:
                 raise InputError(f'{path}: has {image.shape[2]} channels, pick asks for number {max(self.pick)}')
             image = image[:, :, self.pick]
         image = image.astype(np.float32)
-        if self.mean is not None:
+        if self.mean is not None and self.std is not None:
             if len(self.mean) != image.shape[2]:
                 raise InputError(f'{path}: {image.shape[2]} channels, but mean and std have {len(self.mean)} numbers')
             image = (image - self.mean) / self.std

@@ -1,15 +1,18 @@
 """Data sets within data sets: those that repeat, join, balance, mix or guard others, in a config and built."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmengine.registry import DATASETS
+
+if TYPE_CHECKING:
+    from mmengine.dataset import BaseDataset
 
 # How upstream's wrappers name what they wrap: one data set, or a list of them.
 INNER = ('dataset', 'datasets')
 
 
-def innermost_configs(dataset: Any, key: str = 'dataset') -> Iterator[tuple[str, dict]]:
+def innermost_configs(dataset: Any, key: str = 'dataset') -> Iterator[tuple[str, dict[str, Any]]]:
     """The configs of the data sets that hold files, however many wrappers are around them.
 
     Args:
@@ -30,7 +33,7 @@ def innermost_configs(dataset: Any, key: str = 'dataset') -> Iterator[tuple[str,
             yield from innermost_configs(dataset[name], f'{key}.{name}')
 
 
-def loader_datasets(loader: dict | None, key: str) -> Iterator[tuple[str, dict]]:
+def loader_datasets(loader: dict[str, Any] | None, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """The same of a data loader's config, ``cfg.train_dataloader`` for one, whose dotted key is given."""
     yield from innermost_configs((loader or {}).get('dataset'), f'{key}.dataset')
 
@@ -46,7 +49,7 @@ def built_datasets(dataset: Any) -> Iterator[Any]:
                 yield from built_datasets(item)
 
 
-def dataset_class(dataset: dict) -> type | None:
+def dataset_class(dataset: dict[str, Any]) -> 'type[BaseDataset] | None':
     """The class that a data set's config asks for, as its builder finds it; None if nothing is registered.
 
     Without ``_scope_`` the default scope of the moment counts, as upstream's own configs expect.

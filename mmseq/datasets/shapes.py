@@ -137,8 +137,8 @@ def draw_contact_sheet(
     colours = np.array([(255, 255, 255), *SEG_PALETTE], dtype=np.uint8)
     pairs = []
     for file in files:
-        with Image.open(file) as image, Image.open(folder / 'annotations' / 'validation' / file.name) as labels:
-            pairs.append((np.asarray(image), colours[np.asarray(labels)]))
+        with Image.open(file) as picture, Image.open(folder / 'annotations' / 'validation' / file.name) as classes:
+            pairs.append((np.asarray(picture), colours[np.asarray(classes)]))
     gap = 6
     height = max(image.shape[0] for image, _ in pairs) + 2 * gap
     width = 2 * max(image.shape[1] for image, _ in pairs) + 3 * gap
@@ -149,7 +149,7 @@ def draw_contact_sheet(
         top, left = row * height + (height - h) // 2, column * width + (width - 2 * w - gap) // 2
         sheet[top : top + h, left : left + w] = image
         sheet[top : top + h, left + w + gap : left + 2 * w + gap] = labels
-    write_png(path, sheet)
+    write_png(Path(path), sheet)
 
 
 def _check_options(train: int, val: int, seed: int, size: tuple[int, int]) -> None:

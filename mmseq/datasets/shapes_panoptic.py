@@ -21,7 +21,12 @@ from mmseq.datasets.shapes import ADE, HALVES, SHAPES_CLASSES
 from mmseq.errors import InputError
 from mmseq.files import whole_folder, write_text
 
-STUFF = {'id': len(SHAPES_CLASSES) + 1, 'name': 'background', 'supercategory': 'background', 'isthing': 0}
+STUFF: dict[str, Any] = {
+    'id': len(SHAPES_CLASSES) + 1,
+    'name': 'background',
+    'supercategory': 'background',
+    'isthing': 0,
+}
 # The value of the background in a label map.
 BACKGROUND = 1
 

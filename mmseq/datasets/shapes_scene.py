@@ -164,8 +164,8 @@ def _coverage(contours: list[np.ndarray], left: int, top: int, width: int, heigh
         columns = np.clip(np.ceil((x - left) * SUBPIXELS - 0.5), 0, width * SUBPIXELS).astype(int)
         np.add.at(toggles, (rows, columns), 1)
     inside = np.cumsum(toggles[:, :-1], axis=1, dtype=np.uint8) & 1
-    rows = sum(inside[k::SUBPIXELS] for k in range(SUBPIXELS))
-    return sum(rows[:, k::SUBPIXELS] for k in range(SUBPIXELS))
+    lines = sum((inside[k::SUBPIXELS] for k in range(1, SUBPIXELS)), inside[::SUBPIXELS])
+    return sum((lines[:, k::SUBPIXELS] for k in range(1, SUBPIXELS)), lines[:, ::SUBPIXELS])
 
 
 def _cover(contours: list[np.ndarray], shape: tuple[int, int]) -> tuple[np.ndarray, int]:

@@ -86,7 +86,7 @@ def find(inputs: Sequence[str]) -> list[Picture | Video | Unreadable]:
         InputError: nothing there, no picture in it, a video or camera named by itself that cannot be opened.
     """
     taken: set[str] = set()
-    sources = []
+    sources: list[Picture | Video | Unreadable] = []
     for text in inputs:
         if text.isdigit() and not os.path.exists(text):
             sources.append(open_video(int(text), unique(f'camera{text}', taken)))
@@ -131,10 +131,10 @@ def files(text: str) -> list[tuple[str, str]]:
         return [(text, Path(text).stem)]
     if not glob.has_magic(text):
         raise InputError(f'{text}: no such file or folder')
-    found = sorted(path for path in glob.glob(text, recursive=True) if os.path.isfile(path))
-    if not found:
+    matching = sorted(path for path in glob.glob(text, recursive=True) if os.path.isfile(path))
+    if not matching:
         raise InputError(f'{text}: no file is like this pattern')
-    return [(path, Path(path).stem) for path in found]
+    return [(path, Path(path).stem) for path in matching]
 
 
 def open_video(path: str | int, name: str) -> Video:

@@ -34,7 +34,7 @@ class CorruptDataError(InputError):
 
 
 @DATASETS.register_module()
-class TolerantDataset(Dataset):
+class TolerantDataset(Dataset[Any]):
     """A data set that takes another sample where a file is missing, torn, no image or of another size.
 
     Which one is a function of the index and of the files alone, so that a resumed run and one with other workers see
@@ -49,7 +49,7 @@ class TolerantDataset(Dataset):
         record_dir: folder of ``corrupt_files_rank<rank>.jsonl``, which gets a line of JSON per skipped sample.
     """
 
-    def __init__(self, dataset: dict | BaseDataset, record_dir: str) -> None:
+    def __init__(self, dataset: dict[str, Any] | BaseDataset, record_dir: str) -> None:
         self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
         self.record = os.path.join(record_dir, f'corrupt_files_rank{get_rank()}.jsonl')
         # What is there already is of a run before this one.
@@ -70,7 +70,7 @@ class TolerantDataset(Dataset):
         else:
             setattr(self.dataset, name, value)
 
-    def __deepcopy__(self, memo: dict) -> 'TolerantDataset':
+    def __deepcopy__(self, memo: dict[int, Any]) -> 'TolerantDataset':
         # mmengine copies a data set that it is given ready-made, and torch's copy would not be shared.
         return TolerantDataset(copy.deepcopy(self.dataset, memo), os.path.dirname(self.record))
 

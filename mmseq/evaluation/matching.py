@@ -65,7 +65,7 @@ def read_matches(evaluator: Any, iou: float = 0.5) -> list[ImageMatches] | None:
     if not at.size:
         return None
     images = len(params.imgIds)
-    cells: dict[Any, list[tuple[int, dict]]] = {image: [] for image in params.imgIds}
+    cells: dict[Any, list[tuple[int, dict[str, Any]]]] = {image: [] for image in params.imgIds}
     for k in range(len(params.catIds)):
         start = (k * len(params.areaRng) + list(params.areaRngLbl).index('all')) * images
         for cell in evaluator.evalImgs[start : start + images]:
@@ -74,7 +74,7 @@ def read_matches(evaluator: Any, iou: float = 0.5) -> list[ImageMatches] | None:
     return [_join(evaluator, image, of_image, int(at[0])) for image, of_image in cells.items()]
 
 
-def _join(evaluator: Any, image: Any, cells: list[tuple[int, dict]], at: int) -> ImageMatches:
+def _join(evaluator: Any, image: Any, cells: list[tuple[int, dict[str, Any]]], at: int) -> ImageMatches:
     """Put the classes of one image together."""
     detections: list[tuple[float, int, int, int]] = []
     truth: list[tuple[int, int]] = []

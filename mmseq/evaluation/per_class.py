@@ -85,7 +85,7 @@ def _mean_of_present(values: np.ndarray) -> float | None:
 
 def segmentation_table(classes: tuple[str, ...], values: dict[str, np.ndarray], confusion: np.ndarray | None) -> Table:
     """A row for each class of a segmentation, in percent, and pixel counts from the (K, K) confusion matrix."""
-    columns: dict[str, list] = {'class': list(classes)}
+    columns: dict[str, list[Any]] = {'class': list(classes)}
     for name, per_class in values.items():
         # aAcc is one number for the whole data set
         if np.ndim(per_class) == 1:

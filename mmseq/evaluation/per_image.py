@@ -44,9 +44,9 @@ def segmentation_row(path: str | None, pairs: tuple[np.ndarray, np.ndarray], cla
     )
     union = of_truth + of_prediction - of_both
     present = union > 0
-    row = [path, None, None, int(pixels), int(right), int((of_truth > 0).sum()), int((of_prediction > 0).sum())]
-    if pixels:
-        row[1:3] = 100 * float((of_both[present] / union[present]).mean()), 100 * float(right / pixels)
+    mean_iou = 100 * float((of_both[present] / union[present]).mean()) if pixels else None
+    accuracy = 100 * float(right / pixels) if pixels else None
+    row = (path, mean_iou, accuracy, int(pixels), int(right), int((of_truth > 0).sum()), int((of_prediction > 0).sum()))
     wrong = np.where(truth == prediction, 0, counts)
     if not wrong.any():
         return (*row, None, None)

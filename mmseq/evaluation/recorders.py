@@ -89,7 +89,7 @@ class Recorder:
             self._forget()
         self._failed = False
 
-    def _collect(self, parts: list, size: int) -> list | None:
+    def _collect(self, parts: list[Any], size: int) -> list[Any] | None:
         """What all ranks have for their images, in the order of the data set, on the main process.
 
         Every rank takes part in this, in the same order as in the metric's own collection, which also leaves out what
@@ -122,13 +122,18 @@ class IoURecorder(Recorder):
         self._wrap('total_area_to_metrics', self._total_area_to_metrics)
         self._wrap('evaluate', self._evaluate)
 
-    def _process(self, original: Callable, data_batch: Any, data_samples: Sequence[dict]) -> None:
+    def _process(self, original: Callable[..., Any], data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         original(data_batch, data_samples)
         self._paths += [path_of(sample) for sample in data_samples]
 
     def _intersect_and_union(
-        self, original: Callable, prediction: torch.Tensor, label: torch.Tensor, num_classes: int, ignore_index: int
-    ) -> tuple:
+        self,
+        original: Callable[..., Any],
+        prediction: torch.Tensor,
+        label: torch.Tensor,
+        num_classes: int,
+        ignore_index: int,
+    ) -> tuple[Any, ...]:
         areas = original(prediction, label, num_classes, ignore_index)
         pairs = None
         with self._never_ending():
@@ -136,13 +141,13 @@ class IoURecorder(Recorder):
         self._pairs.append(pairs)
         return areas
 
-    def _total_area_to_metrics(self, original: Callable, *args: Any, **kwargs: Any) -> dict[str, np.ndarray]:
+    def _total_area_to_metrics(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> dict[str, np.ndarray]:
         values = original(*args, **kwargs)
         # a copy of the dict, since the caller removes keys from it
         self._values = dict(values)
         return values
 
-    def _evaluate(self, original: Callable, size: int) -> dict:
+    def _evaluate(self, original: Callable[..., Any], size: int) -> dict[str, Any]:
         self._forget()
         self._values = None
         metrics = original(size)
@@ -183,7 +188,7 @@ class CocoRecorder(Recorder):
     def __init__(self, metric: BaseMetric) -> None:
         super().__init__(metric)
         self._evaluator: Any = None
-        self._columns: dict[str, dict[int, list]] = {}
+        self._columns: dict[str, dict[int, Any]] = {}
         self._matches: dict[str, list[ImageMatches]] = {}
         self._paths: list[str | None] = []
         self._ids: list[Any] = []
@@ -191,16 +196,17 @@ class CocoRecorder(Recorder):
         self._wrap('compute_metrics', self._compute_metrics)
         self._wrap('evaluate', self._evaluate)
 
-    def _process(self, original: Callable, data_batch: Any, data_samples: Sequence[dict]) -> None:
+    def _process(self, original: Callable[..., Any], data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         original(data_batch, data_samples)
         self._paths += [path_of(sample) for sample in data_samples]
 
-    def _evaluate(self, original: Callable, size: int) -> dict:
+    def _evaluate(self, original: Callable[..., Any], size: int) -> dict[str, Any]:
         self._forget()
         metrics = original(size)
         paths = self._collect(self._paths, size)
         self._paths.clear()
-        if is_main_process() and self._matches:
+        # Of the main process alone.
+        if paths is not None and self._matches:
             with self._never_ending():
                 self._describe(dict(zip(self._ids, paths)))
         self._matches, self._ids = {}, []
@@ -223,11 +229,11 @@ class CocoRecorder(Recorder):
         counts = object_confusion(list(images.values()), len(classes))
         self.confusion = confusion_table((*classes, BACKGROUND_NAME), counts)
 
-    def _compute_metrics(self, original: Callable, results: list) -> dict:
+    def _compute_metrics(self, original: Callable[..., Any], results: list[Any]) -> dict[str, Any]:
         self.table, self._columns, self._evaluator, self._matches = None, {}, None, {}
         with self._never_ending():
             self._ids = [prediction['img_id'] for _, prediction in results]
-        base = _base_named(type(self.metric), 'CocoMetric')
+        base: Any = _base_named(type(self.metric), 'CocoMetric')
         # upstream keeps its COCOeval objects in local variables, so their constructors are watched for the moment
         with _watched(base.compute_metrics.__globals__, ('COCOeval', 'COCOevalMP'), self._created):
             metrics = original(results)
@@ -301,7 +307,7 @@ def _base_named(cls: type, name: str) -> type:
 
 
 @contextmanager
-def _watched(namespace: dict, names: tuple[str, ...], created: Callable[[Any], None]) -> Iterator[None]:
+def _watched(namespace: dict[str, Any], names: tuple[str, ...], created: Callable[[Any], None]) -> Iterator[None]:
     """Report every object that the named classes of a module build, for the length of the block."""
     originals = {name: namespace[name] for name in names if name in namespace}
 

@@ -156,7 +156,8 @@ def analyse(images: Sequence[ImageMatches], classes: int) -> dict[str, Any]:
     counts = {kind: int((every.kinds == i).sum()) for i, kind in enumerate(FALSE_KINDS)}
     counts |= {'Miss': every.missed.sum(), 'FalsePos': sum(counts.values()), 'FalseNeg': every.unfound.sum()}
     ap = every.mean_ap()
-    gains = dict.fromkeys(counts) if ap is None else {kind: max(every.mean_ap(kind) - ap, 0.0) for kind in counts}
+    without = {kind: every.mean_ap(kind) for kind in counts}
+    gains = {kind: None if ap is None or gained is None else max(gained - ap, 0.0) for kind, gained in without.items()}
     return {
         'AP50': ap,
         'dAP': gains,

@@ -125,6 +125,6 @@ def dataset_meta(cfg: Config, known: Mapping[str, Any]) -> dict[str, Any]:
             if found is None:
                 work = inference(cfg)
                 scope = cfg.get('default_scope', 'mmengine')
-                raise InputError(work.say(unknown_type(dataset.type, scope, 'dataset', work)))
+                raise InputError(work.say(unknown_type(dataset['type'], scope, 'dataset', work)))
             return {**found.METAINFO, **read_metainfo({**(dataset.get('metainfo') or {}), **known})}
     return dict(known)

@@ -1,6 +1,7 @@
 """What upstream's loader leaves out without a word, counted by reason; nothing left to learn from is an error."""
 
 from collections import Counter
+from typing import Any
 
 from mmseq.datasets.checks.coco_file import Rows
 from mmseq.datasets.checks.findings import Report
@@ -47,7 +48,7 @@ def check_dropped(report: Report, images: Rows, annotations: Rows, use: Use) -> 
         check_dropped_images(report, images, {ann['image_id'] for ann in annotations}, use)
 
 
-def reason(ann: dict, width: float, height: float, use: Use) -> str | None:
+def reason(ann: dict[str, Any], width: float, height: float, use: Use) -> str | None:
     """Why an annotation is left out, as upstream's parse_data_info and filter_data decide; None if it is kept."""
     if use.trained:
         left, top, w, h = ann['bbox']
@@ -66,18 +67,18 @@ def reason(ann: dict, width: float, height: float, use: Use) -> str | None:
     return 'with iscrowd' if ann.get('iscrowd') else None
 
 
-def message(report: Report, reasons: Counter, total: int) -> str:
+def message(report: Report, reasons: Counter[str], total: int) -> str:
     """How many are left out, and why."""
     listed = ', '.join(f'{count} {why}' for why, count in reasons.most_common() if count)
     return f'{report.where}: {sum(reasons.values())} of {total} annotations are left out by the loader ({listed})'
 
 
-def advice(reasons: Counter) -> str:
+def advice(reasons: Counter[str]) -> str:
     """What to do about the most frequent reason."""
     return ADVICE[reasons.most_common(1)[0][0]]
 
 
-def check_dropped_images(report: Report, images: Rows, annotated: set, use: Use) -> None:
+def check_dropped_images(report: Report, images: Rows, annotated: set[Any], use: Use) -> None:
     """Count the images that are left out of training."""
     small = sum(min(row['width'], row['height']) < use.min_size for row in images)
     empty = sum(use.filter_empty and row['id'] not in annotated for row in images)

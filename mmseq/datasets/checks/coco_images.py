@@ -32,7 +32,8 @@ def check_listed(report: Report, img_dir: str, images: Rows) -> Rows:
         report.error('missing', str(error), count=len(images))
         return []
     listing: dict[str, set[str]] = {}
-    present, absent = [], []
+    present: Rows = []
+    absent: Rows = []
     for row in images:
         inner, name = os.path.split(row['file_name'])
         if inner not in listing:

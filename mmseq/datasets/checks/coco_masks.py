@@ -83,7 +83,7 @@ def wrong_form(found: Any) -> str | None:
     return 'a flat list, not a list of polygons' if kinds <= set(NUMBERS) else f'a list of {found[0]!r:.40}'
 
 
-def wrong_polygons(found: list[list]) -> str | None:
+def wrong_polygons(found: list[list[Any]]) -> str | None:
     """What lists are instead of polygons; None if they are some."""
     for polygon in found:
         kinds = set(map(type, polygon))
@@ -113,7 +113,7 @@ def check_short(report: Report, annotations: Rows, trained: bool) -> None:
         )
 
 
-def name(report: Report, kind: str, first: dict, count: int, total: int, what: str, advice: str) -> None:
+def name(report: Report, kind: str, first: dict[str, Any], count: int, total: int, what: str, advice: str) -> None:
     """Report an error, with the first annotation that has it."""
     report.error(
         kind,
@@ -132,7 +132,7 @@ def points(annotations: Rows) -> tuple[np.ndarray, np.ndarray]:
     return xy, np.cumsum(counts) - counts
 
 
-def check_polygons(report: Report, annotations: Rows, sizes: dict) -> np.ndarray | None:
+def check_polygons(report: Report, annotations: Rows, sizes: dict[str, Any]) -> np.ndarray | None:
     """The extents (N, 4) of polygons, corners; None if there are none or not all lie near their image, as reported."""
     if not annotations:
         return None
@@ -158,7 +158,7 @@ def span(low: np.ndarray, high: np.ndarray, side: np.ndarray) -> str:
     return f'x {low[0]:g} to {high[0]:g}, y {low[1]:g} to {high[1]:g} in an image of {side[0]:g} x {side[1]:g}'
 
 
-def check_runs(report: Report, annotations: Rows, sizes: dict) -> np.ndarray | None:
+def check_runs(report: Report, annotations: Rows, sizes: dict[str, Any]) -> np.ndarray | None:
     """The extents (N, 4) of run lengths; None if there are none or not all cover their image, as reported."""
     if not annotations:
         return None

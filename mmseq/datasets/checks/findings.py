@@ -1,5 +1,6 @@
 """What a check of a data set found: kinds of faults with exact counts, the first of each kind in one line."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,7 +86,7 @@ class Report:
             finding.examples.append(name)
 
 
-def listed(names: list[str] | tuple[str, ...]) -> str:
+def listed(names: Sequence[str]) -> str:
     """The first names of a list, and how many more there are."""
     shown = ', '.join(repr(name) for name in names[:SHOWN_NAMES])
     return shown + (f' and {len(names) - SHOWN_NAMES} more' if len(names) > SHOWN_NAMES else '')

@@ -12,7 +12,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from mmseq.datasets.multispectral import SUFFIXES, read_channels
 from mmseq.errors import InputError
@@ -130,7 +130,7 @@ def glance(path: str) -> Header | None:
                 file.seek(0)
                 with Image.open(file) as image:
                     return _header(image, head, loaded=False)
-    except (Image.UnidentifiedImageError, Image.DecompressionBombError):
+    except (UnidentifiedImageError, Image.DecompressionBombError):
         return None
     except UNREADABLE:
         # Decoding it finds the words for what is wrong.

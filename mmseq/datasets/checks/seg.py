@@ -7,6 +7,7 @@ or a mask drawn in 255 only as an IoU of 0.
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -92,7 +93,8 @@ def _names(path: str) -> list[str]:
 def _stems(directory: str, suffix: str, option: str) -> list[str]:
     """Paths below a folder that end with the suffix, relative to it, sorted, without the suffix."""
     folder(directory, 'image' if option == 'img_suffix' else 'label')
-    stems, others = [], Counter()
+    stems: list[str] = []
+    others: Counter[str] = Counter()
     pending = ['']
     while pending:
         inner = pending.pop()
@@ -157,6 +159,13 @@ def _pairs(
     return [(os.path.join(img_dir, stem + img_suffix), os.path.join(seg_dir, stem + seg_suffix)) for stem in whole]
 
 
+class LabelMap(NamedTuple):
+    """The shape of a label map, and its values with the pixels of each; None where these are no whole numbers."""
+
+    shape: tuple[int, ...]
+    counted: tuple[np.ndarray, np.ndarray] | None
+
+
 def _check_pairs(
     report: Report, pairs: list[tuple[str, ...]], rules: Rules, channels: bool, progress: Progress | None
 ) -> Seen:
@@ -164,21 +173,21 @@ def _check_pairs(
     report.checked = len(pairs)
     seen = Seen()
 
-    def look(pair: tuple[str, ...]) -> tuple:
-        found = []
+    def look(pair: tuple[str, ...]) -> list[Header | LabelMap | DamagedFileError]:
+        found: list[Header | LabelMap | DamagedFileError] = []
         for path, labels in zip(pair, (False, True)):
             try:
                 header, values = decode(path, labels=labels, channels=channels)
             except DamagedFileError as error:
                 found.append(error)
                 continue
-            if labels:
+            if values is not None:
                 # Counting here keeps it in the threads, and the map out of the queue.
                 whole = values.ndim == 2 and values.dtype.kind in 'uib'
-                found.append((values.shape, np.unique(values, return_counts=True) if whole else None))
+                found.append(LabelMap(values.shape, np.unique(values, return_counts=True) if whole else None))
             else:
                 found.append(header)
-        return tuple(found)
+        return found
 
     looks = zip(pairs, in_threads(look, pairs))
     for paths, (header, *labels) in progress(looks, len(pairs)) if progress else looks:
@@ -187,22 +196,22 @@ def _check_pairs(
                 report.error(damage.kind, str(damage), path)
         if isinstance(header, Header):
             unusual(report, paths[0], header)
-        if labels and not isinstance(labels[0], DamagedFileError):
+        if labels and isinstance(labels[0], LabelMap):
             size = (header.height, header.width) if isinstance(header, Header) else None
-            _check_map(report, paths[1], *labels[0], size, rules, seen)
+            _check_map(report, paths[1], labels[0], size, rules, seen)
     return seen
 
 
 def _check_map(
     report: Report,
     path: str,
-    shape: tuple[int, ...],
-    counted: tuple[np.ndarray, np.ndarray] | None,
+    labels: LabelMap,
     size: tuple[int, int] | None,
     rules: Rules,
     seen: Seen,
 ) -> None:
-    """Check one label map of this shape and these values and pixels per value; add it to the pixels."""
+    """Check one label map; add it to the pixels."""
+    shape, counted = labels
     if len(shape) != 2:
         report.error(
             'channels',

@@ -42,8 +42,11 @@ class Rules:
         return mapped
 
     def allowed(self) -> int:
-        """How many classes the label maps may hold."""
-        return len(self.label_map) if self.label_map else self.count
+        """How many classes the label maps may hold, where their number is bounded."""
+        if self.label_map:
+            return len(self.label_map)
+        assert self.count is not None
+        return self.count
 
 
 @dataclass
@@ -56,7 +59,7 @@ class Seen:
         bordered: maps that hold 255 beside labels from 1 on.
     """
 
-    pixels: Counter = field(default_factory=Counter)
+    pixels: Counter[int] = field(default_factory=Counter)
     drawn: int = 0
     bordered: int = 0
 
@@ -158,7 +161,7 @@ def check_together(report: Report, seg_dir: str, seen: Seen, rules: Rules, class
         check_absent(report, seg_dir, used, rules.count, classes)
 
 
-def check_zero(report: Report, looked: str, pixels: Counter, count: int) -> None:
+def check_zero(report: Report, looked: str, pixels: Counter[int], count: int) -> None:
     """Whether 0 seems to be a class although it is ignored."""
     if count not in pixels and set(range(count)) <= set(pixels):
         share = pixels[0] / sum(pixels.values())

@@ -3,13 +3,14 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any
 
 from mmseq.datasets.checks.findings import Report
 from mmseq.datasets.checks.images import Header
 from mmseq.errors import InputError
 
 # Wraps what is gone through, given its number, and shows how far it is.
-Progress = Callable[[Iterable, int], Iterable]
+Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 
 
 def twins(report: Report, kind: str, where: str, what: str, values: Iterable[Hashable]) -> None:
