@@ -56,7 +56,11 @@ class SoundCocoMetric(CocoMetric):
     - Where nothing was detected, AP and AR are 0 instead of absent, so that no worse checkpoint stays the best.
     """
 
-    def compute_metrics(self, results: list) -> dict[str, float]:
+    # mmdet's own, which have no types.
+    _coco_api: COCO | None
+    cat_ids: Any
+
+    def compute_metrics(self, results: list[Any]) -> dict[str, float]:
         """The metrics of (truth, prediction) pairs of all images."""
         if self._coco_api is None:
             self._coco_api = self._converted([truth for truth, _ in results])
@@ -66,7 +70,7 @@ class SoundCocoMetric(CocoMetric):
         self.cat_ids = None
         return super().compute_metrics(results)
 
-    def results2json(self, results: Sequence[dict], outfile_prefix: str) -> dict[str, str]:
+    def results2json(self, results: Sequence[dict[str, Any]], outfile_prefix: str) -> dict[str, str]:
         """Write the predictions; returns the files by kind."""
         files = super().results2json(results, outfile_prefix)
         # From here on upstream takes the places in them for those in pycocotools' figures, which are sorted.
@@ -76,7 +80,7 @@ class SoundCocoMetric(CocoMetric):
         self.cat_ids = ascending
         return files
 
-    def _converted(self, truth: list[dict]) -> COCO:
+    def _converted(self, truth: list[dict[str, Any]]) -> COCO:
         """Truth that came with the images instead of in a file."""
         with TemporaryDirectory() as folder:
             prefix = self.outfile_prefix or str(Path(folder) / 'truth')

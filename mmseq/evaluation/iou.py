@@ -35,7 +35,7 @@ class CountingIoUMetric(IoUMetric):
         self._names = OwnNames(image_root)
         self._large = False
 
-    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+    def process(self, data_batch: dict[str, Any], data_samples: Sequence[dict[str, Any]]) -> None:
         """Count the areas of a batch, and write its label maps if asked for.
 
         Raises:
@@ -82,7 +82,7 @@ class CountingIoUMetric(IoUMetric):
                 'current',
             )
 
-    def _write(self, prediction: np.ndarray, sample: dict, classes: int) -> None:
+    def _write(self, prediction: np.ndarray, sample: dict[str, Any], classes: int) -> None:
         # the files of such data sets count from 1
         first = int(bool(sample.get('reduce_zero_label', False)))
         largest = classes - 1 + first

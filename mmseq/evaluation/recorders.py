@@ -157,12 +157,14 @@ class IoURecorder(Recorder):
         self._pairs.clear()
         if is_main_process() and self._values is not None:
             with self._never_ending():
-                self._describe(found)
+                self._describe(found, self._values)
         self._leave_out_failed()
         return metrics
 
-    def _describe(self, found: list[tuple[str | None, tuple[np.ndarray, np.ndarray]]]) -> None:
-        """The tables, from the paths and pairs of all images."""
+    def _describe(
+        self, found: list[tuple[str | None, tuple[np.ndarray, np.ndarray]]] | None, values: dict[str, np.ndarray]
+    ) -> None:
+        """The tables, from the paths and pairs of all images, and the figures by class."""
         classes = tuple(self.metric.dataset_meta['classes'])
         counts = None
         if found:
@@ -170,7 +172,7 @@ class IoURecorder(Recorder):
             self.confusion = confusion_table(classes, counts)
             rows = tuple(segmentation_row(path, pairs, classes) for path, pairs in found)
             self.images = Table(SEGMENTATION_COLUMNS, rows)
-        self.table = segmentation_table(classes, self._values, counts)
+        self.table = segmentation_table(classes, values, counts)
 
 
 class CocoRecorder(Recorder):

@@ -1,9 +1,15 @@
 """Test-time augmentation of segmentors with a single output."""
 
+from typing import TYPE_CHECKING
+
 from mmengine.structures import PixelData
 from mmseg.models.segmentors import SegTTAModel
 from mmseg.utils import SampleList
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+    from mmseg.models.segmentors import BaseSegmentor
 
 
 class AveragingSegTTAModel(SegTTAModel):
@@ -24,7 +30,7 @@ class AveragingSegTTAModel(SegTTAModel):
         return [views[0] for views in data_samples_list]
 
 
-def last_head(segmentor: nn.Module) -> nn.Module:
+def last_head(segmentor: 'BaseSegmentor') -> 'BaseDecodeHead':
     """The decode head whose logits are the prediction: of a cascade the last."""
     head = segmentor.decode_head
     return head[-1] if isinstance(head, nn.ModuleList) else head
