@@ -164,7 +164,8 @@ class OptionsAction(argparse.Action):
         values: str | Sequence[str] | None,
         option_string: str | None = None,
     ) -> None:
-        for text in values or ():
+        texts = list(values or ())
+        for text in texts:
             if '=' not in text or text.startswith('='):
                 raise InputError(f'{option_string} {text}: expected KEY=VALUE, as train_dataloader.batch_size=4')
         try:
@@ -175,10 +176,10 @@ class OptionsAction(argparse.Action):
         try:
             action(parser, namespace, values, option_string)
         except AssertionError as error:
-            raise InputError(f'{option_string}: brackets that do not match in {" ".join(values)}') from error
+            raise InputError(f'{option_string}: brackets that do not match in {" ".join(texts)}') from error
         except RecursionError as error:
             raise InputError(
-                f'{option_string} {" ".join(values)}: lists may contain numbers, words and lists; write lists '
+                f'{option_string} {" ".join(texts)}: lists may contain numbers, words and lists; write lists '
                 'of dicts into a config that inherits this one'
             ) from error
 

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from mmseq.cli import add_device_argument, add_model_arguments, command_parser
 from mmseq.explain import explaining
@@ -80,8 +81,8 @@ def main(argv: list[str] | None = None) -> int:
         folder = Path(cfg.work_dir)
         about = machine(torch.device(device))
         write_json(folder / 'benchmark.json', dict(config=args.config, machine=about, data=data, rows=rows))
-        case = ('height', 'width', 'batch', 'dtype', 'compiled')
-        columns = (*case, 'images_per_s', 'first_call_s', 'peak_bytes', 'left_out')
+        sizes = ('height', 'width', 'batch', 'dtype', 'compiled')
+        columns = (*sizes, 'images_per_s', 'first_call_s', 'peak_bytes', 'left_out')
         latencies = tuple(f'p{p}' for p in PERCENTILES)
         table = [
             [row.get(key) for key in columns] + [row.get('latency_s', {}).get(p) for p in latencies] for row in rows
@@ -107,7 +108,7 @@ def shape_of(text: str) -> tuple[int, int]:
     return int(sides[0]), int(sides[-1])
 
 
-def describe(row: dict) -> str:
+def describe(row: dict[str, Any]) -> str:
     """One line of the table."""
     what = f'{row["height"]}x{row["width"]} px, batch {row["batch"]}, {row["dtype"]}{", compiled" * row["compiled"]}'
     if 'left_out' in row:

@@ -4,6 +4,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from mmseq.cli import add_model_arguments, command_parser, positive
 
@@ -61,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     return 1
 
 
-def progress(items: Iterable, total: int) -> Iterator:
+def progress(items: Iterable[Any], total: int) -> Iterator[Any]:
     """Iterate over the items; after a second, show progress and the time left on stderr."""
     start = shown = time.monotonic()
     for done, item in enumerate(items, 1):

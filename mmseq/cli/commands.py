@@ -113,7 +113,8 @@ def check_arguments(parser: argparse.ArgumentParser, arguments: list[str]) -> No
     def refuse(message: str) -> NoReturn:
         raise InputError(f'{parser.prog}: {message}; {parser.prog} --help explains')
 
-    parser.error = refuse
+    # Of this parser alone: mypy takes it for the class's method.
+    parser.error = refuse  # type: ignore[method-assign]
     unknown = parser.parse_known_args(arguments)[1]
     if not unknown:
         return

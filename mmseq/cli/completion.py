@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from mmseq.cli import command_parser
 
@@ -20,7 +21,7 @@ def build_parser() -> argparse.ArgumentParser:
         'Print a script that lets a shell complete commands, options, their choices and files.',
         'mmseq completion bash',
     )
-    parser.epilog += f'\n{USE}'
+    parser.epilog = f'{parser.epilog}\n{USE}'
     parser.add_argument('shell', choices=SHELLS, help=f'one of {", ".join(SHELLS)}')
     return parser
 
@@ -54,9 +55,11 @@ def complete_files(action: argparse.Action) -> None:
     """Let an argument be completed with files or folders if it may be one."""
     import shtab
 
+    # shtab reads an attribute that argparse's own actions do not have.
+    completed: Any = action
     if action.nargs == 0 or action.choices is not None or action.type not in (None, str, Path):
         return
     if action.metavar == 'DIR' or action.dest.endswith('_dir'):
-        action.complete = shtab.DIRECTORY
+        completed.complete = shtab.DIRECTORY
     elif action.dest != 'cfg_options':
-        action.complete = shtab.FILE
+        completed.complete = shtab.FILE

@@ -102,6 +102,8 @@ def command(arguments: list[str], environment: dict[str, str], title: str) -> No
         text=True,
         errors='replace',
     ) as process:
+        # A pipe, as asked for.
+        assert process.stdout is not None
         for line in process.stdout:
             lines.append(line)
             step = STEP.search(line)

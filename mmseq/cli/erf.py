@@ -80,6 +80,8 @@ def main(argv: list[str] | None = None) -> int:
                 images = choose_images(args, model, shape) if images is None else images
                 found[name] = measure(model, images, pixel, args.neck, name)
                 del model
+        # --before has a default.
+        assert images is not None
         size = tuple(images.shape[2:])
         about = dict(
             config=args.config,
@@ -188,7 +190,8 @@ def write(folder: Path, about: dict[str, Any], found: Mapping[str, Sequence['Lev
     from mmseq.files import whole_file, write_csv, write_json
     from mmseq.measure.receptive_field import profiles
 
-    rows, lines, fields = records(found), [], {}
+    rows, lines = records(found), []
+    fields: dict[str, Any] = {}
     for name, levels in found.items():
         for level in levels:
             fields[f'{name}_{level.place}_{level.level}'] = level.field.numpy()

@@ -11,7 +11,7 @@ from mmseq.explain import explaining
 from mmseq.explain.work import inference
 
 if TYPE_CHECKING:
-    from mmseq.export import Check, Report
+    from mmseq.export.publish import Check, Report
 
 # The same as in mmseq.export, which is slow to import.
 PARTS = ('backbone', 'features', 'segmentor')

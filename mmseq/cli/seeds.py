@@ -15,7 +15,8 @@ OWN_OPTIONS = frozenset(('--seed', '--work-dir', '--resume', '--launcher', '--gp
 class Parser(argparse.ArgumentParser):
     """Keeps the arguments after -- for the trainings; argparse would take them as positional arguments."""
 
-    def parse_known_args(
+    # argparse's takes namespaces of any class.
+    def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
         args = list(sys.argv[1:] if args is None else args)

@@ -24,7 +24,9 @@ def bases(cls: type | None) -> set[str]:
 def constructor_defaults(cls: type) -> dict[str, Any]:
     """Default arguments of a class and its bases, the nearest first."""
     defaults: dict[str, Any] = {}
-    for base in reversed(cls.__mro__[:-1]):
+    # Any, for mypy warns of constructors that a subclass may have changed: the class itself is meant.
+    classes: tuple[Any, ...] = cls.__mro__[:-1]
+    for base in reversed(classes):
         for name, parameter in inspect.signature(base.__init__).parameters.items():
             if parameter.default is not inspect.Parameter.empty:
                 defaults[name] = parameter.default

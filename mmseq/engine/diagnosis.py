@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
@@ -16,12 +17,12 @@ from torch import Tensor, nn
 class Call:
     """A forward pass that can be repeated: its arguments, and the random states before it."""
 
-    args: tuple
-    kwargs: dict
-    streams: tuple
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    streams: tuple[Any, ...]
 
     @classmethod
-    def now(cls, args: tuple, kwargs: dict) -> 'Call':
+    def now(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 'Call':
         """The call that is about to be made; arguments are kept as they are, not copied."""
         return cls(args, kwargs, _streams())
 
@@ -36,7 +37,7 @@ class Call:
             _restore(before)
 
 
-def find_cause(model: nn.Module, call: Call, optim_wrapper: OptimWrapper) -> str | None:
+def find_cause(model: BaseModel, call: Call, optim_wrapper: OptimWrapper) -> str | None:
     """Repeat an iteration, forward and backward, and name what is first not finite.
 
     With synchronised batch norm all processes have to call it: it goes all the way whatever it finds.
@@ -67,7 +68,7 @@ def find_cause(model: nn.Module, call: Call, optim_wrapper: OptimWrapper) -> str
     return None
 
 
-def _repeat(model: nn.Module, call: Call, optim_wrapper: OptimWrapper) -> tuple[list[str], list[str], list[str]]:
+def _repeat(model: BaseModel, call: Call, optim_wrapper: OptimWrapper) -> tuple[list[str], list[str], list[str]]:
     """Modules with a bad output, modules with a bad gradient of their output, parameters with a bad gradient."""
     outputs: list[str] = []
     arrived: list[str] = []
@@ -118,13 +119,13 @@ def finite(value: Any) -> bool:
     return all(bool(torch.isfinite(tensor).all()) for tensor in tensors(value))
 
 
-def _streams() -> tuple:
+def _streams() -> tuple[Any, ...]:
     # The state of the current GPU only: a process trains on one.
     gpu = torch.cuda.get_rng_state() if torch.cuda.is_available() and torch.cuda.is_initialized() else None
     return random.getstate(), np.random.get_state(), torch.get_rng_state(), gpu
 
 
-def _restore(streams: tuple) -> None:
+def _restore(streams: tuple[Any, ...]) -> None:
     python, numpy, cpu, gpu = streams
     random.setstate(python)
     np.random.set_state(numpy)

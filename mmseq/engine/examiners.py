@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from mmengine.config import Config
 from mmengine.registry import METRICS, TRANSFORMS
@@ -18,10 +19,13 @@ from mmseq.explain.names import unknown_type
 from mmseq.explain.work import Work
 from mmseq.nested import walk
 
+if TYPE_CHECKING:
+    from mmengine.dataset import BaseDataset
+
 EXAMINED = {'CocoDataset', 'BaseSegDataset'}
 
 
-def examiner(dataset: dict, loader: str, work: Work, num_classes: int | None) -> 'partial[Report] | None':
+def examiner(dataset: dict[str, Any], loader: str, work: Work, num_classes: int | None) -> 'partial[Report] | None':
     """The check of one data set, by what its class inherits from; None where there is none for it.
 
     Args:
@@ -72,7 +76,7 @@ def examiner(dataset: dict, loader: str, work: Work, num_classes: int | None) ->
     )
 
 
-def use_of(dataset: dict, loader: str, cfg: Config) -> Use:
+def use_of(dataset: dict[str, Any], loader: str, cfg: Config) -> Use:
     """What a config does with a data set."""
     trained = loader == 'train_dataloader' and not dataset.get('test_mode')
     steps = [step for step in walk(dataset.get('pipeline') or []) if 'type' in step]
@@ -93,20 +97,20 @@ def use_of(dataset: dict, loader: str, cfg: Config) -> Use:
     )
 
 
-def is_coco_metric(metric: dict) -> bool:
+def is_coco_metric(metric: dict[str, Any]) -> bool:
     """Whether annotations go through pycocotools; LVIS has an evaluation of its own."""
     names = bases(class_of(METRICS, metric))
     return 'CocoMetric' in names and 'LVISMetric' not in names and not metric.get('format_only')
 
 
-def unlabelled(dataset: dict, metrics: Sequence[dict], loading: Sequence[dict]) -> bool:
+def unlabelled(dataset: dict[str, Any], metrics: Sequence[dict[str, Any]], loading: Sequence[dict[str, Any]]) -> bool:
     """Whether predictions are only written, or a segmentor's data has no folder of labels and nothing loads them."""
     written = bool(metrics) and all(metric.get('format_only') for metric in metrics)
     prefix = dataset.get('data_prefix') or {}
     return written or ('img_path' in prefix and not prefix.get('seg_map_path') and not loading)
 
 
-def keeps_eight_bits(dataset: dict) -> bool:
+def keeps_eight_bits(dataset: dict[str, Any]) -> bool:
     """Whether labels are loaded by mmseg's own transform, which keeps 8 bits."""
     loaders = [class_of(TRANSFORMS, step) for step in walk(dataset.get('pipeline') or []) if 'type' in step]
     return any('LoadAnnotations' in bases(cls) and cls.__module__.startswith('mmseg.') for cls in loaders)
@@ -133,13 +137,13 @@ def absent_message(root: str) -> str:
     return f'data root {root}: no such folder; put the data there or set MMSEQ_DATA to its parent'
 
 
-def class_names(cls: type, dataset: dict) -> list[str] | None:
+def class_names(cls: 'type[BaseDataset]', dataset: dict[str, Any]) -> list[str] | None:
     """The classes that the config asks for, else the data set's own."""
     classes = read_metainfo(dataset.get('metainfo')).get('classes') or cls.METAINFO.get('classes')
     return list(classes) if classes else None
 
 
-def check_places(key: str, dataset: dict) -> None:
+def check_places(key: str, dataset: dict[str, Any]) -> None:
     """The folders and the annotation file that a data set names are there.
 
     Raises:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
+from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
@@ -31,7 +32,7 @@ class FullyShardedModel(nn.Module):
         module: a model that mmengine built; its weights are initialised here, and are those of the first process.
     """
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: BaseModel) -> None:
         super().__init__()
         module.init_weights()
         for tensor in (*module.parameters(), *module.buffers()):
@@ -54,11 +55,11 @@ class FullyShardedModel(nn.Module):
         """One iteration of training."""
         return self.module.train_step(data, optim_wrapper)
 
-    def val_step(self, data: Any) -> list:
+    def val_step(self, data: Any) -> list[Any]:
         """Predictions."""
         return self.module.val_step(data)
 
-    def test_step(self, data: Any) -> list:
+    def test_step(self, data: Any) -> list[Any]:
         """Predictions."""
         return self.module.test_step(data)
 
@@ -96,13 +97,14 @@ def _whole(value: Any) -> Any:
 
 def _part(value: Any, like: Tensor) -> Any:
     """The share of this process of a whole tensor that goes with ``like``; anything else as it is."""
-    divided = isinstance(like, DTensor) and isinstance(value, Tensor) and not isinstance(value, DTensor)
-    if not divided or value.shape != like.shape:
+    if not isinstance(like, DTensor) or not isinstance(value, Tensor) or isinstance(value, DTensor):
+        return value
+    if value.shape != like.shape:
         return value
     return distribute_tensor(value.to(like.device), like.device_mesh, like.placements)
 
 
-def _gather(module: nn.Module, state_dict: dict[str, Any], prefix: str, metadata: dict) -> None:
+def _gather(module: nn.Module, state_dict: dict[str, Any], prefix: str, metadata: dict[str, Any]) -> None:
     for key, value in state_dict.items():
         state_dict[key] = _whole(value)
 

@@ -1,7 +1,7 @@
 """Segmentors: one value marks the pixels to ignore, in the heads, in all that writes it, and in the metric."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmengine.config import Config
 from mmengine.registry import METRICS, MODELS, TRANSFORMS, DefaultScope
@@ -10,6 +10,9 @@ from mmseq.datasets.nesting import dataset_class, loader_datasets
 from mmseq.engine.config_classes import arguments, as_list, bases, class_of
 from mmseq.errors import InputError
 from mmseq.nested import walk_named
+
+if TYPE_CHECKING:
+    from mmengine.dataset import BaseDataset
 
 # What upstream writes over labels that it takes away.
 TAKEN_AWAY = 255
@@ -48,7 +51,7 @@ def head_ignore_index(cfg: Config) -> int | None:
         return next((arguments(MODELS, head).get('ignore_index') for _, head in segmentation_heads(cfg.model)), None)
 
 
-def segmentation_heads(model: dict[str, Any]) -> Iterator[tuple[str, dict]]:
+def segmentation_heads(model: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """The heads of a segmentor with their dotted keys, the main one first."""
     # Test-time augmentation wraps the model.
     model = model.get('module', model)
@@ -71,7 +74,9 @@ def check_two_classes(key: str, head: dict[str, Any]) -> None:
         )
 
 
-def ignored_values(cfg: Config, heads: Sequence[tuple[str, dict]], loaders: Sequence[str]) -> Iterator[tuple[str, Any]]:
+def ignored_values(
+    cfg: Config, heads: Sequence[tuple[str, dict[str, Any]]], loaders: Sequence[str]
+) -> Iterator[tuple[str, Any]]:
     """Every value that stands for ignored pixels, with its dotted key."""
     for key, head in heads:
         yield f'{key}.ignore_index', arguments(MODELS, head).get('ignore_index')
@@ -115,7 +120,7 @@ def written_by_transform(key: str, step: dict[str, Any]) -> Iterator[tuple[str, 
         yield f'{key}.pad_val.seg', padding.get('seg', TAKEN_AWAY) if isinstance(padding, dict) else TAKEN_AWAY
 
 
-def subset_map(cls: type | None, dataset: dict[str, Any]) -> dict[int, int] | None:
+def subset_map(cls: 'type[BaseDataset] | None', dataset: dict[str, Any]) -> dict[int, int] | None:
     """How upstream renumbers labels where a config asks for some of the classes of a data set; None if it does not.
 
     Raises:
@@ -123,7 +128,7 @@ def subset_map(cls: type | None, dataset: dict[str, Any]) -> dict[int, int] | No
     """
     own = getattr(cls, 'METAINFO', {}).get('classes')
     classes = (dataset.get('metainfo') or {}).get('classes')
-    if 'BaseSegDataset' not in bases(cls) or not own or not isinstance(classes, (list, tuple)):
+    if cls is None or 'BaseSegDataset' not in bases(cls) or not own or not isinstance(classes, (list, tuple)):
         return None
     if unknown := [name for name in classes if name not in own]:
         raise InputError(

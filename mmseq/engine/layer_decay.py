@@ -52,7 +52,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
     def lower_rates(self, groups: list[dict[str, Any]], model: nn.Module) -> list[dict[str, Any]]:
         """Scale each group of one parameter by its layer; the rates are logged by RecipeHook."""
-        backbone = getattr(model, 'backbone', None)
+        backbone: Any = getattr(model, 'backbone', None)
         if not hasattr(backbone, 'get_layer_depth'):
             raise TypeError(f'layer-wise decay: {type(backbone).__name__} does not count its layers (get_layer_depth)')
         names = {id(parameter): name for name, parameter in model.named_parameters()}
@@ -70,7 +70,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
 def join_alike(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Groups with the same options as one group, those of the base rate first: the rate that logs show is theirs."""
-    joined: dict[tuple, dict[str, Any]] = {}
+    joined: dict[tuple[Any, ...], dict[str, Any]] = {}
     for group in groups:
         options = {key: value for key, value in group.items() if key != 'params'}
         key = tuple(sorted((name, f'{value!r}') for name, value in options.items()))

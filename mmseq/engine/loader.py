@@ -18,7 +18,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset
 from mmseq.errors import InputError
 
 
-class NumberedBatch(list):
+class NumberedBatch(list[Any]):
     """The indices of a batch, and how many batches the training had before it."""
 
     number: int = 0
@@ -96,7 +96,7 @@ class _Sizes:
         return self._sizes[index]
 
 
-class SeededDataset(Dataset):
+class SeededDataset(Dataset[Any]):
     """A data set that loads the samples of a numbered batch with generators seeded from (seed, number, index).
 
     Its ``__getitems__`` is torch's protocol for loading a batch at once, called in the process that loads it: so a
@@ -129,7 +129,7 @@ class SeededDataset(Dataset):
     def __getitem__(self, index: int) -> Any:
         return self.dataset[index]
 
-    def __getitems__(self, indices: NumberedBatch) -> list:
+    def __getitems__(self, indices: NumberedBatch) -> list[Any]:
         """The samples of one batch."""
         if load := getattr(self.dataset, '__getitems__', None):
             seed_all(derive_seed('batch', self.seed, indices.number, *indices))
@@ -141,7 +141,7 @@ class SeededDataset(Dataset):
         return self.dataset[index]
 
 
-class NumberedLoader(DataLoader):
+class NumberedLoader(DataLoader[Any]):
     """A loader like another one, of numbered batches; workers start when the first batch is asked for.
 
     Args:
@@ -150,10 +150,14 @@ class NumberedLoader(DataLoader):
         seed: of the samples' random numbers; `SeededDataset` has it.
     """
 
-    def __init__(self, loader: DataLoader, endless: bool, seed: int) -> None:
+    dataset: SeededDataset
+    batch_sampler: NumberedBatches
+
+    def __init__(self, loader: DataLoader[Any], endless: bool, seed: int) -> None:
+        batches: Any = loader.batch_sampler
         super().__init__(
             SeededDataset(loader.dataset, seed),
-            batch_sampler=NumberedBatches(loader.batch_sampler, endless),
+            batch_sampler=NumberedBatches(batches, endless),
             num_workers=loader.num_workers,
             collate_fn=loader.collate_fn,
             pin_memory=loader.pin_memory,
@@ -165,18 +169,21 @@ class NumberedLoader(DataLoader):
             persistent_workers=loader.persistent_workers,
         )
 
-    def __iter__(self) -> Iterator[Any]:
+    # torch's own iterator starts its workers as it is made.
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         yield from super().__iter__()
 
 
-def build_loader(runner: Runner, dataloader: DataLoader | dict, endless: bool) -> DataLoader:
+def build_loader(runner: Runner, dataloader: DataLoader[Any] | dict[str, Any], endless: bool) -> DataLoader[Any]:
     """The training loader with numbered batches; streams of data without indices stay as they are."""
     if isinstance(dataloader, dict):
         diff_rank_seed = runner._randomness_cfg.get('diff_rank_seed', False)
-        dataloader = runner.build_dataloader(dataloader, seed=runner.seed, diff_rank_seed=diff_rank_seed)
-    if dataloader.batch_sampler is None or isinstance(dataloader.dataset, IterableDataset):
-        return dataloader
-    return NumberedLoader(dataloader, endless, runner.seed)
+        built: DataLoader[Any] = runner.build_dataloader(dataloader, seed=runner.seed, diff_rank_seed=diff_rank_seed)
+    else:
+        built = dataloader
+    if built.batch_sampler is None or isinstance(built.dataset, IterableDataset):
+        return built
+    return NumberedLoader(built, endless, runner.seed)
 
 
 def derive_seed(purpose: str, *key: int) -> int:

@@ -45,7 +45,7 @@ class TensorboardBackend(TensorboardVisBackend):
     """Event files in ``<work dir>/<run>/vis_data``, for ``tensorboard --logdir <work dir>``."""
 
     @force_init_env
-    def add_scalars(self, scalar_dict: dict, step: int = 0, file_path: str | None = None) -> None:
+    def add_scalars(self, scalar_dict: dict[str, Any], step: int = 0, file_path: str | None = None) -> None:
         """Record scalars at the iteration that they belong to."""
         scalars, at = place(scalar_dict, step)
         super().add_scalars(scalars, at)
@@ -99,7 +99,7 @@ class WandbBackend(WandbVisBackend):
         self.add_scalars({name: value}, step)
 
     @force_init_env
-    def add_scalars(self, scalar_dict: dict, step: int = 0, file_path: str | None = None) -> None:
+    def add_scalars(self, scalar_dict: dict[str, Any], step: int = 0, file_path: str | None = None) -> None:
         """Record scalars at the iteration that they belong to."""
         scalars, at = place(scalar_dict, step)
         self._wandb.log(scalars | {'iter': at})

@@ -26,7 +26,7 @@ class IterLoop(IterBasedTrainLoop):
     def __init__(
         self,
         runner: Runner,
-        dataloader: DataLoader | dict,
+        dataloader: DataLoader[Any] | dict[str, Any],
         max_iters: int,
         val_begin: int = 1,
         val_interval: int = 1000,
@@ -48,7 +48,7 @@ class IterLoop(IterBasedTrainLoop):
 class _Skipped:
     """Answers the calls by which upstream's loop skips with nothing, and those after them with batches."""
 
-    def __init__(self, loader: DataLoader, calls: int) -> None:
+    def __init__(self, loader: DataLoader[Any], calls: int) -> None:
         self._batches = iter(loader)
         self._calls = calls
 
@@ -66,7 +66,7 @@ class EpochLoop(EpochBasedTrainLoop):
     def __init__(
         self,
         runner: Runner,
-        dataloader: DataLoader | dict,
+        dataloader: DataLoader[Any] | dict[str, Any],
         max_epochs: int,
         val_begin: int = 1,
         val_interval: int = 1,
@@ -101,7 +101,7 @@ class EpochLoop(EpochBasedTrainLoop):
         super().run_epoch()
         self._done = 0
 
-    def run_iter(self, idx: int, data_batch: Sequence[dict]) -> None:
+    def run_iter(self, idx: int, data_batch: Sequence[dict[str, Any]]) -> None:
         """Train one batch, counted from the beginning of the epoch."""
         idx += self._done
         self.runner.message_hub.update_info(PROGRESS, [self._epoch, idx + 1, len(self.dataloader)])

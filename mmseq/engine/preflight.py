@@ -148,8 +148,8 @@ def examine_datasets(
     cfg = work.cfg
     counts = dict(head_class_counts(cfg.model, 'model'))
     num_classes = next(iter(counts.values()), None)
-    reports: dict[tuple, Report] = {}
-    trained: set[tuple] = set()
+    reports: dict[tuple[Any, ...], Report] = {}
+    trained: set[tuple[Any, ...]] = set()
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
         for loader in loaders:
             for _, dataset in loader_datasets(cfg.get(loader), loader):

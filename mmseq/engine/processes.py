@@ -11,7 +11,9 @@ from typing import Any
 
 import torch
 import torch.distributed
-from torch.distributed import TCPStore
+
+# Documented there, and not among what it exports.
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 # Long enough for every process to notice the failure that one of them noticed first.
 ROLL_CALL_SECONDS = 15
@@ -31,7 +33,7 @@ def start_without_gpu(launcher: str, timeout: float | None) -> None:
         for name, source in names.items():
             os.environ.setdefault(name, os.environ[source])
         os.environ.setdefault('MASTER_PORT', '29500')
-    options = {} if timeout is None else {'timeout': timedelta(seconds=timeout)}
+    options: dict[str, Any] = {} if timeout is None else {'timeout': timedelta(seconds=timeout)}
     torch.distributed.init_process_group('gloo', **options)
 
 

@@ -30,7 +30,7 @@ def scale_learning_rate(cfg: Config, path: str, processes: int, enable: bool) ->
         if enable:
             raise InputError(f'config {path}: --auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in it')
         return f'{text}; the config does not say what batch its learning rate is for (auto_scale_lr.base_batch_size)'
-    scaling.enable = False
+    scaling['enable'] = False
     text += f', recipe for {base}'
     optimizer = cfg.optim_wrapper.optimizer
     if batch == base:

@@ -42,7 +42,7 @@ def go_on_from_checkpoint(runner: Runner, resume: str | None) -> None:
         runner._load_from, runner._resume = found[0], True
 
 
-def starting_point(work_dir: str | os.PathLike, resume: str | None) -> Path | None:
+def starting_point(work_dir: str | os.PathLike[str], resume: str | None) -> Path | None:
     """The checkpoint that this start of a run goes on from; None is a start from the beginning.
 
     A run that torchrun or Slurm starts again goes on from what it has saved itself since its first start, told or not;
@@ -78,7 +78,7 @@ def is_restarted() -> bool:
     return any(int(os.environ.get(name) or 0) > 0 for name in RESTART_COUNTS)
 
 
-def newest_whole(work_dir: str | os.PathLike, since: int = 0) -> Path | None:
+def newest_whole(work_dir: str | os.PathLike[str], since: int = 0) -> Path | None:
     """The newest training checkpoint, by time of writing, whose digest is right; None if there is no checkpoint.
 
     Args:

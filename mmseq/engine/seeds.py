@@ -11,7 +11,8 @@ from typing import Any
 from mmseq.config import config_file
 from mmseq.engine.torchrun import package_path
 from mmseq.errors import InputError
-from mmseq.evaluation.spread import STATISTICS, spread
+from mmseq.evaluation.spread import STATISTICS as STATISTICS
+from mmseq.evaluation.spread import spread
 from mmseq.files import write_csv, write_json
 
 

@@ -332,7 +332,7 @@ def use_tta(cfg: Config, settings: Settings) -> Config:
         cfg.model.type = 'EncoderDecoder'
         print_log('--tta takes EncoderDecoder in place of SlidingEncoderDecoder, which keeps labels only', 'current')
     for _, dataset in loader_datasets(cfg.test_dataloader, 'test_dataloader'):
-        dataset.pipeline = cfg.tta_pipeline
+        dataset['pipeline'] = cfg.tta_pipeline
     # Else mmengine puts the config's top-level one in its place, without the padding that the backbone's strides need.
     preprocessor = cfg.model.get('data_preprocessor')
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model, data_preprocessor=preprocessor)

@@ -1,6 +1,5 @@
 """A command on several processes of this node, started by torchrun."""
 
-import importlib.util
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -97,7 +96,7 @@ def settings(environment: Mapping[str, str]) -> dict[str, str]:
 
 def package_path(environment: Mapping[str, str]) -> dict[str, str]:
     """What lets ``python -m mmseq`` find this package from any folder, in the environment of a process."""
-    home = str(Path(importlib.util.find_spec('mmseq').origin).parents[1])
+    home = str(Path(__file__).parents[2])
     if home in sys.path:
         return {}
     # Python looks into the folder in which it is started first, where a clone may lie that has the package's name.

@@ -19,6 +19,7 @@ from mmseq.engine.snapshots import save_snapshot
 from mmseq.errors import InputError
 from mmseq.registry import HOOKS
 
+UNSEEN = "the model's train_step does not call forward(mode='loss'), so that its batch is not known"
 BATCH_STATISTICS = ('running_mean', 'running_var', 'num_batches_tracked')
 # Below this many losses the usual spread is not known.
 FEW_LOSSES = 20
@@ -99,7 +100,7 @@ class BadNumbersHook(Hook):
         self._scale = scaler.get_scale() if scaler is not None else None
 
     def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
         """Judge the iteration; raises InputError after too many bad ones in a row."""
         call, self._call = self._call, None
@@ -107,7 +108,7 @@ class BadNumbersHook(Hook):
             # The gradients gather on, and a bad loss among them is remembered.
             return
         if not self._stepped and self._scale is not None:
-            self._judge_overflow(runner)
+            self._judge_overflow(runner, self._scale)
         self._bad_loss = None
         if self._bad:
             self._restore()
@@ -118,11 +119,11 @@ class BadNumbersHook(Hook):
             torch._foreach_copy_(self._kept, self._statistics)
         self._watch_spikes(runner)
 
-    def _before_forward(self, model: nn.Module, args: tuple, kwargs: dict) -> None:
+    def _before_forward(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if kwargs.get('mode') == 'loss':
             self._call = Call.now(args, kwargs)
 
-    def _after_forward(self, model: nn.Module, args: tuple, losses: Any) -> None:
+    def _after_forward(self, model: nn.Module, args: tuple[Any, ...], losses: Any) -> None:
         if not (self._call and isinstance(losses, Mapping)):
             return
         # Names with loss in them are what upstream adds up; others, as accuracies, may be what they like.
@@ -131,7 +132,7 @@ class BadNumbersHook(Hook):
         bad = torch.stack([~torch.isfinite(value.detach()).all() for value in values]).any()
         self._bad_loss = bad if self._bad_loss is None else self._bad_loss | bad
 
-    def _before_step(self, optimizer: torch.optim.Optimizer, args: tuple, kwargs: dict) -> None:
+    def _before_step(self, optimizer: torch.optim.Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._stepped = True
         wrapper = self._runner.optim_wrapper
         parameters = [p for group in optimizer.param_groups for p in group['params'] if p.grad is not None]
@@ -147,22 +148,22 @@ class BadNumbersHook(Hook):
                 # An optimiser passes over parameters without a gradient.
                 parameter.grad = None
 
-    def _agree(self, bad: Tensor) -> bool:
-        """Whether it is bad in any process."""
+    def _agree(self, bad: Tensor | None) -> bool:
+        """Whether it is bad in any process; None is not."""
+        found = torch.tensor(0) if bad is None else bad.to(torch.int32)
         if get_world_size() > 1:
-            bad = bad.to(torch.int32)
-            all_reduce(bad, op='max')
-        return bool(bad)
+            all_reduce(found, op='max')
+        return bool(found)
 
-    def _judge_overflow(self, runner: Runner) -> None:
+    def _judge_overflow(self, runner: Runner, before: float) -> None:
         """The loss scaler left the step out: all gradients were infinite in it, in all processes alike."""
         scale = runner.optim_wrapper.loss_scaler.get_scale()
-        self._bad = self._agree(self._bad_loss) or not self._scale > scale >= 1
+        self._bad = self._agree(self._bad_loss) or not before > scale >= 1
         if not self._bad:
             self.overflows += 1
             runner.message_hub.update_scalar('train/overflows', self.overflows)
             runner.logger.info(
-                f'iteration {runner.iter + 1}: float16 overflow, the loss scale falls from {self._scale:g} to '
+                f'iteration {runner.iter + 1}: float16 overflow, the loss scale falls from {before:g} to '
                 f'{scale:g}: usual now and then, the step is left out'
             )
 
@@ -170,14 +171,14 @@ class BadNumbersHook(Hook):
         if self._statistics:
             torch._foreach_copy_(self._statistics, self._kept)
 
-    def _report(self, runner: Runner, call: Call, outputs: dict) -> None:
+    def _report(self, runner: Runner, call: Call | None, outputs: dict[str, Any]) -> None:
         self.in_a_row += 1
-        cause = find_cause(self._model, call, runner.optim_wrapper)
+        cause = find_cause(self._model, call, runner.optim_wrapper) if call else UNSEEN
         # Repeating the iteration has left its marks.
         self._call = self._bad_loss = None
         self._restore()
         path = None
-        if self.in_a_row == 1 and self.snapshots < self.max_snapshots:
+        if call and self.in_a_row == 1 and self.snapshots < self.max_snapshots:
             self.snapshots += 1
             path = save_snapshot(runner, self._model, call, cause or 'this process has finite numbers', outputs)
         causes = [found for found in all_gather_object((get_rank(), cause)) if found[1]]

@@ -86,6 +86,9 @@ class SafeCheckpointHook(CheckpointHook):
         with self._removing_last(runner):
             super()._save_best_checkpoint(runner, metrics)
 
+    # mmengine's, which has no types.
+    file_backend: Any
+
     @contextmanager
     def _removing_last(self, runner: Runner) -> Iterator[None]:
         """Put off what is to be removed until everything is saved; after a failure nothing is removed."""

@@ -46,7 +46,7 @@ class CorruptDataHook(Hook):
         self._total = 0
 
     def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
         """Name what is new, count and decide every `interval` iterations."""
         parts = tolerant_datasets(runner)
@@ -123,8 +123,9 @@ def tolerate(cfg: Config) -> None:
 
 def _wrap(dataset: ConfigDict, work_dir: str) -> None:
     cls = dataset_class(dataset)
-    plain = isinstance(cls, type) and issubclass(cls, BaseDataset) and not dataset.get('backend_args')
-    if plain and (cls.__getitem__, cls.prepare_data) == (BaseDataset.__getitem__, BaseDataset.prepare_data):
+    if not isinstance(cls, type) or not issubclass(cls, BaseDataset) or dataset.get('backend_args'):
+        return
+    if (cls.__getitem__, cls.prepare_data) == (BaseDataset.__getitem__, BaseDataset.prepare_data):
         wrapped = ConfigDict(type=DATASET, dataset=ConfigDict(dataset), record_dir=work_dir)
         dataset.clear()
         dataset.update(wrapped)

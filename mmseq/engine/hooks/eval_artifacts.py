@@ -44,7 +44,7 @@ class EvalArtifactsHook(Hook):
         self._recorders: list[Recorder] = []
         self._loaded: dict[str, Any] = {}
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Remember at which iteration the weights were saved, which a test cannot know otherwise."""
         meta = checkpoint.get('meta') or {}
         self._loaded = {key: meta.get(key) for key in ('iter', 'epoch')}
@@ -83,7 +83,7 @@ class EvalArtifactsHook(Hook):
         for recorder in self._recorders:
             recorder.detach()
 
-    def _report(self, runner: Runner, mode: str, metrics: dict | None, dataset_size: int) -> dict[str, Any]:
+    def _report(self, runner: Runner, mode: str, metrics: dict[str, Any] | None, dataset_size: int) -> dict[str, Any]:
         training = _is_training(runner)
         tables = [recorder.table for recorder in self._recorders if recorder.table is not None]
         return {
@@ -112,7 +112,7 @@ class EvalArtifactsHook(Hook):
             _write_or_remove(folder / f'error_analysis{suffix}.json', recorder.errors)
 
 
-def _write_or_remove(path: Path, found: Table | dict | None) -> None:
+def _write_or_remove(path: Path, found: Table | dict[str, Any] | None) -> None:
     if found is None:
         # of an evaluation before this one
         path.unlink(missing_ok=True)

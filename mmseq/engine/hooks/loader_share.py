@@ -35,7 +35,7 @@ class LoaderShareHook(Hook):
         self._count = 0
 
     def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
         """Add up, and judge an interval at its end."""
         if self._first:

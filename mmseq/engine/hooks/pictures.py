@@ -31,7 +31,11 @@ class PicturesHook(Hook):
         self.score_thr = score_thr
 
     def after_test_iter(
-        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: Sequence[Any] | None = None
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict[str, Any] | None = None,
+        outputs: Sequence[Any] | None = None,
     ) -> None:
         """Draw the predictions of one batch."""
         for sample in outputs or ():

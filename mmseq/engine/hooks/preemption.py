@@ -38,7 +38,7 @@ class PreemptionHook(Hook):
             runner.logger.warning('training does not run in the main thread: SIGUSR1 will not be listened to')
 
     def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
         """Save and end if any process was asked to."""
         # mmengine reads the loss of every iteration, so there is a synchronisation at this point already.

@@ -1,6 +1,7 @@
 """What a run's recipe comes to, said once in the log."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
@@ -44,7 +45,7 @@ class RecipeHook(Hook):
 def group_table(model: nn.Module, optimizer: Optimizer) -> list[str]:
     """One line per pair of learning rate and weight decay, the highest rate first, below a line of headings."""
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    alike: dict[tuple[float, float], list] = {}
+    alike: dict[tuple[float, float], list[Any]] = {}
     for group in optimizer.param_groups:
         key = (group.get('initial_lr', group['lr']), group.get('weight_decay', 0.0))
         alike.setdefault(key, []).extend(group['params'])

@@ -1,6 +1,7 @@
 """A whole model's checkpoint fits tensor by tensor, or nothing runs."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -29,7 +30,7 @@ class StrictLoadHook(Hook):
     def __init__(self, allow_partial: Sequence[str] = ()) -> None:
         self.allow_partial = tuple(allow_partial)
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Raises InputError naming what the checkpoint and the model do not share, or a pattern for nothing."""
         model = bare_model(runner.model)
         found: dict[str, Tensor] = checkpoint.get('state_dict', checkpoint)

@@ -41,7 +41,7 @@ class UnusedParametersHook(Hook):
             self._handles.append(parameter.register_post_accumulate_grad_hook(hook))
 
     def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
         """Stop watching and report."""
         if self._done:

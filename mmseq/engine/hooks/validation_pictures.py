@@ -40,7 +40,11 @@ class ValidationPicturesHook(Hook):
         self._drawn = {}
 
     def after_val_iter(
-        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: Sequence[Any] | None = None
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict[str, Any] | None = None,
+        outputs: Sequence[Any] | None = None,
     ) -> None:
         """Draw those of a batch that are wanted."""
         total = len(runner.val_dataloader.dataset)

@@ -69,6 +69,15 @@ class Net(BaseModel):
         return {'loss': loss, 'accuracy': torch.tensor(float('nan'))}
 
 
+class Stepper(Net):
+    """Trains in a way of its own, which does not call ``forward(mode='loss')``."""
+
+    def train_step(self, data: dict[str, Tensor], optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+        loss = self(self.data_preprocessor(data, True)['inputs'])['loss']
+        optim_wrapper.update_params(loss)
+        return {'loss': loss}
+
+
 class Judge(BadNumbersHook):
     """The hook, with what it says and the weights after each iteration on record."""
 
@@ -142,6 +151,15 @@ def test_the_step_is_left_out_and_the_module_named(tmp_path: Path, kind: str, na
     # Four steps out of five, in the optimiser as well.
     states = runner.optim_wrapper.optimizer.state.values()
     assert {int(state['step']) for state in states} == {4}
+
+
+def test_the_step_is_left_out_of_a_training_in_a_way_of_its_own(tmp_path: Path) -> None:
+    hook = Judge()
+    train(tmp_path, Stepper({3: 'stem'}), hook, 4)
+    (said,) = hook.said
+    assert said.startswith('iteration 3: not finite, the step is left out')
+    assert "does not call forward(mode='loss')" in said
+    assert not (tmp_path / 'bad_numbers').exists()
 
 
 def test_the_random_state_is_that_of_a_run_without_a_fault(tmp_path: Path) -> None:
