@@ -88,8 +88,6 @@ class Backbone(BaseModule):
         ValueError: indices, strides or stages that do not fit the architecture.
     """
 
-    # mmengine's, which has no types.
-    _is_init: bool
     family: str
     input_conv = 'stem.weight'
     """The weight that sees the images; loading fits it to ``in_channels``."""
@@ -97,6 +95,8 @@ class Backbone(BaseModule):
     """The position embedding; loading fits it to the model's grid."""
     native_patch: int | None = None
     """The patch size of the arch if the caller asked for another one; only then does loading resize the kernel."""
+    # mmengine's, which has no types.
+    _is_init: bool
 
     def __init__(
         self,

@@ -133,7 +133,7 @@ class MLSTMScan(nn.Module):
         self.cell = MLSTMCell(dim, HEADS, norm_bias)
         self.skip = nn.Parameter(torch.ones(dim))
 
-    def reset_parameters(self, dim: int) -> None:
+    def initialise(self, dim: int) -> None:
         """The authors' initialisation in a layer of ``dim`` channels."""
         for projection in (self.q_proj, self.k_proj, self.v_proj):
             nn.init.normal_(projection.weight, std=math.sqrt(2 / (5 * dim)))
@@ -193,7 +193,7 @@ class MLSTMLayer(nn.Module):
         nn.init.normal_(self.down.weight, std=2 / math.sqrt(dim))
         scans: Iterable[Any] = self.scans
         for scan in scans:
-            scan.reset_parameters(dim)
+            scan.initialise(dim)
         for linear in (self.up, self.down):
             if linear.bias is not None:
                 nn.init.zeros_(linear.bias)
@@ -202,15 +202,19 @@ class MLSTMLayer(nn.Module):
         # Two products in place of a split one: x would be copied out of it, and z would keep the whole alive.
         halves = zip(self.up.weight.chunk(2), (None, None) if self.up.bias is None else self.up.bias.chunk(2))
         x, z = (F.linear(x, weight, bias) for weight, bias in halves)
-        found = [
-            turn_back(self.scans[i % len(self.scans)](turn(x, direction).contiguous()), direction)
-            for i, direction in enumerate(self.directions)
-        ]
-        h = sum(found[1:], found[0])
+        h = self.scan(x)
         if not torch.is_grad_enabled():
             return self.project(h, z)
         # A sixth of what the layer would keep for its backward pass is two elementwise products: made again there.
         return checkpoint(self.project, h, z, use_reentrant=False, preserve_rng_state=False)
+
+    def scan(self, x: Tensor) -> Tensor:
+        """The sum of the scans in all directions, (B, H, W, D)."""
+        found = [
+            turn_back(self.scans[i % len(self.scans)](turn(x, direction).contiguous()), direction)
+            for i, direction in enumerate(self.directions)
+        ]
+        return sum(found[1:], found[0])
 
     def project(self, h: Tensor, z: Tensor) -> Tensor:
         """The output from what the scans say and the gate's branch, (B, H, W, D) each."""

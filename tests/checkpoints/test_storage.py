@@ -99,6 +99,19 @@ def test_old_numpy_module_names_open(tmp_path: Path) -> None:
     assert load_file(tmp_path / 'old.pth')['array'].tolist() == [0, 1, 2]
 
 
+def test_malformed_array_is_named(tmp_path: Path) -> None:
+    class Array:
+        """An array with a text for the order of its columns."""
+
+        def __reduce__(self) -> tuple:
+            state = (1, (2,), numpy.dtype('f8'), 'yes', bytes(16))
+            return numpy._core.multiarray._reconstruct, (numpy.ndarray, (0,), b'b'), state
+
+    torch.save({'array': Array()}, tmp_path / 'array.pth')
+    with pytest.raises(InputError, match='numpy array of plain numbers with str in place of int'):
+        load_file(tmp_path / 'array.pth')
+
+
 def test_namespace_becomes_a_dict(tmp_path: Path) -> None:
     torch.save({'model': {}, 'args': argparse.Namespace(lr=0.1, seed=numpy.int64(3))}, tmp_path / 'shift.pth')
     assert load_file(tmp_path / 'shift.pth')['args'] == {'lr': 0.1, 'seed': 3}

@@ -210,6 +210,12 @@ def test_other_types_become_plain(tmp_path: Path) -> None:
     }
 
 
+def test_a_history_of_texts_is_left_out() -> None:
+    history = HistoryBuffer([1.0], [1])
+    history._log_history = numpy.array(['one'])
+    assert encode({'history': history, 'epoch': 3}) == {'epoch': 3}
+
+
 def test_what_has_no_plain_form_is_left_out_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     hub = {'runtime_info': {'opaque': Opaque(), 'objects': numpy.array([{}], dtype=object), 'list': [Opaque(), 1]}}
     with caplog.at_level(logging.WARNING):
