@@ -23,7 +23,6 @@ LINES = 40
 ELSEWHERE = {
     'checkpoints/test_storage.py': ['checkpoints/records.py'],
     'cli/test_benchmark.py': ['measure/throughput.py', 'measure/throughput_plot.py'],
-    'cli/test_browse_dataset.py': ['pictures/browse.py'],
     'cli/test_commands.py': ['cli/main.py', 'cli/completion.py', 'cli/configs.py', 'compat/shipped_configs.py'],
     'cli/test_convert.py': ['cli/average.py'],
     'cli/test_demo_app.py': ['predict/page/page.py', 'predict/page/style.py'],
