@@ -150,7 +150,7 @@ def test_a_damaged_file_is_named(tmp_path, data):
     for path in images.iterdir():
         (folder / path.name).write_bytes(b'no picture')
     cfg.val_dataloader.dataset.data_prefix.img_path = str(folder)
-    with pytest.raises(InputError, match='sample 0: .*check_data.py --all'):
+    with pytest.raises(InputError, match='sample 0: .*mmseq check-data --all'):
         Browser(cfg, 'val')[0]
 
 
