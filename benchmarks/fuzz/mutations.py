@@ -11,6 +11,8 @@ import os
 import pickle
 import random
 import struct
+import types
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -299,6 +301,57 @@ def hostile(base: Base, rng: random.Random, out: Path) -> str:
     return HOSTILE
 
 
+class Nested:
+    """Pickles as tuples within one another, deeper than any pickler goes."""
+
+    def __init__(self, depth: int) -> None:
+        self.depth = depth
+
+
+class Handwritten(pickle._Pickler):
+    """Writes what no pickler would."""
+
+    def save(self, obj: object, save_persistent_id: bool = True) -> None:
+        if isinstance(obj, Nested):
+            self.write(b')' + b'\x85' * obj.depth)
+        else:
+            super().save(obj, save_persistent_id)
+
+
+def greedy(base: Base, rng: random.Random, out: Path) -> str:
+    """A small file that would fill the memory, crash the interpreter or show memory that nobody has written."""
+    doubled: list | tuple = ['x' * 100]
+    for _ in range(50):
+        doubled = [doubled, doubled]
+    pair: tuple = ('x',)
+    for _ in range(50):
+        pair = (pair, pair)
+    few = next(iter(base.tensors.values())).flatten()[:1].clone()
+    trap = rng.choice(
+        [
+            {'meta': {'dataset_meta': {'classes': doubled}}},
+            {'meta': {Nested(100_000): 1}},
+            {'meta': {'x': Nested(100_000)}},
+            {'meta': {'x': [pair]}, 'k' * 100_000: 1},
+            {'meta': Calls(bytearray, 1 << 44)},
+            {'meta': Calls(torch.Tensor, 1000, 1000)},
+            {'meta': Calls(torch._utils._rebuild_tensor_v2, few.storage(), 0, (1 << 20,), (1,), False, {})},
+        ]
+    )
+    file = io.BytesIO()
+    module = types.SimpleNamespace(Pickler=Handwritten, dump=pickle.dump, __name__='pickle')
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        torch.save(
+            {'state_dict': dict(base.tensors), **trap},
+            file,
+            pickle_module=module,
+            _use_new_zipfile_serialization=rng.random() < 0.5,
+        )
+    out.with_suffix('.pth').write_bytes(file.getvalue())
+    return HOSTILE
+
+
 def _save(tensors: dict, rng: random.Random, out: Path, zipped: bool | None = None) -> str:
     """Write changed tensors in one of the formats, as a sound file that happens to be wrong."""
     plain = all(isinstance(value, Tensor) and value.device.type == 'cpu' for value in tensors.values())
@@ -324,5 +377,6 @@ MUTATIONS: tuple[tuple[Mutation, int], ...] = (
     (zip_surgery, 3),
     (lying_header, 3),
     (hostile, 3),
+    (greedy, 3),
 )
 """What is done to files, with how often."""

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from mmseq import ops
-from mmseq.checkpoints import load_backbone
+from mmseq.checkpoints import load_backbone, pretrained
 from mmseq.layers import DropPath, drop_path_ramp
 from mmseq.ops.dispatch import say
 from mmseq.ops.symbolic import ceil_div, exporting
@@ -82,7 +82,8 @@ class Backbone(BaseModule):
         in_channels: channels of the images.
         frozen_stages: -1 trains everything, 0 freezes the stem, k the stem and the first k stages.
         with_cp: recompute each block's activations in the backward pass instead of keeping them.
-        init_cfg: ``dict(type='Pretrained', checkpoint=FILE)`` loads strictly a file of any known layout.
+        init_cfg: ``dict(type='Pretrained', checkpoint=FILE)``, or a list of it, loads strictly a file of any known
+            layout; ``prefix=NAME`` takes one of several networks in it.
 
     Raises:
         ValueError: indices, strides or stages that do not fit the architecture.
@@ -252,14 +253,12 @@ class Backbone(BaseModule):
         """Load ``init_cfg``'s checkpoint strictly, once; without one the constructor's initialisation stands.
 
         Raises:
-            InputError: the file cannot be had, or a tensor of it or of the model is left unexplained.
+            InputError: ``init_cfg`` is something else, the file cannot be had, or a tensor is left unexplained.
         """
         if self._is_init:
             return
-        if self.init_cfg:
-            if self.init_cfg.get('type') != 'Pretrained' or set(self.init_cfg) - {'type', 'checkpoint', 'prefix'}:
-                raise ValueError(f"init_cfg={self.init_cfg}: expected dict(type='Pretrained', checkpoint=FILE)")
-            report = load_backbone(self, self.init_cfg['checkpoint'])
+        if source := pretrained(self.init_cfg):
+            report = load_backbone(self, *source)
             print_log(f'{type(self).__name__}: {report}', logger='current')
         self._is_init = True
 

@@ -1,5 +1,5 @@
 """Weights: safe files, declarative key tables and strict loading."""
 
-from mmseq.checkpoints.load import FAMILIES, Report, load_backbone
+from mmseq.checkpoints.load import FAMILIES, Report, load_backbone, pretrained
 
-__all__ = ['FAMILIES', 'Report', 'load_backbone']
+__all__ = ['FAMILIES', 'Report', 'load_backbone', 'pretrained']

@@ -1,6 +1,7 @@
 """What keeps a state dict from being a model's weights, by name and in words."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -22,6 +23,7 @@ class Differences:
         misshapen: in both, with another shape; key to "key (2, 3) instead of (3, 2)".
         other_kind: in both, with whole numbers on one side and fractions on the other.
         not_finite: in both, with infinities or NaN in the file.
+        beyond: in both, finite in the file, but beyond what the model's type of number holds.
     """
 
     foreign: list[str]
@@ -29,6 +31,7 @@ class Differences:
     misshapen: dict[str, str]
     other_kind: list[str]
     not_finite: list[str]
+    beyond: list[str]
 
     def __bool__(self) -> bool:
         return any(vars(self).values())
@@ -40,11 +43,12 @@ class Differences:
             'of another shape': list(self.misshapen.values()),
             'of another kind of number': self.other_kind,
             'not finite': self.not_finite,
+            "beyond the model's type of number": self.beyond,
         }
         return '; '.join(f'{len(keys)} tensors {what}: {shorten(keys)}' for what, keys in lists.items() if keys)
 
     def permit(self, patterns: Iterable[str]) -> list[str]:
-        """Take out and return the keys that match one of the shell patterns, ``not_finite`` excepted."""
+        """Take out and return the keys that match one of the shell patterns; no pattern permits bad numbers."""
         patterns = list(patterns)
         allowed = [
             key
@@ -67,12 +71,14 @@ def compare(
         found: what a file holds, in the model's names.
         own: the model's own; tensors on the meta device will do.
         fresh: keys that the file may lack.
-        numbers: look also at the numbers themselves, whether they are finite.
+        numbers: look also at the numbers themselves, whether they are finite, also in the model's type.
     """
     fresh = set(fresh)
     shared = [key for key in own if key in found]
     fitting = [key for key in shared if found[key].shape == own[key].shape]
     kinds = [key for key in fitting if (found[key].dtype in FLOATS) != (own[key].dtype in FLOATS)]
+    # Only what has the model's size is looked at: a file can claim any.
+    bad = [key for key in fitting if numbers and not is_finite(found[key])]
     return Differences(
         foreign=[key for key in found if key not in own],
         missing=[key for key in own if key not in found and key not in fresh],
@@ -82,8 +88,10 @@ def compare(
             if found[key].shape != own[key].shape
         },
         other_kind=kinds,
-        # Only what has the model's size is looked at: a file can claim any.
-        not_finite=[key for key in fitting if numbers and not is_finite(found[key])],
+        not_finite=bad,
+        beyond=[
+            key for key in fitting if numbers and key not in {*bad, *kinds} and not holds(own[key].dtype, found[key])
+        ],
     )
 
 
@@ -93,6 +101,30 @@ def is_finite(tensor: Tensor) -> bool:
         return True
     # One pass and no memory, in contrast to isfinite: NaN is both the least and the greatest.
     return all(math.isfinite(bound) for bound in tensor.aminmax())
+
+
+def holds(dtype: torch.dtype, tensor: Tensor) -> bool:
+    """Whether a type of number has room for all of a tensor's, which is finite and of the same kind."""
+    if tensor.dtype == dtype or not tensor.numel():
+        return True
+    # torch finds no extremes of bool.
+    wide = tensor.double() if tensor.dtype in FLOATS else tensor.long()
+    bounds = torch.stack(wide.aminmax())
+    cast = bounds.to(dtype)
+    return bool(cast.isfinite().all()) if dtype in FLOATS else torch.equal(cast.long(), bounds)
+
+
+def casts(found: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:
+    """Which types of number change in loading: "146 tensors cast from float64 to float32"; empty if none does."""
+    pairs = Counter((found[key].dtype, own[key].dtype) for key in own if key in found)
+    changed = {pair: count for pair, count in pairs.items() if pair[0] != pair[1]}
+    return '; '.join(
+        f'{count} tensors cast from {_short(old)} to {_short(new)}' for (old, new), count in changed.items()
+    )
+
+
+def _short(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix('torch.')
 
 
 def shorten(keys: Iterable[str], most: int = 8) -> str:

@@ -3,11 +3,12 @@
 import hashlib
 import os
 import re
+import struct
 import zipfile
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
@@ -16,7 +17,10 @@ from mmseq.errors import InputError
 
 TENSORS_DIGEST = 'tensors_sha256'
 _CHUNK = 1 << 20
-_UNPACKED_FREELY = 1 << 30
+_UNPACKED_FREELY = 1 << 26
+# The ends of a zip file's directory, and how far from the file's end the last one can lie.
+_END, _END_64, _LOCATOR = b'PK\5\6', b'PK\6\6', b'PK\6\7'
+_LONGEST_TAIL = 22 + 65535 + 76
 
 
 def file_sha256(path: str | os.PathLike[str]) -> str:
@@ -84,24 +88,69 @@ def check_zip(path: Path) -> None:
     """Check the sums that a zip file keeps of its entries, which torch does not look at.
 
     Raises:
-        InputError: an entry has another sum, two share a name, or the entries are far larger than the file.
+        InputError: an entry has another sum, the directory can be read in two ways, or the entries are far larger than
+            the file.
     """
-    with zipfile.ZipFile(path) as archive:
-        entries = archive.infolist()
-        names = [entry.filename for entry in entries]
-        if len(set(names)) < len(names):
-            raise InputError(f'{path}: two entries of the zip file have one name; it is damaged, or made to deceive')
-        size, unpacked = path.stat().st_size, sum(entry.file_size for entry in entries)
-        # Weights hardly compress.
-        if unpacked > max(_UNPACKED_FREELY, 20 * size):
-            raise InputError(f'{path}: says it unpacks to {unpacked} bytes from {size}; not loaded')
-        # torch can be told to leave the sums out; it then writes 0 for every entry.
-        if not any(entry.CRC for entry in entries):
-            return
-        for entry in entries:
-            with archive.open(entry) as record:
-                while record.read(_CHUNK):
-                    pass
+    with path.open('rb') as file:
+        _check_directory(file, path)
+        with zipfile.ZipFile(file) as archive:
+            entries = archive.infolist()
+            _check_names([entry.filename for entry in entries], path)
+            size, unpacked = path.stat().st_size, sum(entry.file_size for entry in entries)
+            # Weights hardly compress.
+            if unpacked > max(_UNPACKED_FREELY, 20 * size):
+                raise InputError(f'{path}: says it unpacks to {unpacked} bytes from {size}; not loaded')
+            # torch can be told to leave the sums out; it then writes 0 for every entry.
+            if not any(entry.CRC for entry in entries):
+                return
+            for entry in entries:
+                with archive.open(entry) as record:
+                    while record.read(_CHUNK):
+                        pass
+
+
+def _check_directory(file: BinaryIO, path: Path) -> None:
+    """Refuse a zip file in which torch's reader could find another directory than Python's.
+
+    Raises:
+        InputError: there are bytes before the first entry, before or behind the directory, or in two places a
+            directory's end.
+    """
+    size = file.seek(0, os.SEEK_END)
+    start = max(0, size - _LONGEST_TAIL)
+    file.seek(start)
+    tail = file.read()
+    at = tail.rfind(_END)
+    if at < 0:
+        raise zipfile.BadZipFile('File is not a zip file')
+    length, offset, comment = struct.unpack('<IIH', tail[at + 12 : at + 22])
+    end = at
+    if at >= 76 and tail[at - 20 : at - 16] == _LOCATOR:
+        end = at - 76
+        length, offset = struct.unpack('<QQ', tail[at - 36 : at - 20])
+        place = struct.unpack('<Q', tail[at - 12 : at - 4])[0]
+        if tail[end : end + 4] != _END_64 or place != start + end:
+            offset = -1
+    if at + 22 + comment != len(tail) or offset + length != start + end:
+        raise InputError(
+            f'{path}: the directory of the zip file is not where it should be; damaged, or made to deceive'
+        )
+
+
+def _check_names(names: list[str], path: Path) -> None:
+    """Refuse names of entries that torch, to which upper and lower case are one, could take for one another.
+
+    Raises:
+        InputError: there are such names, or several folders.
+    """
+    if len({name.lower() for name in names}) < len(names):
+        raise InputError(f'{path}: two entries of the zip file have one name; it is damaged, or made to deceive')
+    folders = sorted({name.partition('/')[0] for name in names})
+    if len(folders) > 1:
+        raise InputError(
+            f'{path}: the zip file has several folders ({", ".join(folders[:4])}), those of torch.save one; it is '
+            'damaged, or made to deceive'
+        )
 
 
 def check_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any], path: Path) -> None:

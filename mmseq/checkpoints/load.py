@@ -4,12 +4,12 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from mmseq.checkpoints.compare import compare, shorten
+from mmseq.checkpoints.compare import casts, compare, shorten
 from mmseq.checkpoints.fetch import locate
 from mmseq.checkpoints.resize import fit_geometry
 from mmseq.checkpoints.rules import Family, Renamed, absent_norms, place_blocks, rename
@@ -59,23 +59,47 @@ class Report:
     dropped: dict[str, str] = field(default_factory=dict)
     fresh: list[str] = field(default_factory=list)
     adapted: dict[str, str] = field(default_factory=dict)
+    cast: str = ''
 
     def __str__(self) -> str:
         text = f'{self.loaded}/{self.loaded} tensors from {self.source} ({self.layout} layout)'
         for why in dict.fromkeys(self.dropped.values()):
             text += f'; {list(self.dropped.values()).count(why)} dropped on purpose ({why})'
+        text += f'; {self.cast}' if self.cast else ''
         text += ''.join(f'; {key}: {how}' for key, how in self.adapted.items())
         if self.fresh:
             text += f'; {len(self.fresh)} new and left at their initial value ({shorten(self.fresh)})'
         return text
 
 
-def load_backbone(model: StrictModel, checkpoint: str | os.PathLike[str]) -> Report:
+def pretrained(init_cfg: Any) -> tuple[str, str | None] | None:
+    """The checkpoint and the prefix of an ``init_cfg``, a dict or a list of one; None if there is nothing to load.
+
+    Raises:
+        InputError: it asks for anything else, which would be dropped: backbones initialise themselves.
+    """
+    entries = list(init_cfg) if isinstance(init_cfg, (list, tuple)) else [init_cfg] if init_cfg else []
+    if not entries:
+        return None
+    entry = entries[0] if isinstance(entries[0], Mapping) else {}
+    name = getattr(entry.get('type'), '__name__', entry.get('type'))
+    known = name in ('Pretrained', 'PretrainedInit') and set(entry) <= {'type', 'checkpoint', 'prefix'}
+    texts = [entry.get('checkpoint'), entry.get('prefix') or '']
+    if len(entries) > 1 or not known or not all(isinstance(text, (str, os.PathLike)) for text in texts):
+        raise InputError(
+            f"init_cfg={init_cfg}: expected dict(type='Pretrained', checkpoint=FILE), with prefix=NAME for one of "
+            'several networks in the file; backbones initialise themselves, so no other initialiser is taken'
+        )
+    return os.fspath(texts[0]), entry.get('prefix') or None
+
+
+def load_backbone(model: StrictModel, checkpoint: str | os.PathLike[str], prefix: str | None = None) -> Report:
     """Load a file of any known layout of the model's family into it.
 
     Args:
         model: a backbone.
         checkpoint: a file or an address; see :func:`~mmseq.checkpoints.fetch.locate`.
+        prefix: name of the network in a file of several, such as ``teacher`` or ``teacher.backbone``.
 
     Returns:
         The report, whose text says "N/N tensors".
@@ -85,7 +109,7 @@ def load_backbone(model: StrictModel, checkpoint: str | os.PathLike[str]) -> Rep
             of the model stays unexplained. The model is left unchanged.
     """
     path = locate(checkpoint)
-    tensors, note = unwrap(load_file(path), path)
+    tensors, note = unwrap(load_file(path), path, prefix=prefix)
     family = FAMILIES[model.family]
     layout = family.find_layout(tensors)
     if layout is None:
@@ -104,11 +128,12 @@ def load_backbone(model: StrictModel, checkpoint: str | os.PathLike[str]) -> Rep
             f'checkpoint {checkpoint} ({layout.name} layout) does not fit this {family.name}; nothing was loaded. '
             f'{problems}. Check arch, in_channels, out_norm and sizes of patches and grids.'
         )
+    cast = casts(renamed.tensors, own)
     with torch.no_grad():
         for key, tensor in renamed.tensors.items():
             own[key].copy_(tensor)
     source = f'{os.path.basename(os.fspath(checkpoint))}{f" [{note}]" if note else ""}'
-    return Report(source, layout.name, len(renamed.tensors), renamed.dropped, fresh, adapted)
+    return Report(source, layout.name, len(renamed.tensors), renamed.dropped, fresh, adapted, cast)
 
 
 def drop_unbuilt(renamed: Renamed, model: StrictModel) -> None:

@@ -24,6 +24,9 @@ MARKER = '__mmseq__'
 # What `map_tree` is given back for a value that its container is to leave out.
 DROP = object()
 
+# What a file may write out to; strings count one per 16 characters.
+MOST_VALUES = 20_000_000
+_LONGEST_PATH = 200
 _STATISTICS = ('min', 'max', 'current', 'mean')
 NUMBER_TYPES = {
     'b1': torch.bool,
@@ -137,25 +140,30 @@ STAND_INS: tuple[tuple[Callable[..., Any], str], ...] = (
 )
 
 
-def map_tree(tree: Any, replace: Callable[[Any, str], Any]) -> Any:
+def map_tree(tree: Any, replace: Callable[[Any, str], Any], most: float = math.inf) -> Any:
     """Ask `replace(value, path)` about every value below `tree`, then descend into dicts, lists and tuples.
 
     Containers in which nothing changed are returned as they are, so attributes such as `_metadata` of a state dict
     stay; changed ones are copied, never written to. Where `replace` answers `DROP` a dict loses the key, a list or
     tuple holds None. Shared containers are visited once.
 
+    Args:
+        most: values and pieces of text that the tree may have once shared containers are written out at each place.
+
     Raises:
-        RefusedError: a container holds itself, or the nesting is deeper than Python's stack.
+        RefusedError: a container holds itself, the nesting is deeper than Python's stack, or there is too much of it.
     """
     try:
-        return _Walk(replace).visit(tree, '')
+        return _Walk(replace, most).visit(tree, '')
     except RecursionError:
         raise RefusedError('containers nested too deep') from None
 
 
 class _Walk:
-    def __init__(self, replace: Callable[[Any, str], Any]) -> None:
+    def __init__(self, replace: Callable[[Any, str], Any], most: float) -> None:
         self.replace = replace
+        self.most = most
+        self.sizes: dict[int, int] = {}
         # The visited value is kept beside its result: a freed one could lend its id to another.
         self.seen: dict[int, tuple[Any, Any]] = {}
         self.open: set[int] = set()
@@ -170,11 +178,19 @@ class _Walk:
             return replaced
         self.open.add(id(value))
         items = replaced.items() if isinstance(replaced, dict) else enumerate(replaced)
-        pairs = [(key, old, self.visit(old, f'{path}.{key}' if path else str(key))) for key, old in items]
+        # The end of a path will do: a file can nest long keys.
+        pairs = [(key, old, self.visit(old, f'{path}.{key}'[-_LONGEST_PATH:].lstrip('.'))) for key, old in items]
         self.open.discard(id(value))
+        self.sizes[id(value)] = 1 + sum(self.sizes.get(id(old)) or _size(old) for _, old, _ in pairs)
+        if self.sizes[id(value)] > self.most:
+            raise RefusedError(f'containers in containers that write out to more than {self.most} values')
         result = _rebuild(replaced, pairs)
         self.seen[id(value)] = (value, result)
         return result
+
+
+def _size(value: Any) -> int:
+    return 1 + len(value) // 16 if isinstance(value, str | bytes | bytearray) else 1
 
 
 def _rebuild(container: Any, pairs: list[tuple[Any, Any, Any]]) -> Any:
@@ -200,7 +216,7 @@ def interpret(tree: Any) -> Any:
     Raises:
         RefusedError: something was noted that numpy, argparse or mmengine do not write.
     """
-    return map_tree(tree, _interpret_value)
+    return map_tree(tree, _interpret_value, MOST_VALUES)
 
 
 def _interpret_value(value: Any, path: str) -> Any:

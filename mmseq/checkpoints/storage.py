@@ -8,6 +8,7 @@ persistent ids, and writes a file of the checkpoint's choosing without one odd n
 """
 
 import hashlib
+import io
 import os
 import pickle
 import re
@@ -28,6 +29,7 @@ from torch import Tensor
 from torch.types import Storage
 
 from mmseq.checkpoints.digest import check_name, check_tensors, check_zip
+from mmseq.checkpoints.pickles import examine, examine_legacy
 from mmseq.checkpoints.records import STAND_INS, RefusedError, interpret, to_plain, without_arrays
 from mmseq.checkpoints.seal import seal
 from mmseq.errors import InputError
@@ -53,6 +55,8 @@ _DAMAGE = (
     TypeError,
     ValueError,
 )
+# What a compressed pickle may unpack to where the file is smaller.
+_LARGEST_PICKLE = 1 << 26
 # The list of allowed names is one per process: two threads must not restore each other's.
 _names_lock = threading.Lock()
 
@@ -84,6 +88,7 @@ def load_records(path: str | os.PathLike[str], *, map_location: MapLocation = 'c
             return _load_safetensors(path, map_location)
         if is_zip:
             check_zip(path)
+        _examine(path, is_zip)
         result = interpret(_load_torch(path, map_location))
         if isinstance(result, Mapping) and isinstance(result.get('meta'), Mapping):
             weights: Mapping[str, Tensor] = next((result[key] for key in ('state_dict', 'model') if key in result), {})
@@ -141,6 +146,28 @@ def load_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     """What a `.safetensors` file says about itself."""
     with safetensors.safe_open(path, framework='pt') as file:
         return file.metadata() or {}
+
+
+def _examine(path: Path, is_zip: bool) -> None:
+    """Follow the pickles of a file of torch.save before torch does.
+
+    Raises:
+        RefusedError: see :func:`mmseq.checkpoints.pickles.examine`.
+    """
+    if not is_zip:
+        with path.open('rb') as file:
+            examine_legacy(file, path.stat().st_size)
+        return
+    with zipfile.ZipFile(path) as archive:
+        folder = archive.namelist()[0].partition('/')[0]
+        # A TorchScript program, which torch itself refuses.
+        if f'{folder}/constants.pkl' in archive.namelist():
+            return
+        entry = archive.getinfo(f'{folder}/data.pkl')
+        if entry.file_size > max(_LARGEST_PICKLE, path.stat().st_size):
+            raise RefusedError(f'a pickle of {entry.file_size} bytes, compressed')
+    # The bytes that torch will read, by torch's own reader.
+    examine(io.BytesIO(torch._C.PyTorchFileReader(str(path)).get_record('data.pkl')))
 
 
 def _load_torch(path: Path, map_location: MapLocation) -> Any:

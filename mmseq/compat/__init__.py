@@ -2,7 +2,15 @@
 
 import warnings
 
-from mmseq.compat import checkpoint_io, mmcv_ops, package_names, panoptic_api, roi_precision, shipped_configs
+from mmseq.compat import (
+    checkpoint_io,
+    mmcv_ops,
+    package_names,
+    panoptic_api,
+    pretrained_init,
+    roi_precision,
+    shipped_configs,
+)
 
 
 def install() -> None:
@@ -14,6 +22,7 @@ def install() -> None:
     panoptic_api.install()
     mmcv_ops.install()
     checkpoint_io.install()
+    pretrained_init.install()
     roi_precision.install()
     shipped_configs.install()
     package_names.install()

@@ -54,7 +54,11 @@ def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
     from mmseq.checkpoints.storage import load_records
     from mmseq.compat.checkpoint_codec import decode
 
-    return decode(load_records(filename, map_location=map_location))
+    checkpoint = decode(load_records(filename, map_location=map_location))
+    if isinstance(checkpoint.get('meta'), dict):
+        # Text of mmcv's time, which `Runner.resume` would run as Python to read one number in it.
+        checkpoint['meta'].pop('config', None)
+    return checkpoint
 
 
 def _load_from_url(

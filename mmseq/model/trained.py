@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger
+from mmengine.logging import MMLogger, print_log
 from mmengine.registry import DefaultScope, init_default_scope
 from torch import nn
 
-from mmseq.checkpoints.compare import compare
 from mmseq.checkpoints.storage import load_file
-from mmseq.checkpoints.wrappers import state_dict
+from mmseq.checkpoints.whole import load_whole
 from mmseq.compat.allocator import keep_memory
 from mmseq.config import existing_file, load_config, read_metainfo
 from mmseq.datasets.nesting import dataset_class, loader_datasets
@@ -96,13 +95,7 @@ def fill(model: nn.Module, checkpoint: str) -> dict[str, Any]:
         InputError: the file is damaged, unsafe, or of another model.
     """
     loaded = load_file(checkpoint)
-    tensors, _ = state_dict(loaded, checkpoint)
-    differences = compare(tensors, model.state_dict())
-    if differences:
-        raise InputError(
-            f'checkpoint {checkpoint} is of another model ({differences}); use the config it was trained with'
-        )
-    model.load_state_dict(tensors)
+    print_log(load_whole(model, loaded, checkpoint), logger='current')
     meta = loaded.get('meta') if isinstance(loaded, Mapping) else None
     meta = meta.get('dataset_meta') if isinstance(meta, Mapping) else None
     return dict(meta) if isinstance(meta, Mapping) else {}

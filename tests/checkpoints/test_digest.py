@@ -1,12 +1,13 @@
 """Sums and digests that files carry are looked at."""
 
+import io
 import zipfile
 
 import pytest
 import torch
 from safetensors.torch import save_file as plain_save
 
-from mmseq.checkpoints.digest import digest_in_name, file_sha256, tensors_sha256
+from mmseq.checkpoints.digest import check_zip, digest_in_name, file_sha256, tensors_sha256
 from mmseq.checkpoints.storage import load_file, load_metadata
 from mmseq.errors import InputError
 from mmseq.weights.weights_file import check_target, save_weights
@@ -148,3 +149,35 @@ def test_outputs_that_would_do_harm(tmp_path):
             check_target(path, (tmp_path / 'a.pth',))
     for name in ('soup-20261130.pth', 'soup-00160000.safetensors'):
         assert check_target(tmp_path / name, ()) == tmp_path / name
+
+
+def _zipped(**entries: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, 'w') as archive:
+        for name, data in entries.items():
+            archive.writestr(name.replace('__', '/'), data)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    'content,message',
+    [
+        (_zipped(a__data=b'1') + _zipped(a__data=b'2'), 'not where it should be'),
+        (_zipped(a__data=b'1')[:-2] + b'\x16\0' + _zipped()[-22:], 'not where it should be'),
+        (_zipped(a__data=b'1')[:-22] + b'gap' + _zipped(a__data=b'1')[-22:], 'not where it should be'),
+        (_zipped(a__data=b'1') + b'more', 'not where it should be'),
+        (_zipped(a__data=b'1', a__DATA=b'2'), 'two entries of the zip file have one name'),
+        (_zipped(a__data=b'1', b__data=b'2'), r'several folders \(a, b\)'),
+        (_zipped(a__data=b'1', A__other=b'2'), r'several folders \(A, a\)'),
+    ],
+)
+def test_zip_files_that_two_readers_would_read_differently(tmp_path, content, message):
+    (tmp_path / 'a.pth').write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        check_zip(tmp_path / 'a.pth')
+
+
+def test_a_comment_is_no_other_directory(tmp_path):
+    content = _zipped(a__data=b'1')
+    (tmp_path / 'a.pth').write_bytes(content[:-2] + b'\5\0hello')
+    check_zip(tmp_path / 'a.pth')

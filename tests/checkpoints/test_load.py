@@ -3,10 +3,12 @@
 import pytest
 import timm
 import torch
+from mmengine.model import PretrainedInit
 from safetensors.torch import save_file
 
 from mmseq.backbones import Sequencer2D
-from mmseq.checkpoints import load_backbone
+from mmseq.checkpoints import load_backbone, pretrained
+from mmseq.checkpoints.compare import holds
 from mmseq.checkpoints.wrappers import unwrap
 from mmseq.errors import InputError
 
@@ -125,3 +127,71 @@ def test_foreign_files_are_named(model, tmp_path, name, looks):
 def test_files_without_a_state_dict(payload, tmp_path):
     with pytest.raises(InputError, match='instead of tensors|no state dict'):
         unwrap(payload, tmp_path)
+
+
+def test_a_prefix_takes_one_of_two_networks(state, tmp_path):
+    other = {key: tensor + 1 for key, tensor in state.items()}
+    both = {f'backbone.{key}': tensor for key, tensor in other.items()}
+    both |= {f'teacher.backbone.{key}': tensor for key, tensor in state.items()}
+    torch.save({'state_dict': both}, tmp_path / 'a.pth')
+    for prefix in ('teacher', 'teacher.', 'teacher.backbone'):
+        init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'a.pth'), prefix=prefix)
+        model = Sequencer2D('nano', init_cfg=[init_cfg])
+        model.init_weights()
+        assert torch.equal(model.state_dict()['stem.weight'], state['stem.weight'])
+    with pytest.raises(InputError, match=r"nothing under prefix='student\.'; its names begin with backbone, teacher"):
+        load_backbone(model, tmp_path / 'a.pth', 'student')
+
+
+@pytest.mark.parametrize(
+    'init_cfg',
+    [
+        dict(type='Pretrained', checkpoint='a.pth', map_location='cpu'),
+        dict(type='Pretrained'),
+        dict(type='Pretrained', checkpoint=3),
+        dict(type='Kaiming', layer='Conv2d'),
+        [dict(type='Kaiming', layer='Conv2d'), dict(type='Pretrained', checkpoint='a.pth')],
+        [dict(type='Pretrained', checkpoint='a.pth')] * 2,
+        ['a.pth'],
+        'a.pth',
+    ],
+    ids=str,
+)
+def test_what_would_be_dropped_is_refused(init_cfg):
+    with pytest.raises(InputError, match='init_cfg=.*expected dict'):
+        Sequencer2D('nano', init_cfg=init_cfg).init_weights()
+
+
+def test_nothing_to_load():
+    assert pretrained(None) is pretrained([]) is pretrained({}) is None
+    assert pretrained([dict(type=PretrainedInit, checkpoint='a.pth')]) == ('a.pth', None)
+
+
+def test_casts_are_said_and_checked(model, state, tmp_path):
+    wide = {key: tensor.double() for key, tensor in state.items()}
+    torch.save(wide, tmp_path / 'a.pth')
+    assert f'{len(state)} tensors cast from float64 to float32' in str(load_backbone(model, tmp_path / 'a.pth'))
+    wide['stem.bias'][0] = 1e39
+    torch.save(wide, tmp_path / 'a.pth')
+    before = model.state_dict()['stem.bias'].clone()
+    with pytest.raises(InputError, match=r"1 tensors beyond the model's type of number: stem\.bias"):
+        load_backbone(model, tmp_path / 'a.pth')
+    assert torch.equal(model.state_dict()['stem.bias'], before)
+
+
+@pytest.mark.parametrize(
+    'dtype,number,own,fits',
+    [
+        (torch.float64, 3.4e38, torch.float32, True),
+        (torch.float64, -3.5e38, torch.float32, False),
+        (torch.float32, 65504.0, torch.float16, True),
+        (torch.float32, 70000.0, torch.float16, False),
+        (torch.bfloat16, 1e30, torch.float64, True),
+        (torch.int64, 2**31, torch.int32, False),
+        (torch.int64, 5, torch.bool, False),
+        (torch.bool, True, torch.int64, True),
+        (torch.int64, -1, torch.uint8, False),
+    ],
+)
+def test_what_a_type_of_number_holds(dtype, number, own, fits):
+    assert holds(own, torch.tensor([0, number], dtype=dtype)) == fits

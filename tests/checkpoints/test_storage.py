@@ -333,7 +333,8 @@ def test_containers_that_explode_or_loop_are_no_trouble(tmp_path: Path) -> None:
     for _ in range(60):
         laughs = [laughs, laughs]
     torch.save({'a': laughs}, tmp_path / 'laughs.pth')
-    load_file(tmp_path / 'laughs.pth')
+    with pytest.raises(InputError, match='write out to more than'):
+        load_file(tmp_path / 'laughs.pth')
     loop: list = []
     loop.append(loop)
     torch.save({'a': loop}, tmp_path / 'loop.pth')

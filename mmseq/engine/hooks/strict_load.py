@@ -1,13 +1,13 @@
 """A whole model's checkpoint fits tensor by tensor, or nothing runs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from torch import Tensor
 
-from mmseq.checkpoints.compare import compare
+from mmseq.checkpoints.compare import casts, compare
+from mmseq.checkpoints.wrappers import state_dict
 from mmseq.engine.bare_model import bare_model
 from mmseq.errors import InputError
 from mmseq.registry import HOOKS
@@ -31,13 +31,18 @@ class StrictLoadHook(Hook):
         self.allow_partial = tuple(allow_partial)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Raises InputError naming what the checkpoint and the model do not share, or a pattern for nothing."""
-        model = bare_model(runner.model)
-        found: dict[str, Tensor] = checkpoint.get('state_dict', checkpoint)
-        names = {key.removeprefix('module.'): key for key in found}
-        own = model.state_dict()
-        differences = compare({short: found[key] for short, key in names.items()}, own)
+        """Compare, and leave in the checkpoint what is to be loaded.
+
+        Raises:
+            InputError: no weights in it, no state of a training where one is resumed, what the checkpoint and the model
+                do not share, or a pattern for nothing.
+        """
+        own = bare_model(runner.model).state_dict()
         name = runner._load_from or 'of the work dir'
+        if runner._resume:
+            require_state(checkpoint, name)
+        found, _ = state_dict(checkpoint, name)
+        differences = compare(found, own)
         fresh = []
         for pattern in self.allow_partial:
             permitted = differences.permit([pattern])
@@ -51,7 +56,26 @@ class StrictLoadHook(Hook):
                 'are named with --allow-partial'
             )
         for key in fresh:
-            found.pop(names.get(key, key), None)
+            found.pop(key, None)
+        # What mmengine goes on to load, whatever was around it.
+        checkpoint['state_dict'] = found
         runner.logger.info('checkpoint: %d/%d tensors fit the model', len(own) - sum(k in own for k in fresh), len(own))
+        if cast := casts(found, own):
+            runner.logger.info('checkpoint: %s', cast)
         if fresh:
             runner.logger.info('not loaded, as --allow-partial permits: %s', ', '.join(fresh))
+
+
+def require_state(checkpoint: Mapping[str, Any], name: str) -> None:
+    """Refuse to resume from what holds no state of a training.
+
+    Raises:
+        InputError: it lacks what mmengine goes on with.
+    """
+    meta, hub = checkpoint.get('meta'), checkpoint.get('message_hub')
+    counted = isinstance(meta, Mapping) and all(type(meta.get(key)) is int for key in ('epoch', 'iter'))
+    if not counted or not isinstance(hub, Mapping):
+        raise InputError(
+            f'checkpoint {name}: holds no state of a training (meta.epoch, meta.iter, message_hub) to resume from; '
+            '--load-from begins with its weights'
+        )

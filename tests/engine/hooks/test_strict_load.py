@@ -29,8 +29,8 @@ class Logger:
         self.said.append(text % args)
 
 
-def check(model, state, *allow_partial):
-    runner = SimpleNamespace(model=model, _load_from='a.pth', logger=Logger())
+def check(model, state, *allow_partial, resume=False):
+    runner = SimpleNamespace(model=model, _load_from='a.pth', _resume=resume, logger=Logger())
     StrictLoadHook(allow_partial).after_load_checkpoint(runner, state)
     return runner.logger.said
 
@@ -60,10 +60,11 @@ def test_permitted_tensors_are_left_out_and_listed():
     state = {f'module.{key}': value for key, value in state.items()} | {'module.head.scale': torch.ones(1)}
     with pytest.raises(InputError, match=r'2 tensors of another shape: head.weight .*named with --allow-partial'):
         check(model, {'state_dict': state})
-    said = check(model, {'state_dict': state}, 'head.*')
+    payload = {'state_dict': state}
+    said = check(model, payload, 'head.*')
     assert said[0] == 'checkpoint: 2/4 tensors fit the model'
     assert said[1] == 'not loaded, as --allow-partial permits: head.weight, head.bias, head.scale'
-    assert list(state) == ['module.body.weight', 'module.body.bias']
+    assert list(payload['state_dict']) == ['body.weight', 'body.bias']
 
 
 def test_permission_covers_only_what_it_names_and_is_for_something():
@@ -142,3 +143,44 @@ def test_heads_start_anew_by_permission_and_all_else_is_loaded(other, tmp_path, 
 def test_options_that_do_not_go_together(arguments, why):
     with pytest.raises(InputError, match=why):
         train_cli.main([CONFIG, *arguments])
+
+
+WEIGHT, BIAS = torch.zeros(3, 2), torch.zeros(3)
+
+
+@pytest.mark.parametrize(
+    'payload,message',
+    [
+        ({'state_dict': [WEIGHT]}, 'no state dict found'),
+        ({'state_dict': None, 'meta': {}}, 'no state dict found'),
+        ({'state_dict': {}}, 'no state dict found'),
+        ({'state_dict': {'weight': WEIGHT, 'bias': None}}, "'bias' is no tensor"),
+        ({'state_dict': {'weight': WEIGHT, 'bias': [0.0, 0.0, 0.0]}}, "'bias' is no tensor"),
+        ({'state_dict': {'weight': WEIGHT, 7: BIAS}}, "'7' is no tensor"),
+        ({'state_dict': {'weight': WEIGHT.to('meta'), 'bias': BIAS}}, 'no plain dense tensor'),
+        ({'state_dict': {'weight': WEIGHT.to_sparse(), 'bias': BIAS}}, 'no plain dense tensor'),
+        ({'state_dict': {'weight': WEIGHT, 'module.weight': WEIGHT + 1, 'bias': BIAS}}, 'holds weight twice'),
+        ({'state_dict': {'weight': WEIGHT, '_orig_mod.bias': BIAS, 'bias': BIAS}}, 'holds bias twice'),
+        ({'state_dict': {'weight': WEIGHT, 'bias\nx': BIAS}}, "'bias.nx' is no name"),
+    ],
+)
+def test_malformed_payloads_are_one_line(payload, message):
+    with pytest.raises(InputError, match=message) as caught:
+        check(nn.Linear(2, 3), payload)
+    assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('rest', [{}, {'meta': None}, {'meta': {'epoch': 'x', 'iter': 2}}, {'meta': {'epoch': 1}}])
+def test_what_has_no_state_is_not_resumed(rest):
+    payload = {'state_dict': {'weight': WEIGHT, 'bias': BIAS}, 'message_hub': {}, **rest}
+    assert check(nn.Linear(2, 3), dict(payload))
+    with pytest.raises(InputError, match='no state of a training .*--load-from begins with its weights'):
+        check(nn.Linear(2, 3), payload, resume=True)
+
+
+def test_casts_are_said_and_numbers_beyond_are_refused():
+    state = {key: value.double() for key, value in nn.Linear(2, 3).state_dict().items()}
+    assert check(nn.Linear(2, 3), dict(state))[1] == 'checkpoint: 2 tensors cast from float64 to float32'
+    state['bias'] = torch.full((3,), 1e300, dtype=torch.float64)
+    with pytest.raises(InputError, match="1 tensors beyond the model's type of number: bias"):
+        check(nn.Linear(2, 3), state)

@@ -1,0 +1,91 @@
+"""Upstream's modules and whole models take weights that are theirs, and say what they took."""
+
+import re
+
+import pytest
+import torch
+from mmengine.config import ConfigDict
+from mmengine.model import BaseModel, BaseModule
+from mmengine.registry import MODELS
+from torch import nn
+
+from mmseq.checkpoints.whole import load_part, load_whole
+from mmseq.errors import InputError
+
+
+def layers(count: int) -> nn.Sequential:
+    return nn.Sequential(*(nn.Linear(2, 2) for _ in range(count)))
+
+
+def test_a_whole_model_takes_its_own_weights_alone():
+    model, other = layers(4), layers(4)
+    assert load_whole(model, {'state_dict': other.state_dict()}, 'a.pth') == '8/8 tensors from a.pth'
+    assert torch.equal(model[3].bias, other[3].bias)
+    for wrong in (layers(3), layers(5), nn.Sequential(*layers(3), nn.Linear(2, 3))):
+        before = model[0].weight.clone()
+        with pytest.raises(InputError, match='a.pth is of another model .*use the config'):
+            load_whole(model, wrong.state_dict(), 'a.pth')
+        assert torch.equal(model[0].weight, before)
+
+
+def test_a_part_may_lack_little_and_leave_little():
+    longer = load_part(layers(4), layers(5).state_dict(), 'a.pth')
+    assert longer == '8/8 tensors from a.pth; 2 of the file not taken (4.weight, 4.bias)'
+    shorter = load_part(layers(4), layers(3).state_dict(), 'a.pth')
+    assert shorter == '6/8 tensors from a.pth; 2 new and left at their initial value (3.weight, 3.bias)'
+    for wrong in (layers(2), layers(6), nn.Sequential(*layers(3), nn.Linear(2, 3)), nn.ModuleDict({'x': layers(4)})):
+        with pytest.raises(InputError, match='does not fit this Sequential of 8 tensors .*nothing was loaded'):
+            load_part(layers(4), wrong.state_dict(), 'a.pth')
+
+
+def test_counts_of_batches_may_be_absent():
+    model = nn.Sequential(*(nn.BatchNorm1d(2) for _ in range(3)))
+    old = {key: value for key, value in model.state_dict().items() if 'num_batches' not in key}
+    assert load_part(model, old, 'a.pth') == '12/15 tensors from a.pth'
+
+
+def test_one_of_two_networks():
+    teacher, student = layers(2), layers(2)
+    both = {
+        f'{name}.{key}': value
+        for name, net in (('teacher', teacher), ('student', student))
+        for key, value in net.state_dict().items()
+    }
+    model = layers(2)
+    load_whole(model, both, 'a.pth', prefix='teacher')
+    assert torch.equal(model[0].weight, teacher[0].weight)
+    load_part(model, {f'module.{key}': value for key, value in both.items()}, 'a.pth', prefix='student.')
+    assert torch.equal(model[0].weight, student[0].weight)
+    with pytest.raises(InputError, match=r"nothing under prefix='ema\.'; its names begin with student, teacher"):
+        load_whole(model, both, 'a.pth', prefix='ema')
+
+
+@MODELS.register_module()
+class WholeOfTwo(BaseModel):
+    def __init__(self, init_cfg=None, part_cfg=None):
+        super().__init__(init_cfg=init_cfg)
+        self.part = PartOfTwo(part_cfg)
+
+    def forward(self, inputs):
+        return inputs
+
+
+class PartOfTwo(BaseModule):
+    def __init__(self, init_cfg=None):
+        super().__init__(init_cfg)
+        self.layers = layers(2)
+
+
+@pytest.mark.parametrize('key', ['init_cfg', 'part_cfg'])
+def test_init_cfg_of_upstreams_modules_is_counted(tmp_path, key, caplog):
+    source = WholeOfTwo()
+    state = source.state_dict() if key == 'init_cfg' else source.part.state_dict()
+    torch.save(state, tmp_path / 'right.pth')
+    torch.save(layers(2).state_dict(), tmp_path / 'wrong.pth')
+    cfg = ConfigDict(type='WholeOfTwo', **{key: dict(type='Pretrained', checkpoint=str(tmp_path / 'right.pth'))})
+    model = MODELS.build(cfg)
+    model.init_weights()
+    assert torch.equal(model.part.layers[1].weight, source.part.layers[1].weight)
+    cfg[key].checkpoint = str(tmp_path / 'wrong.pth')
+    with pytest.raises(InputError, match=re.escape(cfg[key].checkpoint)):
+        MODELS.build(cfg).init_weights()
