@@ -7,17 +7,22 @@ Beside the file ``NAME`` lie ``NAME.part`` (what has come so far), ``NAME.part.j
 import http.client
 import json
 import logging
+import os
+import re
 import ssl
 import time
 import urllib.request
-from collections.abc import Sequence
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from http.client import HTTPMessage
 from pathlib import Path
 from typing import IO, Any
 from urllib.error import HTTPError, URLError
+from urllib.parse import unquote
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from mmseq.checkpoints.digest import file_sha256
@@ -26,6 +31,13 @@ from mmseq.files import put_in_place, write_json
 TIMEOUT = 30
 BLOCK = 1 << 20
 LONGEST_WAIT = 30
+# New bytes after which the attempts are counted anew.
+ENOUGH = 1 << 20
+# Seconds after which an answer has to have brought so many bytes per second.
+PATIENCE = 60.0
+LEAST_RATE = 1 << 10
+# More than any file of weights: an answer may have no end.
+LARGEST = 1 << 37
 # Request Timeout, Too Early, Too Many Requests: the same request may succeed later.
 _PASSING = frozenset({408, 425, 429})
 _NETWORK = (URLError, http.client.HTTPException, TimeoutError, ConnectionError, ssl.SSLError)
@@ -35,6 +47,16 @@ _log = logging.getLogger('mmseq')
 
 class DownloadError(Exception):
     """No file could be had; the text says why, without its address."""
+
+
+def public(address: str | os.PathLike[str]) -> str:
+    """An address without what may be secret in it: user and password, query and fragment."""
+    address = os.fspath(address)
+    scheme, separator, rest = address.partition('://')
+    if not separator:
+        return address
+    place, slash, path = re.split(r'[?#]', rest, maxsplit=1)[0].partition('/')
+    return f'{scheme}://{place.rpartition("@")[2]}{slash}{path}'
 
 
 class _RestartError(Exception):
@@ -48,7 +70,7 @@ class _SameSecurity(urllib.request.HTTPRedirectHandler):
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> urllib.request.Request | None:
         if req.type == 'https' and not newurl.startswith('https://'):
-            raise DownloadError(f'it is redirected to {newurl}, which is not https')
+            raise DownloadError(f'it is redirected to {public(newurl)}, which is not https')
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -60,20 +82,38 @@ def download(address: str, target: Path, digest: str | None = None, waits: Seque
         target: where the file shall be, under a name of its own.
         digest: the sha256 it must have, or the first digits of it. Without one, the digest of the first download is
             recorded and every later download to ``target`` must have the same.
-        waits: seconds before each further attempt; a new byte starts the row again.
+        waits: seconds before each further attempt; a mebibyte that has not come before starts the row again.
 
     Raises:
         DownloadError: the file could not be had or is not the expected one; nothing then lies at ``target``.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f'{target}.lock'):
+        with _alone(target):
             if not target.exists():
                 _download(address, target, digest, waits)
     except _NETWORK as error:
         raise DownloadError(_reason(error)) from error
+    except ValueError as error:
+        # What http.client finds wrong with an address or an answer, with all of it in its text.
+        raise DownloadError(f'the address or the answer is malformed ({type(error).__name__})') from None
     except OSError as error:
         raise DownloadError(f'cannot write there: {error.strerror or error}') from error
+
+
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Wait until no other process downloads the same file, and say so."""
+    lock = FileLock(f'{target}.lock')
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        _log.warning('%s: another process is downloading it; waiting for %s', target.name, lock.lock_file)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def check(target: Path, digest: str | None) -> str:
@@ -126,7 +166,7 @@ def _download(address: str, target: Path, digest: str | None, waits: Sequence[fl
         _log.info('%s: no digest is published; sha256 %s is recorded and compared from now on', target.name, found)
     if record.get('sha256') != found:
         date = datetime.now(timezone.utc).isoformat(timespec='seconds')
-        write_json(_beside(target, '.json'), dict(address=address, sha256=found, bytes=length, date=date))
+        write_json(_beside(target, '.json'), dict(address=public(address), sha256=found, bytes=length, date=date))
     put_in_place(part, target, durable=True)
     _discard(part)
 
@@ -137,38 +177,49 @@ def _collect(address: str, part: Path, certain: bool, waits: Sequence[float]) ->
     Args:
         certain: a digest will tell whether the pieces fit, so that they need no proof of their version.
     """
-    failures, answers = 0, int(part.exists())
+    failures, answers, furthest = 0, int(part.exists()), _length(part)
     while True:
-        before = part.stat().st_size if part.exists() else 0
         try:
             answers += 1
             if _attempt(address, part, certain):
                 return answers > 1
             error: Exception = http.client.IncompleteRead(b'')
-        except _RestartError:
+        except _RestartError as caught:
+            error = caught
             _discard(part)
             answers = 0
-            continue
         except _NETWORK as caught:
             error = caught
             if not _may_pass(error):
                 raise
-        after = part.stat().st_size if part.exists() else 0
-        failures = 1 if after > before else failures + 1
+        here = _length(part)
+        failures += 1
+        if here >= furthest + ENOUGH:
+            failures, furthest = 1, here
         if failures > len(waits):
-            raise error
+            raise DownloadError(_reason(error)) if isinstance(error, _RestartError) else error
         wait = max(waits[failures - 1], _asked_wait(error))
-        _log.warning('%s: %s; %d bytes are here, going on in %g s', address, _reason(error), after, wait)
+        _log.warning('%s: %s; %d bytes are here, going on in %g s', public(address), _reason(error), here, wait)
         time.sleep(wait)
+
+
+def _length(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
 
 
 def _attempt(address: str, part: Path, certain: bool) -> bool:
     """One request for what is missing; returns whether the file is whole now."""
-    have = part.stat().st_size if part.exists() else 0
+    have = _length(part)
     version = _read_json(_beside(part, '.json')).get('version') if have else None
     if have and not (version or certain):
-        raise _RestartError
+        # It cannot be told whether the rest belongs to it.
+        _discard(part)
+        have = 0
+    address, credentials = _apart(address)
     request = urllib.request.Request(address, headers={'User-Agent': 'mmseq', 'Accept-Encoding': 'identity'})
+    if credentials:
+        # For this server alone, and for none that it redirects to.
+        request.add_unredirected_header('Authorization', f'Basic {b64encode(credentials.encode()).decode()}')
     if have:
         request.add_header('Range', f'bytes={have}-')
         if version:
@@ -182,34 +233,73 @@ def _attempt(address: str, part: Path, certain: bool) -> bool:
         if error.headers.get('Content-Range') == f'bytes */{have}':
             # The last attempt ended between the last byte and the renaming.
             return True
-        raise _RestartError from error
+        raise _RestartError('the server has no such rest of the file') from error
     with answer:
         if answer.headers.get_content_type() == 'text/html':
             raise DownloadError(_WEB_PAGE)
-        return _receive(answer, part, have)
+        return _receive(answer, part, have, certain)
 
 
-def _receive(answer: Any, part: Path, have: int) -> bool:
-    length = answer.headers.get('Content-Length')
+def _apart(address: str) -> tuple[str, str]:
+    """An address without user and password, and these two as urllib does not take them from it."""
+    scheme, _, rest = address.partition('://')
+    place = re.split(r'[/?#]', rest, maxsplit=1)[0]
+    credentials, _, host = place.rpartition('@')
+    return f'{scheme}://{host}{rest[len(place) :]}', unquote(credentials)
+
+
+def _receive(answer: Any, part: Path, have: int, certain: bool) -> bool:
+    """Append an answer; returns whether the file is whole now."""
+    encoding = answer.headers.get('Content-Encoding', 'identity').strip().lower()
+    if encoding not in ('', 'identity'):
+        raise DownloadError(f'the server packs the file ({encoding[:40]!r}) though asked not to')
+    length = _promised(answer.headers)
     if answer.status == 206:
         if not answer.headers.get('Content-Range', '').startswith(f'bytes {have}-'):
             if not have:
                 raise DownloadError('the server answers with a piece of the file that was not asked for')
-            raise _RestartError
+            raise _RestartError('the server answers with another piece of the file')
     else:
         # The whole file, whatever was asked for.
         have = 0
-    total = have + int(length) if length else None
+    if length is None and not answer.chunked and not certain:
+        raise DownloadError('the server does not say how long the file is, so that a cut could not be told')
+    total = have + length if length is not None else None
     with part.open('ab' if have else 'wb') as file:
         if not have:
             # After the file was emptied: its old beginning must never stand beside the new version.
             write_json(_beside(part, '.json'), dict(version=_version(answer.headers)))
         # disable=None: a bar on a terminal, nothing in a log file.
         with tqdm(desc=part.stem, total=total, initial=have, unit='B', unit_scale=True, disable=None) as bar:
-            while block := answer.read(BLOCK):
+            for block in _blocks(answer):
                 file.write(block)
                 bar.update(len(block))
+                if file.tell() > LARGEST:
+                    raise DownloadError(f'the server sends more than {LARGEST} bytes')
         return total is None or file.tell() == total
+
+
+def _blocks(answer: Any) -> Iterator[bytes]:
+    """What comes, for as long as it comes at the least rate."""
+    began, came = time.monotonic(), 0
+    # At once whatever is there: read would wait for a whole block.
+    while block := answer.read1(BLOCK):
+        yield block
+        came += len(block)
+        if (passed := time.monotonic() - began) > PATIENCE:
+            if came < LEAST_RATE * passed:
+                raise TimeoutError(f'the server sends less than {LEAST_RATE} bytes per second')
+            began, came = time.monotonic(), 0
+
+
+def _promised(headers: HTTPMessage) -> int | None:
+    """The length that an answer promises."""
+    text = headers.get('Content-Length')
+    if text is None:
+        return None
+    if not re.fullmatch(r'[0-9]{1,15}', text.strip()):
+        raise DownloadError(f'the server says an impossible length: {text[:40]!r}')
+    return int(text)
 
 
 def _version(headers: HTTPMessage) -> str | None:
@@ -222,6 +312,8 @@ def _may_pass(error: Exception) -> bool:
     """Whether another attempt could succeed."""
     if isinstance(error, HTTPError):
         return error.code >= 500 or error.code in _PASSING
+    if isinstance(error, http.client.InvalidURL):
+        return False
     return not isinstance(getattr(error, 'reason', error), ssl.SSLCertVerificationError)
 
 
@@ -234,6 +326,9 @@ def _asked_wait(error: Exception) -> float:
 def _reason(error: BaseException) -> str:
     if isinstance(error, HTTPError):
         return f'the server answers {error.code} {error.reason}'
+    if isinstance(error, http.client.InvalidURL):
+        # Its text has what may be secret in the address.
+        return 'the address is malformed'
     if isinstance(error, http.client.IncompleteRead):
         return 'the connection broke off'
     return str(getattr(error, 'reason', '') or error) or type(error).__name__

@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlparse
 import torch
 
 from mmseq.checkpoints.digest import digest_in_name, file_sha256
-from mmseq.checkpoints.download import DownloadError, check, download, recorded_digest
+from mmseq.checkpoints.download import DownloadError, check, download, public, recorded_digest
 from mmseq.checkpoints.published import UNKNOWN, find_published, published
 from mmseq.errors import InputError
 
@@ -27,6 +27,8 @@ HELP = (
     'with model.backbone.init_cfg=None'
 )
 HUB_FILE = re.compile(r'(?P<repo>[^/@]+/[^/@]+)(?:@(?P<revision>[^/]+))?/(?P<file>.+)')
+PIECE = re.compile(r'[^\\?#]*[^\\?#.][^\\?#]*')
+"""Of an address on the hub: no ``..``, which would lead out of the cache, and nothing that servers take for more."""
 TIMM_FILES = ('model.safetensors', 'pytorch_model.bin')
 
 
@@ -47,15 +49,21 @@ def locate(name: str | os.PathLike[str]) -> Path:
             )
         return path
     if scheme == 'https':
+        if not re.fullmatch(r'[^\s/?#\[\]]+(/[^\s]*)?', rest):
+            raise InputError(f'checkpoint {public(name)}: expected https://HOST/FILE')
         return from_web(name)
     if scheme == 'hf':
         match = HUB_FILE.fullmatch(rest)
-        if not match:
-            raise InputError(f'checkpoint {name}: expected hf://OWNER/NAME/FILE, or hf://OWNER/NAME@REVISION/FILE')
+        if not match or not all(PIECE.fullmatch(piece) for piece in rest.split('/')):
+            raise InputError(
+                f'checkpoint {public(name)}: expected hf://OWNER/NAME/FILE, or hf://OWNER/NAME@REVISION/FILE'
+            )
         return from_hub(name, match['repo'], (match['file'],), match['revision'])
     if scheme == 'timm':
         return from_hub(name, f'timm/{full_timm_name(rest)}', TIMM_FILES)
-    raise InputError(f'checkpoint {name}: {scheme}:// is not known; give a local file, https://, hf:// or timm://')
+    raise InputError(
+        f'checkpoint {public(name)}: {scheme}:// is not known; give a local file, https://, hf:// or timm://'
+    )
 
 
 def from_web(address: str) -> Path:
@@ -72,17 +80,20 @@ def from_web(address: str) -> Path:
     except DownloadError as error:
         expected = digest or recorded_digest(target) or 'unknown (none is published)'
         raise InputError(
-            f'checkpoint {address}: {error}. File {target.name}, expected sha256 {expected}, cache {target}. '
+            f'checkpoint {public(address)}: {error}. File {target.name}, expected sha256 {expected}, cache {target}. '
             f'Put the file there, {HELP}'
         ) from error
     return target
 
 
 def web_cache(address: str) -> Path:
-    """Where the file at an address is kept: under its own name if it is of the table, else apart from its namesakes."""
+    """Where the file at an address is kept: in torch hub's folder if its name tells its digest, else apart from others.
+
+    Whatever other programs put into that folder under a name without a digest may be anything.
+    """
     folder = Path(torch.hub.get_dir()) / 'checkpoints'
     name = re.sub(r'[^\w.+-]', '_', Path(unquote(urlparse(address).path)).name).strip('.') or 'weights'
-    if find_published(address):
+    if digest_in_name(name):
         return folder / name
     return folder / hashlib.sha256(address.encode()).hexdigest()[:8] / name
 
@@ -118,7 +129,7 @@ def from_hub(name: str, repo: str, files: tuple[str, ...], revision: str | None 
     """
     # Loaded where it is used: training from local files must not wait for it.
     from huggingface_hub import constants, hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     failure: Exception | None = None
     # The cache answers at once; the hub's own call asks the network first, for half a minute where there is none.
@@ -126,7 +137,7 @@ def from_hub(name: str, repo: str, files: tuple[str, ...], revision: str | None 
     for file, local in attempts[: len(files) if constants.HF_HUB_OFFLINE else None]:
         try:
             path = Path(hf_hub_download(repo, file, revision=revision, local_files_only=local))
-        except (OSError, EntryNotFoundError, HFValidationError) as error:
+        except (OSError, EntryNotFoundError, ValueError) as error:
             failure = error
             absent = isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError)
             if not (local or absent):
@@ -140,7 +151,7 @@ def from_hub(name: str, repo: str, files: tuple[str, ...], revision: str | None 
     folder = Path(constants.HF_HUB_CACHE) / f'models--{repo.replace("/", "--")}'
     row = find_published(name)
     raise InputError(
-        f'checkpoint {name}: {reason}{offline}. File {" or ".join(files)} of {repo}, expected sha256 '
+        f'checkpoint {public(name)}: {reason}{offline}. File {" or ".join(files)} of {repo}, expected sha256 '
         f'{row.sha256 if row and row.sha256 != UNKNOWN else "unknown (none is published)"}, cache {folder}. '
         f'Download it with "hf download {repo}" where there is a network and copy that folder, {HELP}'
     ) from failure
@@ -160,6 +171,6 @@ def verify_hub_file(name: str, path: Path) -> None:
     found = file_sha256(path)
     if expected != {found}:
         raise InputError(
-            f'checkpoint {name}: {path} has sha256 {found}, expected {" and ".join(sorted(expected))}: it is damaged '
-            f'or another file. Delete it to download it again, {HELP}'
+            f'checkpoint {public(name)}: {path} has sha256 {found}, expected {" and ".join(sorted(expected))}: it is '
+            f'damaged or another file. Delete it to download it again, {HELP}'
         )

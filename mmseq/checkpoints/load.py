@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mmseq.checkpoints.compare import casts, compare, shorten
+from mmseq.checkpoints.download import public
 from mmseq.checkpoints.fetch import locate
 from mmseq.checkpoints.resize import fit_geometry
 from mmseq.checkpoints.rules import Family, Renamed, absent_norms, place_blocks, rename
@@ -113,7 +114,7 @@ def load_backbone(model: StrictModel, checkpoint: str | os.PathLike[str], prefix
     family = FAMILIES[model.family]
     layout = family.find_layout(tensors)
     if layout is None:
-        raise InputError(f'checkpoint {checkpoint} is no {family.name}: {describe(tensors)}')
+        raise InputError(f'checkpoint {public(checkpoint)} is no {family.name}: {describe(tensors)}')
     renamed = rename(tensors, layout)
     place_blocks(renamed, model.all_depths)
     drop_unbuilt(renamed, model)
@@ -125,14 +126,14 @@ def load_backbone(model: StrictModel, checkpoint: str | os.PathLike[str], prefix
     problems.foreign[:0] = renamed.unexplained
     if problems:
         raise InputError(
-            f'checkpoint {checkpoint} ({layout.name} layout) does not fit this {family.name}; nothing was loaded. '
-            f'{problems}. Check arch, in_channels, out_norm and sizes of patches and grids.'
+            f'checkpoint {public(checkpoint)} ({layout.name} layout) does not fit this {family.name}; nothing was '
+            f'loaded. {problems}. Check arch, in_channels, out_norm and sizes of patches and grids.'
         )
     cast = casts(renamed.tensors, own)
     with torch.no_grad():
         for key, tensor in renamed.tensors.items():
             own[key].copy_(tensor)
-    source = f'{os.path.basename(os.fspath(checkpoint))}{f" [{note}]" if note else ""}'
+    source = f'{os.path.basename(public(checkpoint))}{f" [{note}]" if note else ""}'
     return Report(source, layout.name, len(renamed.tensors), renamed.dropped, fresh, adapted, cast)
 
 

@@ -101,11 +101,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def check(args: argparse.Namespace, shape: tuple[int, int], pixel: tuple[int, int]) -> None:
     """Raises InputError for numbers that fit no image, and for checkpoints that are not there."""
-    from mmseq.config import existing_file
+    from mmseq.checkpoints.fetch import locate
 
     for source in (args.before, args.checkpoint):
         if source not in (*WORDS, None):
-            existing_file(source, 'checkpoint')
+            locate(source)
     if min(shape) < 32:
         raise InputError(f'--shape {shape[0]} {shape[1]}: backbones take 32 x 32 px and more')
     if not all(0 <= at < side for at, side in zip(pixel, shape)):

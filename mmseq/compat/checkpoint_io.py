@@ -8,14 +8,10 @@ Could go once mmengine writes plain data, atomically, and loads everything with 
 """
 
 import functools
-import os
-import re
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import ModuleType
 from typing import Any
-from urllib.parse import urlparse
 
 from mmseq.compat.import_hooks import when_imported
 
@@ -29,6 +25,7 @@ def install() -> None:
 
 def _mend(module: ModuleType) -> None:
     module.CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
+    module.CheckpointLoader.register_scheme(prefixes=('hf://', 'timm://'), loader=load_from_hub, force=True)
     _replace_everywhere(module, 'load_url', _load_from_url)
     _replace_everywhere(module, 'save_checkpoint', _saver(module.save_checkpoint))
     if hasattr(module, '_safe_torch_load'):
@@ -61,6 +58,11 @@ def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
     return checkpoint
 
 
+def load_from_hub(filename: str, map_location: Any = None) -> dict[str, Any]:
+    """Load a file of the Hugging Face hub; see `mmseq.checkpoints.fetch.locate`."""
+    return _load_from_url(filename, map_location=map_location)
+
+
 def _load_from_url(
     url: str,
     model_dir: str | None = None,
@@ -69,17 +71,17 @@ def _load_from_url(
     check_hash: bool = False,
     file_name: str | None = None,
 ) -> dict[str, Any]:
-    """Do what `torch.hub.load_state_dict_from_url` does, which runs code from the file unless told not to."""
-    from torch import hub
+    """Download as every command does: over https alone, with a digest on record, to a place of the address's own.
 
-    folder = Path(model_dir or os.path.join(hub.get_dir(), 'checkpoints'))
-    file = folder / (file_name or os.path.basename(urlparse(url).path))
-    if not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        # The published convention: `name-<first digits of the SHA256>.pth`.
-        digest = re.search(r'-([a-f0-9]*)\.', file.name) if check_hash else None
-        hub.download_url_to_file(url, str(file), digest[1] if digest else None, progress=progress)
-    return load_from_local(str(file), map_location)
+    Args:
+        url: of a checkpoint; the rest of the arguments are torch hub's, whose place and progress are not asked.
+
+    Raises:
+        InputError: the file cannot be had, or is not the expected one.
+    """
+    from mmseq.checkpoints.fetch import locate
+
+    return load_from_local(str(locate(url)), map_location)
 
 
 def _load_safely(file: Any, map_location: Any = None, weights_only: bool | None = None) -> Any:

@@ -30,11 +30,12 @@ def _load(self: Any, module: Any) -> None:
     from mmengine.model import BaseModel, update_init_info
     from mmengine.runner.checkpoint import CheckpointLoader
 
+    from mmseq.checkpoints.download import public
     from mmseq.checkpoints.whole import load_part, load_whole
 
     payload = CheckpointLoader.load_checkpoint(self.checkpoint, 'cpu')
     load = load_whole if isinstance(module, BaseModel) else load_part
-    account = load(module, payload, self.checkpoint, self.prefix)
+    account = load(module, payload, public(self.checkpoint), self.prefix)
     print_log(f'{type(module).__name__}: {account}', logger='current')
     if hasattr(module, '_params_init_info'):
-        update_init_info(module, init_info=self._get_init_info())
+        update_init_info(module, init_info=f'PretrainedInit: load from {public(self.checkpoint)}')

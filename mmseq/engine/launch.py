@@ -10,6 +10,7 @@ import torch.distributed
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from mmseq.checkpoints.fetch import locate
 from mmseq.compat.allocator import keep_memory
 from mmseq.config import read_model_config
 from mmseq.engine.hooks.kept_memory import KeptMemoryHook
@@ -73,6 +74,7 @@ def train(
         InputError: bad input, before any training.
     """
     cfg = read_model_config(config, options or {})
+    resume = resume or resume_of(cfg)
     settings = Settings(
         'training',
         config,
@@ -80,7 +82,7 @@ def train(
         seed=seed,
         launcher=launcher,
         processes=world_size(),
-        resume=resume or resume_of(cfg),
+        resume=resume if resume in (None, 'auto') else str(locate(resume)),
         load_from=load_from,
         allow_partial=allow_partial,
         deterministic=deterministic,

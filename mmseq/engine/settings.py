@@ -19,7 +19,9 @@ from mmengine.hooks import CheckpointHook
 from mmengine.logging import print_log
 from mmengine.registry import HOOKS
 
-from mmseq.config import existing_file, qualified, replace_synchronised_norms, work_dir_of
+from mmseq.checkpoints.download import public
+from mmseq.checkpoints.fetch import locate
+from mmseq.config import qualified, replace_synchronised_norms, work_dir_of
 from mmseq.datasets.nesting import loader_datasets
 from mmseq.engine.hooks.corrupt_data import tolerate
 from mmseq.engine.loggers import LOGGERS
@@ -27,6 +29,7 @@ from mmseq.engine.own_versions import evaluators, image_root, use_own_versions, 
 from mmseq.engine.recipe import check_accumulation, divide, scale_learning_rate
 from mmseq.errors import InputError
 from mmseq.files import unique
+from mmseq.nested import walk
 
 # What the promises rest on, in the order in which they are called at equal priority.
 PROMISED_HOOKS = (
@@ -176,8 +179,6 @@ def use_plain_norms(cfg: Config, settings: Settings) -> Config:
 
 def leave_resuming_to_launcher(cfg: Config, settings: Settings) -> Config:
     """The launcher looks for the checkpoint to resume from, since mmengine takes damaged ones too."""
-    if settings.resume not in (None, 'auto'):
-        existing_file(settings.resume, 'checkpoint to resume from')
     if cfg.get('resume'):
         cfg.load_from = None
     cfg.resume = False
@@ -186,14 +187,22 @@ def leave_resuming_to_launcher(cfg: Config, settings: Settings) -> Config:
 
 def begin_with_checkpoint(cfg: Config, settings: Settings) -> Config:
     """A whole model's weights to begin with, or to evaluate; nothing is downloaded for what they overwrite."""
-    if settings.load_from is None:
-        return cfg
-    if settings.resume:
+    if settings.load_from and settings.resume:
         raise InputError('--load-from begins a run and --resume goes on with one; give one of them')
-    what = 'checkpoint to begin with' if settings.what == 'training' else 'checkpoint'
-    cfg.load_from = existing_file(settings.load_from, what)
-    if cfg.model.get('backbone'):
-        cfg.model.backbone.init_cfg = None
+    if name := settings.load_from or cfg.get('load_from'):
+        cfg.load_from = str(locate(name))
+        for node in (cfg.model, cfg.model.get('backbone')):
+            if node and 'init_cfg' in node:
+                node.init_cfg = None
+    return cfg
+
+
+def fetch_secret_addresses(cfg: Config, settings: Settings) -> Config:
+    """Weights whose address has a password or a token are fetched: the config, which is kept, names the file."""
+    for node in walk(cfg._cfg_dict):
+        name = node.get('checkpoint')
+        if isinstance(name, str) and name != public(name):
+            node['checkpoint'] = str(locate(name))
     return cfg
 
 
@@ -430,6 +439,7 @@ ASKED: tuple[Edit, ...] = (
     use_plain_norms,
     leave_resuming_to_launcher,
     begin_with_checkpoint,
+    fetch_secret_addresses,
     make_deterministic,
     use_amp,
     scale_rate,

@@ -11,10 +11,11 @@ from mmengine.logging import MMLogger, print_log
 from mmengine.registry import DefaultScope, init_default_scope
 from torch import nn
 
+from mmseq.checkpoints.fetch import locate
 from mmseq.checkpoints.storage import load_file
 from mmseq.checkpoints.whole import load_whole
 from mmseq.compat.allocator import keep_memory
-from mmseq.config import existing_file, load_config, read_metainfo
+from mmseq.config import load_config, read_metainfo
 from mmseq.datasets.nesting import dataset_class, loader_datasets
 from mmseq.errors import InputError
 from mmseq.explain.names import unknown_type
@@ -52,7 +53,7 @@ def load_trained(
     """
     cfg = load_config(config, options or {}, work_dir)
     if checkpoint is not None:
-        existing_file(checkpoint, 'checkpoint')
+        checkpoint = str(locate(checkpoint))
         if cfg.model.get('backbone'):
             # Overwritten as a whole: nothing is downloaded for it.
             cfg.model.backbone.init_cfg = None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from mmseq.checkpoints.compare import FLOATS, compare, is_finite, shorten
+from mmseq.checkpoints.download import public
 from mmseq.checkpoints.fetch import locate
 from mmseq.checkpoints.rules import EXACT
 from mmseq.checkpoints.storage import load_file
@@ -39,7 +40,7 @@ def average(names: Sequence[str | os.PathLike[str]], ema: bool = False) -> tuple
         found = {key: tensor for key, tensor in found.items() if not key.startswith(EXACT)}
         differences = compare(found, first or found)
         if differences:
-            raise InputError(f'checkpoint {name}: cannot be averaged with {names[0]}: {differences}')
+            raise InputError(f'checkpoint {public(name)}: cannot be averaged with {public(names[0])}: {differences}')
         if not first:
             first = found
             total = {key: tensor.double() for key, tensor in found.items() if tensor.dtype in FLOATS}
@@ -51,7 +52,9 @@ def average(names: Sequence[str | os.PathLike[str]], ema: bool = False) -> tuple
     if beyond:
         raise InputError(f'{len(beyond)} tensors are not finite when averaged: {shorten(beyond)}')
     whole = [key for key in first if key not in total]
-    remarks = [f'{len(whole)} tensors of whole numbers are those of {names[0]}: {shorten(whole, 4)}'] if whole else []
+    remarks = (
+        [f'{len(whole)} tensors of whole numbers are those of {public(names[0])}: {shorten(whole, 4)}'] if whole else []
+    )
     if any(key.endswith('running_var') for key in first):
         remarks.append('running statistics of batch norms are averaged too; those of the mean weights would differ')
     return mean, remarks

@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from mmseq.checkpoints.digest import file_sha256
+from mmseq.checkpoints.download import public
 from mmseq.checkpoints.fetch import locate
 from mmseq.checkpoints.load import FAMILIES, describe
 from mmseq.checkpoints.rules import Family, Layout
@@ -29,8 +30,8 @@ class Source:
 
     @property
     def title(self) -> str:
-        """An address in full, and of a file only its name (folders are nobody else's business)."""
-        return self.name if '://' in self.name else self.path.name
+        """An address without secrets, and of a file only its name (folders are nobody else's business)."""
+        return public(self.name) if '://' in self.name else self.path.name
 
 
 def open_source(name: str | os.PathLike[str], ema: bool = False) -> Source:
@@ -49,4 +50,6 @@ def open_source(name: str | os.PathLike[str], ema: bool = False) -> Source:
         layout = family.find_layout(tensors)
         if layout:
             return Source(os.fspath(name), path, file_sha256(path), note, family, layout, tensors)
-    raise InputError(f'checkpoint {name}: is of no known family: {describe(tensors)}; known are {", ".join(FAMILIES)}')
+    raise InputError(
+        f'checkpoint {public(name)}: is of no known family: {describe(tensors)}; known are {", ".join(FAMILIES)}'
+    )

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mmseq.checkpoints.compare import is_finite, shorten
 from mmseq.checkpoints.digest import file_sha256
+from mmseq.checkpoints.download import public
 from mmseq.checkpoints.fetch import locate
 from mmseq.checkpoints.storage import load_file, load_metadata
 from mmseq.checkpoints.wrappers import state_dict
@@ -40,7 +41,7 @@ def publish(name: str | os.PathLike[str], target: str | os.PathLike[str], ema: b
     tensors, note = state_dict(payload, path, ema)
     broken = [key for key, tensor in tensors.items() if not is_finite(tensor)]
     if broken:
-        raise InputError(f'checkpoint {name}: {len(broken)} tensors not finite: {shorten(broken)}')
+        raise InputError(f'checkpoint {public(name)}: {len(broken)} tensors not finite: {shorten(broken)}')
     facts = origin(source=path.name, source_sha256=file_sha256(path), **_said(payload, path))
     with draft_beside(target, '.safetensors') as draft:
         digest = save_weights(tensors, draft, facts)

@@ -11,8 +11,10 @@ from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from filelock import FileLock
 
-from mmseq.checkpoints.download import DownloadError, check, download
+from mmseq.checkpoints import download as download_module
+from mmseq.checkpoints.download import DownloadError, check, download, public
 
 BODY = random.Random(0).randbytes(300_000)
 DIGEST = hashlib.sha256(BODY).hexdigest()
@@ -44,12 +46,23 @@ class Handler(BaseHTTPRequestHandler):
             return
         self.send_response(206 if start else 200)
         if start:
-            self.send_header('Content-Range', f'bytes {start}-{len(body) - 1}/{len(body)}')
+            self.send_header('Content-Range', f'bytes {start + server.shift}-{len(body) - 1}/{len(body)}')
         self.send_header('Content-Type', server.kind)
-        self.send_header('Content-Length', str(len(body) - start))
+        server.heard.append(self.headers.get('Authorization'))
+        length = str(len(body) - start) if server.length == 'right' else server.length
+        if length is not None:
+            self.send_header('Content-Length', length)
+        else:
+            self.close_connection = True
+        if server.encoding:
+            self.send_header('Content-Encoding', server.encoding)
         if server.tags:
-            self.send_header('ETag', tag)
+            self.send_header('ETag', f'"{len(server.asked)}"' if server.tags == 'new' else tag)
         self.end_headers()
+        if server.trickle:
+            for byte in body[start:]:
+                time.sleep(server.trickle)
+                self.wfile.write(bytes([byte]))
         end = len(body)
         if server.cuts:
             end = start + server.cuts.pop(0)
@@ -67,6 +80,7 @@ class Handler(BaseHTTPRequestHandler):
 def server():
     server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
     server.asked, server.errors, server.cuts, server.slowness = [], [], [], 0.0
+    server.shift, server.length, server.encoding, server.trickle, server.heard = 0, 'right', None, 0.0, []
     server.body, server.kind, server.ranges, server.tags = BODY, 'application/octet-stream', True, True
     server.address = f'http://127.0.0.1:{server.server_port}/w.pth'
     thread = threading.Thread(target=server.serve_forever, kwargs=dict(poll_interval=0.01), daemon=True)
@@ -105,10 +119,102 @@ def test_a_broken_connection_goes_on_where_it_broke(server, target):
     assert target.read_bytes() == BODY
 
 
-def test_every_new_byte_starts_the_attempts_again(server, target):
+def test_enough_new_bytes_start_the_attempts_again(server, target, monkeypatch):
+    monkeypatch.setattr(download_module, 'ENOUGH', 10_000)
     server.cuts = [10_000] * 6
     download(server.address, target, DIGEST, QUICK)
     assert len(server.asked) == 7
+    assert target.read_bytes() == BODY
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        dict(tags=False, cuts=[100_000] * 99),
+        dict(tags='new', cuts=[100_000] * 99),
+        dict(shift=1, cuts=[100_000] * 99),
+        dict(ranges=False, cuts=[100_000] * 99),
+        dict(cuts=[1] * 99),
+        dict(cuts=[0] * 99),
+    ],
+    ids=str,
+)
+def test_what_gets_nowhere_ends(server, target, change):
+    vars(server).update(change)
+    with pytest.raises(DownloadError, match='broke off|another piece'):
+        download(server.address, target, None, QUICK)
+    assert len(server.asked) <= 4
+
+
+def test_an_answer_that_hardly_comes_ends(server, target, monkeypatch):
+    monkeypatch.setattr(download_module, 'PATIENCE', 0.1)
+    server.trickle = 0.02
+    began = time.monotonic()
+    with pytest.raises(DownloadError, match='less than 1024 bytes per second'):
+        download(server.address, target, None, QUICK)
+    assert time.monotonic() - began < 5
+    assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize('length', ['abc', '-1', '1e3', '9' * 30, ''])
+def test_impossible_lengths_are_one_line(server, target, length):
+    server.length = length
+    with pytest.raises(DownloadError, match='impossible length'):
+        download(server.address, target, DIGEST, QUICK)
+    assert not target.exists()
+
+
+def test_without_a_length_only_a_digest_tells_that_it_is_whole(server, target):
+    server.length = None
+    with pytest.raises(DownloadError, match='does not say how long the file is'):
+        download(server.address, target, None, QUICK)
+    server.cuts = [100_000]
+    with pytest.raises(DownloadError, match='another file: sha256 .* of 100000 bytes'):
+        download(server.address, target, DIGEST, QUICK)
+    download(server.address, target, DIGEST, QUICK)
+    assert target.read_bytes() == BODY
+
+
+@pytest.mark.parametrize('encoding', ['gzip', 'br', 'x-anything'])
+def test_packed_answers_are_refused(server, target, encoding):
+    server.encoding = encoding
+    with pytest.raises(DownloadError, match=f'packs the file ..{encoding}'):
+        download(server.address, target, DIGEST, QUICK)
+
+
+def test_secrets_in_an_address_are_used_and_left_nowhere(server, target, caplog):
+    address = server.address.replace('//', '//me:pass%20word@') + '?token=geheim#geheim'
+    server.cuts = [100_000]
+    with caplog.at_level('INFO', 'mmseq'):
+        download(address, target, None, QUICK)
+    assert server.heard == ['Basic bWU6cGFzcyB3b3Jk'] * 2
+    left_behind = caplog.text + (target.parent / 'w.pth.json').read_text()
+    assert 'broke off' in left_behind
+    assert not [word for word in ('geheim', 'me:', 'pass', 'token') if word in left_behind]
+    server.errors = [404]
+    with pytest.raises(DownloadError) as caught:
+        download(address, target.with_name('other.pth'), None, QUICK)
+    assert 'geheim' not in str(caught.value)
+
+
+def test_what_is_public_in_an_address():
+    assert public('https://u:p@host:8/a/b.pth?x=1#y') == 'https://host:8/a/b.pth'
+    assert public('https://host?x@y') == 'https://host'
+    assert public('dir/a?b#c@d.pth') == 'dir/a?b#c@d.pth'
+
+
+def test_waiting_for_another_process_says_so(server, target, caplog):
+    target.parent.mkdir()
+    lock = FileLock(f'{target}.lock')
+    lock.acquire()
+    with caplog.at_level('INFO', 'mmseq'):
+        # Another thread, as the lock is one per thread.
+        thread = threading.Thread(target=download, args=(server.address, target), daemon=True)
+        thread.start()
+        time.sleep(0.3)
+        lock.release()
+        thread.join(20)
+    assert 'another process is downloading it; waiting for' in caplog.text
     assert target.read_bytes() == BODY
 
 
@@ -226,7 +332,10 @@ def test_processes_that_ask_together_download_once(server, target):
     server.slowness = 1.0
     command = [sys.executable, '-c', code, server.address, str(target), DIGEST]
     processes = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(2)]
-    assert [process.communicate(timeout=120)[1] for process in processes] == [b'', b'']
+    said = sorted(process.communicate(timeout=120)[1] for process in processes)
+    assert said[0] == b''
+    assert said[1].startswith(b'w.pth: another process is downloading it; waiting for')
+    assert said[1].count(b'\n') == 1
     assert [process.returncode for process in processes] == [0, 0]
     assert Counter(server.asked) == {None: 1}
     assert target.read_bytes() == BODY

@@ -88,7 +88,9 @@ def test_a_date_in_an_address_is_no_digest(cache):
 
 def test_the_cache_keeps_namesakes_apart(cache):
     folder = cache / 'torch/hub/checkpoints'
-    assert web_cache(SEQUENCER2D_S) == folder / 'sequencer2d_s.pth'
+    # What another program put into torch hub's folder under that name may be anything.
+    assert web_cache(SEQUENCER2D_S).parent.parent == folder
+    assert web_cache('https://a/resnet50-0676ba61.pth') == folder / 'resnet50-0676ba61.pth'
     hub = [f'https://huggingface.co/timm/{name}/resolve/main/model.safetensors' for name in 'ab']
     assert len({web_cache(address) for address in hub}) == 2
     assert all(web_cache(address).name == 'model.safetensors' for address in hub)
@@ -96,6 +98,38 @@ def test_the_cache_keeps_namesakes_apart(cache):
         path = web_cache(odd)
         assert path.parent.parent == folder
         assert path.name in ('weights', 'x')
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'hf://o/n/../../x',
+        'hf://o/n@../x',
+        'hf://../n/x',
+        'hf://o/n/a/./b',
+        'hf://o/n//x',
+        'hf://o/n/x?token=geheim',
+        'https://[geheim/x',
+        'https://me:geheim@/x',
+        'https://host:geheim/x',
+        'https://me:geheim@127.0.0.1:1/x?y=geheim',
+        'ftp://me:geheim@host/x',
+        'https://host/a b?geheim',
+    ],
+)
+def test_odd_addresses_are_one_line_without_secrets(cache, name):
+    with pytest.raises(InputError, match='checkpoint ') as caught:
+        locate(name)
+    assert '\n' not in str(caught.value)
+    assert 'geheim' not in str(caught.value).replace('https://[geheim/x', '').replace('https://host:geheim/x', '')
+
+
+def test_a_foreign_file_in_torch_hubs_folder_is_not_taken(cache, no_network):
+    folder = cache / 'torch/hub/checkpoints'
+    folder.mkdir(parents=True)
+    (folder / 'sequencer2d_s.pth').write_bytes(b'of another program')
+    with pytest.raises((InputError, AssertionError), match='network was asked'):
+        locate(SEQUENCER2D_S)
 
 
 class Redirecting(BaseHTTPRequestHandler):

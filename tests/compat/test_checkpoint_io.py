@@ -2,7 +2,6 @@
 
 import copy
 import enum
-import http.server
 import importlib
 import json
 import logging
@@ -10,10 +9,7 @@ import os
 import pickle
 import subprocess
 import sys
-import threading
 from collections import OrderedDict, deque
-from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +23,7 @@ from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import Runner, load_checkpoint
 from torch import Tensor, nn
 
+from mmseq.checkpoints.fetch import web_cache
 from mmseq.compat import checkpoint_io
 from mmseq.compat.checkpoint_codec import decode, encode
 from mmseq.errors import InputError
@@ -310,41 +307,41 @@ class Evil:
         return os.system, (f'touch {self.marker}',)
 
 
+ADDRESS = 'https://127.0.0.1:1/weights.pth'
+
+
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[str]:
-    """A web server on the local machine with the files of `tmp_path/www`."""
-    (tmp_path / 'www').mkdir()
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), partial(Quiet, directory=str(tmp_path / 'www')))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f'http://127.0.0.1:{server.server_port}'
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def test_downloaded_and_local_files_run_no_code(tmp_path: Path, served: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The place of a file that was downloaded from `ADDRESS`."""
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'hub'))
-    torch.save({'state_dict': {}, 'evil': Evil(tmp_path / 'marker')}, tmp_path / 'www' / 'evil.pth')
-    for name in (f'{served}/evil.pth', str(tmp_path / 'www' / 'evil.pth')):
-        with pytest.raises(InputError, match=r'evil\.pth: wants to run \w+\.system'):
+    (place := web_cache(ADDRESS)).parent.mkdir(parents=True)
+    return place
+
+
+def test_downloaded_and_local_files_run_no_code(tmp_path: Path, downloaded: Path) -> None:
+    torch.save({'state_dict': {}, 'evil': Evil(tmp_path / 'marker')}, downloaded)
+    for name in (ADDRESS, str(downloaded)):
+        with pytest.raises(InputError, match=r'weights\.pth: wants to run \w+\.system'):
             load_checkpoint(nn.Linear(1, 1), name)
     assert not (tmp_path / 'marker').exists()
 
 
-def test_downloaded_training_file_opens(tmp_path: Path, served: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'hub'))
+def test_downloaded_training_file_opens(downloaded: Path) -> None:
     model = nn.Linear(1, 1)
     history = {'log_scalars': OrderedDict(loss=HistoryBuffer([1.0], [1]))}
-    torch.save({'state_dict': model.state_dict(), 'message_hub': history}, tmp_path / 'www' / 'old.pth')
-    loaded = load_checkpoint(nn.Linear(1, 1), f'{served}/old.pth')
+    torch.save({'state_dict': model.state_dict(), 'message_hub': history}, downloaded)
+    loaded = load_checkpoint(nn.Linear(1, 1), ADDRESS)
     assert isinstance(loaded['message_hub']['log_scalars']['loss'], HistoryBuffer)
-    assert (tmp_path / 'hub' / 'hub' / 'checkpoints' / 'old.pth').exists()
+
+
+def test_mmengine_asks_no_insecure_address() -> None:
+    with pytest.raises(InputError, match='http:// is not known'):
+        load_checkpoint(nn.Linear(1, 1), 'http://127.0.0.1:1/weights.pth')
+
+
+def test_text_of_a_config_is_not_run_on_resuming(tmp_path: Path) -> None:
+    torch.save({'state_dict': {}, 'meta': {'config': 'import os', 'epoch': 1}}, tmp_path / 'a.pth')
+    assert checkpoint_io.load_from_local(str(tmp_path / 'a.pth'))['meta'] == {'epoch': 1}
 
 
 def test_missing_file_is_one_line(tmp_path: Path) -> None:

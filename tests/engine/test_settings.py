@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
 
+from mmseq.checkpoints.fetch import web_cache
 from mmseq.config import load_config, read_model_config
 from mmseq.engine import launch, settings
 from mmseq.engine.hooks import BadNumbersHook
@@ -18,6 +19,7 @@ from mmseq.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 SEG = str(ROOT / 'configs' / 'upernet_seq2d_nano_shapes.py')
+SECRET = 'https://me:geheim@h/a.pth?token=geheim'
 DET = str(ROOT / 'configs' / 'mask_rcnn_seq2d_nano_shapes.py')
 
 
@@ -81,8 +83,7 @@ def test_each_edit_is_listed_once_and_says_what_it_does() -> None:
         (train(), {'compile': True}, 'config mine.py: compile= .*give --compile'),
         (train(shard='fsdp', ema=0.1, processes=2), {}, 'use --shard zero'),
         (train(log_images=-1), {}, '--log-images -1'),
-        (train(resume='gone.pth'), {}, 'checkpoint to resume from gone.pth: no such file'),
-        (train(load_from='gone.pth'), {}, 'checkpoint to begin with gone.pth: no such file'),
+        (train(load_from='gone.pth'), {}, 'checkpoint gone.pth: no such file'),
         (train(load_from='gone.pth', resume='auto'), {}, '--load-from begins a run and --resume goes on with one'),
         (test(load_from='gone.pth'), {}, '^checkpoint gone.pth: no such file'),
         (test(show_dir='nowhere', processes=2), {}, 'leave --gpus out'),
@@ -248,3 +249,35 @@ def test_messages_speak_of_the_config_as_it_is_asked_for(tmp_path: Path) -> None
     assert work.cfg.custom_hooks[0].type == 'EMAHook'
     assert work.get('optim_wrapper.type') == 'mmseq.Bfloat16OptimWrapper'
     assert work.get('work_dir') == str(tmp_path / 'out')
+
+
+@pytest.fixture
+def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file that is kept of ``https://me:geheim@h/a.pth?token=geheim``."""
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    path = web_cache(SECRET)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b'x')
+    return path
+
+
+def test_every_key_takes_addresses_and_keeps_no_secrets(fetched: Path) -> None:
+    assert asked(train(), load_from=SECRET).load_from == str(fetched)
+    assert asked(train(load_from=SECRET)).load_from == str(fetched)
+    cfg = asked(train(), **{'model.backbone.init_cfg.checkpoint': SECRET})
+    assert cfg.model.backbone.init_cfg.checkpoint == str(fetched)
+    assert 'geheim' not in cfg.pretty_text
+
+
+@pytest.mark.parametrize('name', ['http://127.0.0.1:1/a.pth', 'ftp://127.0.0.1/a.pth'])
+def test_insecure_addresses_are_refused_under_every_key(name: str) -> None:
+    for given, changes in ((train(), dict(load_from=name)), (train(load_from=name), {})):
+        with pytest.raises(InputError, match=f'checkpoint {name}: .* is not known'):
+            asked(given, **changes)
+    with pytest.raises(InputError, match=f'checkpoint {name}: .* is not known'):
+        launch.train(SEG, resume=name)
+
+
+def test_weights_that_are_overwritten_are_not_fetched(fetched: Path) -> None:
+    cfg = asked(train(load_from=SECRET), **{'model.init_cfg': dict(type='Pretrained', checkpoint='far.pth')})
+    assert cfg.model.init_cfg is cfg.model.backbone.init_cfg is None

@@ -135,7 +135,7 @@ def test_heads_start_anew_by_permission_and_all_else_is_loaded(other, tmp_path, 
 @pytest.mark.parametrize(
     'arguments,why',
     [
-        (['--load-from', 'gone.pth'], 'checkpoint to begin with gone.pth: no such file'),
+        (['--load-from', 'gone.pth'], 'checkpoint gone.pth: no such file'),
         (['--allow-partial', 'x*'], '--allow-partial is a permission for --load-from'),
         (['--resume', '--load-from', 'gone.pth'], '--load-from begins a run and --resume goes on with one'),
     ],
