@@ -1,5 +1,6 @@
 """A config file, read, overridden and checked."""
 
+import ast
 import os
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.fileio import list_from_file
 from mmengine.logging import print_log
+from mmengine.utils import import_modules_from_strings
 
 from mmseq.compat import shipped_configs, versions
 from mmseq.errors import InputError, first_line
@@ -51,7 +53,7 @@ WINDOWS = frozenset(('crop_size', 'stride'))
 
 
 def read_config(path: str, options: Mapping[str, Any]) -> Config:
-    """Read a config and override it.
+    """Read a config and override it. A config is a program and is run, but for those that a run has left behind.
 
     Args:
         path: of the config, or ``mmseq::NAME`` for one that comes with mmseq.
@@ -63,7 +65,12 @@ def read_config(path: str, options: Mapping[str, Any]) -> Config:
     versions.require()
     file = config_file(path)
     with explained(path, file):
-        cfg = Config.fromfile(file)
+        if is_saved(Path(file)):
+            cfg = saved_values(Path(file))
+            if cfg.get('custom_imports'):
+                import_modules_from_strings(**cfg.custom_imports)
+        else:
+            cfg = Config.fromfile(file)
     for key, value in options.items():
         check_option(cfg, key, value, path)
     try:
@@ -74,13 +81,63 @@ def read_config(path: str, options: Mapping[str, Any]) -> Config:
 
 
 def read_saved_config(path: Path) -> Config:
-    """Read a config as a run left it in its work dir; modules that it names are not imported.
+    """Read a config as a run left it in its work dir: as values, without running it or importing what it names.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: it cannot be read, or is more than a list of values.
     """
     with explained(str(path), str(path)):
-        return Config.fromfile(path, import_custom_modules=False)
+        return saved_values(path)
+
+
+def is_saved(path: Path) -> bool:
+    """Whether a file is the config that a run writes into its work dir."""
+    return path.name == 'config.py' and path.parent.name == 'vis_data'
+
+
+def saved_values(path: Path) -> Config:
+    """The values of a config as mmengine writes it: names, each with a literal or nested calls of ``dict``.
+
+    Raises:
+        InputError: there is anything else in it, which would have to be run.
+        OSError, SyntaxError, ValueError: it cannot be read, or is no Python.
+    """
+    values: dict[str, Any] = {}
+    for line in ast.parse(path.read_text(encoding='utf-8')).body:
+        target = line.targets[0] if isinstance(line, ast.Assign) and len(line.targets) == 1 else None
+        if not isinstance(target, ast.Name) or target.id == '_base_':
+            raise _more_than_values(path, line)
+        values[target.id] = _value(line.value, path)
+    return Config(values, filename=str(path))
+
+
+def _value(node: ast.expr, path: Path) -> Any:
+    """What a literal or a call of ``dict`` stands for."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict':
+        named = {pair.arg: _value(pair.value, path) for pair in node.keywords if pair.arg}
+        if len(named) == len(node.keywords) and all(isinstance(part, ast.Dict) for part in node.args[:2]):
+            return dict(*(_value(part, path) for part in node.args), **named)
+    if isinstance(node, ast.Dict) and None not in node.keys:
+        return {_value(key, path): _value(value, path) for key, value in zip(node.keys, node.values)}
+    if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
+        kind = {ast.List: list, ast.Tuple: tuple, ast.Set: set}[type(node)]
+        return kind(_value(item, path) for item in node.elts)
+    # As str() writes a float.
+    if isinstance(node, ast.Name) and node.id in ('inf', 'nan'):
+        return float(node.id)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Name):
+        return -_value(node.operand, path)
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        raise _more_than_values(path, node) from None
+
+
+def _more_than_values(path: Path, node: ast.stmt | ast.expr) -> InputError:
+    return InputError(
+        f'config {path}: line {node.lineno} is more than a value, and the config that a run left is not run; write '
+        'values, or give the config itself'
+    )
 
 
 @contextmanager
@@ -93,7 +150,9 @@ def explained(path: str, file: str) -> Iterator[None]:
     """
     try:
         yield
-    except files.UNREADABLE as error:
+    except InputError:
+        raise
+    except (*files.UNREADABLE, MemoryError) as error:
         raise InputError(f'config {path}: {files.explain(error, file)}') from error
 
 

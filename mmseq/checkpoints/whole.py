@@ -61,7 +61,7 @@ def load_part(module: nn.Module, payload: Any, name: str, prefix: str | None = N
             f'checkpoint {name} does not fit this {type(module).__name__} of {len(own)} tensors ({differences}); '
             'nothing was loaded. Give its own weights, or init_cfg prefix=NAME for one of several networks in the file'
         )
-    module.load_state_dict(tensors, strict=False)
+    module.load_state_dict({key: tensors.get(key, value) for key, value in own.items()})
     notes = [f'{len(own) - len(differences.missing)}/{len(own)} tensors from {name}', casts(tensors, own)]
     notes += [f'{len(missing)} new and left at their initial value ({shorten(missing)})'] if missing else []
     foreign = differences.foreign

@@ -1,6 +1,6 @@
 """Weights that a config's ``init_cfg`` names for upstream's modules, loaded with an account.
 
-Cause: mmengine 0.10 loads them with ``strict=False``, so that the file of another model leaves a warning among hundreds
+Cause: mmengine 0.10 loads whatever fits of them, so that the file of another model leaves a warning among hundreds
 of lines and the training begins with random weights. Backbones of this package have a loader of their own.
 Could go once mmengine's PretrainedInit raises on what does not fit.
 """
