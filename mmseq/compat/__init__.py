@@ -7,6 +7,7 @@ from mmseq.compat import (
     mmcv_ops,
     package_names,
     panoptic_api,
+    postscript,
     pretrained_init,
     roi_precision,
     shipped_configs,
@@ -23,6 +24,7 @@ def install() -> None:
     mmcv_ops.install()
     checkpoint_io.install()
     pretrained_init.install()
+    postscript.install()
     roi_precision.install()
     shipped_configs.install()
     package_names.install()

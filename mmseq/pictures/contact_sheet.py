@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from mmseq.datasets.formats import open_image
 from mmseq.errors import InputError
 from mmseq.files import write_png
 
@@ -55,7 +56,7 @@ def contact_sheet(folder: str | Path, out: str | Path, n: int = 24, columns: int
 
 def _tile(path: Path, width: int) -> Image.Image:
     """The picture at the given width above its name."""
-    with Image.open(path) as picture:
+    with open_image(path) as picture:
         height = max(1, round(picture.height * width / picture.width))
         scaled = picture.convert('RGB').resize((width, height), Image.Resampling.LANCZOS)
     tile = Image.new('RGB', (width, height + _CAPTION), 'white')

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ImageOps
 
+from mmseq.datasets.formats import open_image
 from mmseq.datasets.multispectral import SUFFIXES, read_channels
 
 
@@ -31,7 +32,7 @@ def read_displayable(path: Path) -> np.ndarray:
         InputError: a file of many channels cannot be read.
     """
     if path.suffix.lower() not in SUFFIXES:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             if not image.mode.startswith('I'):
                 # The loader turns pictures as their EXIF data says, too.
                 return np.asarray(ImageOps.exif_transpose(image).convert('RGB'))

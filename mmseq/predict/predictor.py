@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -87,7 +88,16 @@ class Predictor:
     def prepare(self, image: str | Path | np.ndarray) -> Prepared:
         """Load a picture and put it through the pipeline; see :meth:`predict`."""
         loaded = self._from_array(image) if isinstance(image, np.ndarray) else self._from_file(str(image))
-        return Prepared(displayable(loaded['img'], not self.from_files_alone), self._rest(loaded))
+        height, width = loaded['img'].shape[:2]
+        picture = displayable(loaded['img'], not self.from_files_alone)
+        try:
+            return Prepared(picture, self._rest(loaded))
+        except (cv2.error, ArithmeticError) as error:
+            # Of 20000 x 2 px, resizing to the size of tests leaves no height.
+            name = 'an array' if isinstance(image, np.ndarray) else image
+            raise InputError(
+                f"{name}: its {width} x {height} px cannot be brought to the size of the config's tests; cut or pad it"
+            ) from error
 
     def run(self, prepared: Sequence[Prepared]) -> list[Prediction]:
         """The model's word on prepared pictures, in their order.

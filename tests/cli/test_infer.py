@@ -239,3 +239,14 @@ def test_the_example_of_the_page(folder, tmp_path, capsys):
     exec(code.replace('above(0.5)', 'above(0.0)'), names)
     assert names['overlay'].shape == (*names['prediction'].size, 3)
     assert re.match(r"\['\w+ 0\.\d\d'", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize('size', [(20000, 2), (2, 20000)])
+@pytest.mark.parametrize('task', ['seg', 'det'])
+def test_an_odd_picture_is_named_and_the_rest_goes_on(folder, tmp_path, capsys, task, size):
+    odd = tmp_path / 'odd.png'
+    Image.new('RGB', size).save(odd)
+    sound = sorted((folder / 'pictures').iterdir())[:2]
+    summary = run(folder, task, [sound[0], odd, sound[1]], tmp_path / 'out', '--batch', '3', status=1)
+    assert (summary['pictures'], summary['failed']) == (2, 1)
+    assert f'{odd}: its {size[0]} x {size[1]} px cannot be brought to the size' in capsys.readouterr().err

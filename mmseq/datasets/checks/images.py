@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from mmseq.datasets.formats import open_image
 from mmseq.datasets.multispectral import SUFFIXES, read_channels
 from mmseq.errors import InputError
 
@@ -85,7 +86,7 @@ def decode(path: str, *, labels: bool = False, channels: bool | None = None) -> 
     if not labels and path.lower().endswith(SUFFIXES):
         return _other_header(path, raw, channels), None
     try:
-        with Image.open(io.BytesIO(raw)) as image:
+        with open_image(io.BytesIO(raw)) as image:
             image.load()
             header = _header(image, raw, loaded=True)
             values = np.asarray(image) if labels else None
@@ -128,7 +129,7 @@ def glance(path: str) -> Header | None:
             )
             if head and not odd:
                 file.seek(0)
-                with Image.open(file) as image:
+                with open_image(file) as image:
                     return _header(image, head, loaded=False)
     except (UnidentifiedImageError, Image.DecompressionBombError):
         return None

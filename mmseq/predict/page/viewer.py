@@ -15,6 +15,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import nn
 
+from mmseq.datasets.formats import open_image
 from mmseq.errors import InputError
 from mmseq.measure.receptive_field import area, cell_at, effective_receptive_field, extractor, stride_of
 from mmseq.pictures.drawing import draw
@@ -103,7 +104,7 @@ class Viewer:
             with warnings.catch_warnings():
                 # Ours is the lower limit.
                 warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-                with Image.open(path) as image:
+                with open_image(path) as image:
                     pixels = image.width * image.height
         except Image.DecompressionBombError:
             pixels = None
