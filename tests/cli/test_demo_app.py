@@ -3,6 +3,8 @@
 import importlib.util
 import socket
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
@@ -231,3 +233,12 @@ def test_files_of_many_channels_are_uploaded_as_files():
     gradio = pytest.importorskip('gradio', reason='gradio is not installed (mmseq[app])')
     page = web_page.Page(Viewer(Predictor(load_trained(SEGMENTOR, None, options=options, device='cpu')[1])), 'six', [])
     assert isinstance(page.upload, gradio.File)
+
+
+@needs_gradio
+def test_a_foreign_site_is_refused(addresses):
+    address = addresses['seg']
+    for headers in ({'Host': 'evil.example'}, {'Origin': 'http://evil.example'}):
+        with pytest.raises(HTTPError, match='403'):
+            urlopen(Request(f'{address}config', headers=headers))
+    assert urlopen(f'{address}config').status == 200

@@ -10,11 +10,14 @@ from typing import Any
 from mmengine.logging import MMLogger
 
 from mmseq.errors import InputError
+from mmseq.predict.page.own_address import OwnAddress
 from mmseq.predict.page.style import CSS, LOGO
 from mmseq.predict.page.viewer import UploadResult, Viewer
 
 # Seconds between two searches for old files, and the age at which an upload and its results are deleted.
 CLEANING = (300, 1800)
+# Sessions whose latest result is kept, up to some 64 MB each; the oldest one goes first.
+SESSIONS = 16
 HINT = 'Click on the picture to see what the network looks at there.'
 
 
@@ -171,6 +174,9 @@ class Page:
         Raises:
             InputError: the port is in use, or the address is not of this machine.
         """
+        # With gradio.
+        from starlette.middleware import Middleware
+
         gr = self.gr
         try:
             _, address, _ = self.blocks.queue(max_size=32).launch(
@@ -181,6 +187,8 @@ class Page:
                 prevent_thread_lock=True,
                 quiet=True,
                 max_file_size=self.viewer.limits.bytes,
+                state_session_capacity=SESSIONS,
+                app_kwargs=dict(middleware=[Middleware(OwnAddress, host=host)]),
                 footer_links=[],
                 run_history=False,
                 enable_monitoring=False,
