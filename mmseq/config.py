@@ -104,7 +104,9 @@ def saved_values(path: Path) -> Config:
     """
     values: dict[str, Any] = {}
     for line in ast.parse(path.read_text(encoding='utf-8')).body:
-        target = line.targets[0] if isinstance(line, ast.Assign) and len(line.targets) == 1 else None
+        if not isinstance(line, ast.Assign) or len(line.targets) != 1:
+            raise _more_than_values(path, line)
+        target = line.targets[0]
         if not isinstance(target, ast.Name) or target.id == '_base_':
             raise _more_than_values(path, line)
         values[target.id] = _value(line.value, path)
@@ -118,7 +120,7 @@ def _value(node: ast.expr, path: Path) -> Any:
         if len(named) == len(node.keywords) and all(isinstance(part, ast.Dict) for part in node.args[:2]):
             return dict(*(_value(part, path) for part in node.args), **named)
     if isinstance(node, ast.Dict) and None not in node.keys:
-        return {_value(key, path): _value(value, path) for key, value in zip(node.keys, node.values)}
+        return {_value(key, path): _value(value, path) for key, value in zip(node.keys, node.values) if key}
     if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
         kind = {ast.List: list, ast.Tuple: tuple, ast.Set: set}[type(node)]
         return kind(_value(item, path) for item in node.elts)

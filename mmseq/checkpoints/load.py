@@ -91,7 +91,7 @@ def pretrained(init_cfg: Any) -> tuple[str, str | None] | None:
             f"init_cfg={init_cfg}: expected dict(type='Pretrained', checkpoint=FILE), with prefix=NAME for one of "
             'several networks in the file; backbones initialise themselves, so no other initialiser is taken'
         )
-    return os.fspath(texts[0]), entry.get('prefix') or None
+    return os.fspath(entry['checkpoint']), entry.get('prefix') or None
 
 
 def load_backbone(model: StrictModel, checkpoint: str | os.PathLike[str], prefix: str | None = None) -> Report:

@@ -65,7 +65,7 @@ class Storage:
 # Without a text of its own, which would be as long as what the tuple stands for.
 @dataclass(frozen=True, eq=False, repr=False)
 class _Tuple:
-    items: list
+    items: list[Any]
     depth: int
     size: int
 
@@ -171,7 +171,7 @@ class _Examiner:
     def number(self, form: str) -> Any:
         return struct.unpack(form, self.bytes(struct.calcsize(form)))[0]
 
-    def to_mark(self) -> list:
+    def to_mark(self) -> list[Any]:
         for at in range(len(self.stack) - 1, -1, -1):
             if self.stack[at] is _MARK:
                 items = self.stack[at + 1 :]
@@ -195,13 +195,13 @@ class _Examiner:
         module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
         self.stack.append(_Name(f'{module}.{name}'))
 
-    def tuple(self, items: list) -> None:
+    def tuple(self, items: list[Any]) -> None:
         depth = 1 + max((item.depth for item in items if isinstance(item, _Tuple)), default=0)
         if depth > DEEPEST_TUPLE:
             raise RefusedError(f'tuples nested more than {DEEPEST_TUPLE} deep')
         self.stack.append(_Tuple(items, depth, 1 + sum(map(_size, items))))
 
-    def last(self, count: int) -> list:
+    def last(self, count: int) -> list[Any]:
         items = self.stack[-count:]
         if len(items) < count or _MARK in items:
             raise IndexError('the pickle takes what is not there')
@@ -214,14 +214,14 @@ class _Examiner:
     def get(self, form: str) -> None:
         self.stack.append(self.memo[self.number(form)])
 
-    def append(self, items: list) -> None:
+    def append(self, items: list[Any]) -> None:
         if isinstance(self.stack[-1], list):
             self.stack[-1].extend(items)
 
-    def set_items(self, items: list) -> None:
+    def set_items(self, items: list[Any]) -> None:
         self.hash(items[::2])
 
-    def hash(self, keys: list) -> None:
+    def hash(self, keys: list[Any]) -> None:
         """Hashing a tuple visits all that is within, each time."""
         for key in keys:
             size = _size(key)
@@ -267,7 +267,7 @@ class _Examiner:
             raise RefusedError('a tensor over another')
 
 
-def _called(function: Any, arguments: list) -> Any:
+def _called(function: Any, arguments: list[Any]) -> Any:
     """What a call gives.
 
     Raises:
@@ -293,7 +293,7 @@ def _called(function: Any, arguments: list) -> Any:
     return _TENSOR if path.startswith('torch.') else _OTHER
 
 
-def _check_room(arguments: list, dtype: str | None = None) -> None:
+def _check_room(arguments: list[Any], dtype: str | None = None) -> None:
     """Refuse a tensor that reaches beyond its storage: torch enlarges it, with memory that nobody has written.
 
     Args:
@@ -302,9 +302,10 @@ def _check_room(arguments: list, dtype: str | None = None) -> None:
     """
     storage, offset, shape, strides = arguments[:4]
     sides, steps = _whole(shape), _whole(strides)
-    sound = isinstance(storage, Storage) and sides is not None and steps is not None and len(sides) == len(steps)
-    if not sound or type(offset) is not int or offset < 0:
+    if not isinstance(storage, Storage) or sides is None or steps is None or len(sides) != len(steps):
         raise RefusedError('a malformed tensor')
+    if type(offset) is not int or offset < 0:
+        raise RefusedError('a tensor that begins nowhere')
     item, numel = _item_size(dtype or storage.type), math.prod(sides)
     last = offset + 1 + sum((side - 1) * step for side, step in zip(sides, steps)) if numel else 0
     if last * item > storage.bytes:
@@ -334,7 +335,7 @@ def _item_size(path: str) -> int:
     return dtype.itemsize if isinstance(dtype, torch.dtype) else 1
 
 
-def _items(value: Any) -> list:
+def _items(value: Any) -> list[Any]:
     return value if isinstance(value, list) else value.items if isinstance(value, _Tuple) else []
 
 
@@ -346,8 +347,8 @@ def _size(value: Any) -> int:
     return 1 + len(value) // 16 if isinstance(value, str) else 1
 
 
-_STEPS: dict[bytes, Callable[[_Examiner], None]] = {
-    b'\x80': lambda self: self.bytes(1) and None,
+_STEPS: dict[bytes, Callable[[_Examiner], object]] = {
+    b'\x80': lambda self: self.bytes(1),
     b'(': lambda self: self.stack.append(_MARK),
     b'c': _Examiner.name,
     b'X': lambda self: self.text('<I'),

@@ -53,7 +53,7 @@ def state_dict(
         what = f'{odd[0]!r:.80} is no tensor' if odd else 'it is empty'
         raise InputError(f'checkpoint {path}: no state dict found ({what}); looked under {", ".join(WRAPPERS)}')
     # A state dict's notes on versions stay.
-    tensors = copy.copy(payload)
+    tensors: dict[str, Tensor] = copy.copy(dict(payload) if not isinstance(payload, dict) else payload)
     for key, tensor in tensors.items():
         _refuse_odd(key, tensor, path)
     if prefix:

@@ -17,4 +17,4 @@ def install() -> None:
 
 def _switch_off(module: ModuleType) -> None:
     # Pillow's own switch: None looks for it, False has found none.
-    module.gs_binary = False
+    vars(module)['gs_binary'] = False
