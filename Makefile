@@ -24,7 +24,7 @@ help:  ## what can be made
 setup: .venv/.ready  ## install everything into .venv
 
 demo: .venv/.run  ## fine-tune and evaluate a small model in both tasks on the embedded data
-	@$(BIN)/python tools/demo.py
+	@MMSEQ_PARENT=$$PPID exec $(BIN)/python tools/demo.py
 
 test: .venv/.ready  ## run the tests, in two processes: half the time
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile

@@ -59,13 +59,14 @@ def main() -> int:
         subset_ade(args.data / name, work_dir / 'data' / name, args.images)
     else:
         subset_coco(args.data / 'coco', work_dir / 'data' / 'coco', args.images)
-    command = ['tools/train.py', args.config, '--work-dir', str(work_dir), '--cfg-options', *args.cfg_options]
+    run = work_dir / 'run'
+    command = ['tools/train.py', args.config, '--work-dir', str(run), '--anew', '--cfg-options', *args.cfg_options]
     start = time.monotonic()
     environment = dict(os.environ, MMSEQ_DATA=str((work_dir / 'data').resolve()))
     status = subprocess.run([sys.executable, *command], cwd=ROOT, env=environment).returncode
     if status:
         return status
-    metrics = json.loads((work_dir / 'metrics.json').read_text())
+    metrics = json.loads((run / 'metrics.json').read_text())
     result = {
         'what': 'evaluation on the training images; proof of the pipeline, no benchmark',
         'config': args.config,

@@ -107,7 +107,7 @@ def draft_beside(path: str | Path, suffix: str = '') -> Iterator[Path]:
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path.parent)
-    name = f'.{path.name[:_KEPT]}.{_machine()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.draft{suffix}'
+    name = f'.{path.name[:_KEPT]}.{machine()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.draft{suffix}'
     _open.add(name)
     try:
         yield path.with_name(name)
@@ -136,11 +136,11 @@ def is_abandoned(draft: Path) -> bool:
     """Whether a draft's process is dead; of another machine's, whether it was not written to for a day."""
     found = _DRAFT.fullmatch(draft.name)
     assert found, f'{draft} is no draft'
-    machine, process = found.groups()
-    if machine != _machine():
+    its_machine, process = found.groups()
+    if its_machine != machine():
         return time.time() - draft.stat().st_mtime > _ABANDONED_AFTER
     # Restarted containers give their processes the old numbers.
-    return draft.name not in _open if int(process) == os.getpid() else not _is_alive(int(process))
+    return draft.name not in _open if int(process) == os.getpid() else not is_alive(int(process))
 
 
 def jsonable(value: Any) -> Any:
@@ -259,7 +259,7 @@ def unique(name: str, taken: set[str]) -> str:
     return chosen
 
 
-def _machine() -> str:
+def machine() -> str:
     """Eight digits for this machine and its table of processes, of which containers have their own."""
     try:
         table = os.readlink('/proc/self/ns/pid')
@@ -268,7 +268,7 @@ def _machine() -> str:
     return f'{zlib.crc32(f"{platform.node()} {table}".encode()):08x}'
 
 
-def _is_alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
     # Elsewhere signal 0 would end the process.
     if os.name != 'posix':
         return True

@@ -104,6 +104,26 @@ def load_records(path: str | os.PathLike[str], *, map_location: MapLocation = 'c
     return result
 
 
+def load_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a training checkpoint says of itself; its tensors are not read.
+
+    Raises:
+        InputError: as `load_file`; damage to tensors is not seen.
+    """
+    path = Path(path).expanduser()
+    if not _look_at(path):
+        return load_file(path).get('meta') or {}
+    try:
+        _examine(path, True)
+        found = _load_torch(path, 'cpu', mmap=True)
+        meta = found.get('meta') if isinstance(found, Mapping) else None
+        return without_arrays(interpret(meta)) if isinstance(meta, Mapping) else {}
+    except RefusedError as error:
+        raise InputError(f'{path}: holds {error}: refused; the file was not loaded') from None
+    except _DAMAGE as error:
+        raise InputError(_explain(path, error)) from error
+
+
 def _look_at(path: Path) -> bool:
     """Refuse what is no checkpoint by its first bytes; return whether it is a zip file."""
     if path.is_dir():
@@ -170,9 +190,10 @@ def _examine(path: Path, is_zip: bool) -> None:
     examine(io.BytesIO(torch._C.PyTorchFileReader(str(path)).get_record('data.pkl')))
 
 
-def _load_torch(path: Path, map_location: MapLocation) -> Any:
-    # Never mapped: only when it reads an entry does torch compare its length with what the pickle wants of it.
-    load = partial(torch.load, path, map_location=map_location, weights_only=True)
+def _load_torch(path: Path, map_location: MapLocation, mmap: bool = False) -> Any:
+    # Mapped only where no tensor is looked at: when it reads an entry, and only then, torch compares its length with
+    # what the pickle wants of it.
+    load = partial(torch.load, path, map_location=map_location, weights_only=True, mmap=mmap)
     try:
         return load()
     except pickle.UnpicklingError:

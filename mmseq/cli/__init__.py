@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from mmseq.errors import InputError, ProcessError
 from mmseq.explain import explaining
 from mmseq.explain.work import NO_CONFIG
-from mmseq.ranks import is_first_process
+from mmseq.ranks import end_with_parent, is_first_process
 
 CONFIG_HELP = 'config file, or mmseq::NAME for one that comes with mmseq'
 RUNS_HELP = 'work dirs; the folder of mmseq seeds counts as the work dirs of its seeds'
@@ -53,6 +53,7 @@ def run(main: Callable[[], int | None]) -> None:
 
     ``MMSEQ_DEBUG=1`` shows the whole traceback instead.
     """
+    end_with_parent()
     try:
         with explaining(NO_CONFIG):
             sys.exit(main())

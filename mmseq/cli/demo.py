@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from mmseq.cli import command_parser
-from mmseq.engine.torchrun import package_path
+from mmseq.engine.torchrun import of_child
 from mmseq.errors import InputError
 
 # Config, metrics that it must reach, and metrics to show.
@@ -75,7 +75,7 @@ def demonstrate(
     path = f'mmseq::{config}'
     common = ['--work-dir', str(folder)]
     options = ['--cfg-options', *options] if options else []
-    command(['train', path, *common, *options], environment, f'{config}: training')
+    command(['train', path, '--anew', *common, *options], environment, f'{config}: training')
     checkpoint = (folder / 'last_checkpoint').read_text().strip()
     pictures = folder / 'pictures'
     command(['test', path, checkpoint, '--show-dir', str(pictures), *common], environment, f'{config}: testing')
@@ -96,7 +96,7 @@ def command(arguments: list[str], environment: dict[str, str], title: str) -> No
     lines: list[str] = []
     with subprocess.Popen(
         [sys.executable, '-m', 'mmseq', *arguments],
-        env=environment | package_path(environment),
+        env=environment | of_child(environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -18,7 +18,13 @@ def build_parser() -> argparse.ArgumentParser:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='resume from this checkpoint, or, without a name, from the newest intact one of the work dir',
+        help='resume from this checkpoint, or, without a name, from the last iteration that the run of the work dir '
+        'has saved; refused where there is none (--cfg-options resume=True resumes or begins)',
+    )
+    parser.add_argument(
+        '--anew',
+        action='store_true',
+        help='begin in a work dir that holds a run already, which is moved aside to NAME_earlier_1',
     )
     parser.add_argument(
         '--load-from',
@@ -100,6 +106,7 @@ def main(argv: list[str] | None = None) -> int:
         seed=args.seed,
         launcher=args.launcher,
         resume=args.resume,
+        anew=args.anew,
         load_from=args.load_from,
         allow_partial=args.allow_partial,
         amp=args.amp,

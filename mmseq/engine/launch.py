@@ -16,7 +16,7 @@ from mmseq.config import read_model_config
 from mmseq.engine.hooks.kept_memory import KeptMemoryHook
 from mmseq.engine.preflight import check_config, check_datasets
 from mmseq.engine.processes import naming_missing_processes, start_without_gpu
-from mmseq.engine.resume import go_on_from_checkpoint
+from mmseq.engine.resume import begin, beginning
 from mmseq.engine.settings import ASKED, PROMISED, Settings, edit, resume_of
 from mmseq.explain import explaining
 from mmseq.explain.channels import check_channels
@@ -32,6 +32,7 @@ def train(
     seed: int | None = None,
     launcher: str = 'none',
     resume: str | None = None,
+    anew: bool = False,
     load_from: str | None = None,
     allow_partial: Sequence[str] = (),
     amp: str | None = None,
@@ -53,7 +54,9 @@ def train(
         work_dir: where outputs go; ``work_dirs/<config name>`` by default.
         seed: overrides ``randomness.seed``.
         launcher: ``none``, or ``pytorch`` or ``slurm`` in a process that one of them started.
-        resume: a checkpoint to go on from, or ``auto`` for the newest in the work dir.
+        resume: a checkpoint to go on from, or ``auto`` for the newest of the run in the work dir, which has to be
+            there; a config that says ``resume=True`` itself may also begin a run.
+        anew: move an earlier run in the work dir aside, to ``NAME_earlier_1``, and begin; without it that is refused.
         load_from: a checkpoint of a whole model to begin with.
         allow_partial: shell patterns of its tensors that need not fit the model and then start anew.
         amp: ``bfloat16`` or ``float16`` for mixed precision.
@@ -74,7 +77,7 @@ def train(
         InputError: bad input, before any training.
     """
     cfg = read_model_config(config, options or {})
-    resume = resume or resume_of(cfg)
+    may_begin, resume = resume is None, resume or resume_of(cfg)
     settings = Settings(
         'training',
         config,
@@ -83,6 +86,8 @@ def train(
         launcher=launcher,
         processes=world_size(),
         resume=resume if resume in (None, 'auto') else str(locate(resume)),
+        may_begin=may_begin,
+        anew=anew,
         load_from=load_from,
         allow_partial=allow_partial,
         deterministic=deterministic,
@@ -96,12 +101,16 @@ def train(
         log_images=log_images,
     )
     cfg, work = edited(cfg, settings)
+    loaders = ('train_dataloader', 'val_dataloader')
     with explaining(work):
-        check(work, ('train_dataloader', 'val_dataloader'), check_data)
-        runner = build_runner(cfg)
-        with naming_missing_processes():
-            go_on_from_checkpoint(runner, settings.resume)
-            runner.train()
+        check_config(work.cfg, loaders)
+        with beginning(cfg, settings) as start:
+            if check_data and is_first_process():
+                check_datasets(work, loaders)
+            runner = build_runner(cfg)
+            with naming_missing_processes():
+                begin(runner, start, settings.seed)
+                runner.train()
     return runner
 
 
@@ -153,7 +162,9 @@ def evaluate(
     )
     cfg, work = edited(read_model_config(config, options or {}), settings)
     with explaining(work):
-        check(work, ('test_dataloader',), True)
+        check_config(work.cfg, ('test_dataloader',))
+        if is_first_process():
+            check_datasets(work, ('test_dataloader',))
         return build_runner(cfg).test()
 
 
@@ -167,17 +178,6 @@ def edited(cfg: Config, settings: Settings) -> tuple[Config, Work]:
     work = Work(settings.what, settings.config, deepcopy(cfg))
     with explaining(work):
         return edit(cfg, PROMISED, settings), work
-
-
-def check(work: Work, loaders: Sequence[str], data: bool) -> None:
-    """Compare what a config says with itself, and if asked for with the data behind some loaders, before a run.
-
-    Raises:
-        InputError: what does not fit or is not there, or the first fault of the data.
-    """
-    check_config(work.cfg, loaders)
-    if data and is_first_process():
-        check_datasets(work, loaders)
 
 
 def build_runner(cfg: Config) -> Runner:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mmseq.config import config_file
-from mmseq.engine.torchrun import package_path
+from mmseq.engine.torchrun import of_child
+from mmseq.engine.work_dir import regular_files
 from mmseq.errors import InputError
 from mmseq.evaluation.spread import STATISTICS as STATISTICS
 from mmseq.evaluation.spread import spread
@@ -57,11 +58,11 @@ def train_once(config: str, seed: int, folder: Path, processes: int, options: Se
         InputError: it failed, or ended without an evaluation.
     """
     arguments = [config, '--seed', str(seed), '--work-dir', str(folder), *options]
-    if (folder / 'last_checkpoint').is_file():
+    if regular_files(folder):
         arguments.append('--resume')
     if processes > 1:
         arguments += ['--gpus', str(processes)]
-    environment = os.environ | package_path(os.environ)
+    environment = os.environ | of_child(os.environ)
     status = subprocess.run([sys.executable, '-m', 'mmseq', 'train', *arguments], env=environment).returncode
     if status:
         raise InputError(

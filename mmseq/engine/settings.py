@@ -23,6 +23,7 @@ from mmseq.checkpoints.download import public
 from mmseq.checkpoints.fetch import locate
 from mmseq.config import qualified, replace_synchronised_norms, work_dir_of
 from mmseq.datasets.nesting import loader_datasets
+from mmseq.engine import schedule
 from mmseq.engine.hooks.corrupt_data import tolerate
 from mmseq.engine.loggers import LOGGERS
 from mmseq.engine.own_versions import evaluators, image_root, use_own_versions, use_upstream_names
@@ -34,6 +35,7 @@ from mmseq.nested import walk
 # What the promises rest on, in the order in which they are called at equal priority.
 PROMISED_HOOKS = (
     'mmseq.StrictLoadHook',
+    'mmseq.RunRecordHook',
     'mmseq.RandomStreamsHook',
     'mmseq.UnusedParametersHook',
     'mmseq.BadNumbersHook',
@@ -59,6 +61,8 @@ class Settings:
         config: path of the config.
         processes: processes of the run.
         resume: as `train` takes it, or as the config says (`resume_of`).
+        may_begin: a run may begin where ``auto`` finds no checkpoint.
+        anew: move an earlier run of the work dir aside.
         load_from: a checkpoint to begin with; of an evaluation, the one that is evaluated.
     """
 
@@ -69,6 +73,8 @@ class Settings:
     launcher: str = 'none'
     processes: int = 1
     resume: str | None = None
+    may_begin: bool = True
+    anew: bool = False
     load_from: str | None = None
     allow_partial: Sequence[str] = ()
     deterministic: bool = False
@@ -179,6 +185,8 @@ def use_plain_norms(cfg: Config, settings: Settings) -> Config:
 
 def leave_resuming_to_launcher(cfg: Config, settings: Settings) -> Config:
     """The launcher looks for the checkpoint to resume from, since mmengine takes damaged ones too."""
+    if settings.anew and settings.resume == 'auto':
+        raise InputError('--anew begins a run and --resume goes on with one; give one of them')
     if cfg.get('resume'):
         cfg.load_from = None
     cfg.resume = False
@@ -238,6 +246,13 @@ def scale_rate(cfg: Config, settings: Settings) -> Config:
 def accumulate_gradients(cfg: Config, settings: Settings) -> Config:
     """Gradient accumulation is named in the log, and no checkpoint falls between two updates."""
     return note(cfg, *check_accumulation(cfg, settings.config)) if settings.what == 'training' else cfg
+
+
+def fit_schedule(cfg: Config, settings: Settings) -> Config:
+    """The schedule ends where the run does, also where the run alone was made longer or shorter."""
+    if settings.what == 'training' and (text := schedule.fit(cfg, settings.config)):
+        note(cfg, text)
+    return cfg
 
 
 def shard(cfg: Config, settings: Settings) -> Config:
@@ -444,6 +459,7 @@ ASKED: tuple[Edit, ...] = (
     use_amp,
     scale_rate,
     accumulate_gradients,
+    fit_schedule,
     shard,
     average_weights,
     compile_backbone,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mmseq.errors import InputError
+from mmseq.ranks import PARENT
 
 
 def launch(command: str, arguments: Sequence[str], processes: int) -> dict[int, int]:
@@ -91,13 +92,14 @@ def settings(environment: Mapping[str, str]) -> dict[str, str]:
         # More threads than that would fight for the same cores.
         'OMP_NUM_THREADS': environment.get('OMP_NUM_THREADS', '1'),
     }
-    return found | package_path(environment)
+    return found | of_child(environment)
 
 
-def package_path(environment: Mapping[str, str]) -> dict[str, str]:
-    """What lets ``python -m mmseq`` find this package from any folder, in the environment of a process."""
+def of_child(environment: Mapping[str, str]) -> dict[str, str]:
+    """What ``python -m mmseq`` needs in its environment to be found from any folder, and to end with this process."""
+    found = {PARENT: str(os.getpid())}
     home = str(Path(__file__).parents[2])
-    if home in sys.path:
-        return {}
     # Python looks into the folder in which it is started first, where a clone may lie that has the package's name.
-    return {'PYTHONPATH': os.pathsep.join(filter(None, (home, environment.get('PYTHONPATH'))))}
+    if home not in sys.path:
+        found['PYTHONPATH'] = os.pathsep.join(filter(None, (home, environment.get('PYTHONPATH'))))
+    return found

@@ -63,7 +63,7 @@ def test_part_of_a_config(tmp_path):
     [
         ('model.backbon.arch=m', "model has no 'backbon'; nearest: backbone"),
         ('train_dataloadr.batch_size=2', "the config has no 'train_dataloadr'; nearest: train_dataloader"),
-        ('custom_hooks.9.type=X', "'9' is no index of a list of"),
+        ('custom_hooks.19.type=X', "'19' is no index of a list of"),
     ],
 )
 def test_option_for_nothing(tmp_path, option, message):

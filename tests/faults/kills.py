@@ -53,7 +53,8 @@ def survive(nursery: Nursery, name: str, folder: Path, kills: int, seed: int = 0
         for kind in kill_until_done(nursery, [*command, '--work-dir', work_dir], chance):
             counts[kind] += 1
             if sum(counts.values()) == kills:
-                nursery.train(*command, '--work-dir', work_dir, '--resume', log=work_dir / 'log', seconds=1200)
+                resume = ['--resume'] if (work_dir / 'run.json').exists() else []
+                nursery.train(*command, '--work-dir', work_dir, *resume, log=work_dir / 'log', seconds=1200)
                 break
         compare(folder / 'whole', work_dir, whole, length)
     repeated = sum(len(recorded(folder / f'killed_{run}')) for run in range(runs)) - runs * length
@@ -68,7 +69,8 @@ def kill_until_done(nursery: Nursery, command: list, chance: random.Random) -> I
         # The note of the first start decides nothing here: every start is one by hand.
         before = newest(work_dir)
         lines = len(recorded(work_dir))
-        pid = nursery.start(*command, '--resume', log=work_dir / 'log')
+        resume = ['--resume'] if (work_dir / 'run.json').exists() else []
+        pid = nursery.start(*command, *resume, log=work_dir / 'log')
         ended = wait_for_moment(nursery, pid, work_dir, lines, chance)
         first = recorded(work_dir)[lines : lines + 1]
         # Nothing that was saved is done again.

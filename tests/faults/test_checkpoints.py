@@ -7,11 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import torch
 
-from mmseq.checkpoints.storage import load_file, save_file
-from mmseq.engine.resume import newest_whole
-from mmseq.errors import InputError
+from mmseq.checkpoints.storage import load_file
+from mmseq.engine.work_dir import newest_whole, saved_in
 from tests.faults.toys import recorded
 from tests.nursery import Nursery
 
@@ -45,8 +43,8 @@ def test_resume_skips_torn_files_and_says_so(nursery: Nursery, tmp_path: Path) -
 
 def test_a_validation_that_is_made_up_for_finds_what_it_would_have_found(nursery: Nursery, tmp_path: Path) -> None:
     command = [TOY, '--no-data-check', '--work-dir', tmp_path / 'run', '--cfg-options', 'train_cfg.max_iters=8']
-    for log in ('log', 'again'):
-        nursery.train(*command, '--resume', log=tmp_path / log)
+    for log, resume in (('log', []), ('again', ['--resume'])):
+        nursery.train(*command, *resume, log=tmp_path / log)
         # As after a kill before the end of the validation. What it validates is drawn at random.
         (tmp_path / 'run' / 'last_validation').unlink()
     assert 'it is made up for' in (tmp_path / 'again').read_text()
@@ -88,7 +86,7 @@ def check_that_the_old_checkpoint_goes_on(nursery: Nursery, status: int, work_di
     assert status == 2, output[-2000:]
     assert 'what was saved before is whole: free disk space and continue with --resume' in output
     assert 'Traceback' not in output
-    found = newest_whole(work_dir)
+    found = newest_whole(saved_in(work_dir))
     assert load_file(found)['meta']['iter'] == int(found.stem.split('_')[1])
     assert not list(work_dir.glob('.*.draft'))
     return int(found.stem.split('_')[1])
@@ -122,18 +120,3 @@ def test_file_size_limit_while_replacing_the_only_checkpoint(nursery: Nursery, t
     assert check_that_the_old_checkpoint_goes_on(nursery, nursery.wait(pid), tmp_path / 'run', tmp_path / 'again') == 4
     assert (tmp_path / 'run' / 'iter_4.pth').read_bytes() == before
     assert 'iter_8.pth: cannot be written (File too large)' in (tmp_path / 'again').read_text()
-
-
-def test_newest_is_by_time_of_writing_and_all_torn_is_an_error(tmp_path: Path) -> None:
-    assert newest_whole(tmp_path) is None
-    for time, name in enumerate(('iter_9.pth', 'iter_3.pth', 'best_mIoU_iter_5.pth', 'other.pth')):
-        save_file({'weight': torch.ones(2)}, tmp_path / name)
-        os.utime(tmp_path / name, ns=(time * 10**9, time * 10**9))
-    # A note that was torn names nothing; the best checkpoint has no optimizer, and others are no checkpoints of a run.
-    (tmp_path / 'last_checkpoint').write_bytes(b'\0\0/nowhere/it')
-    assert newest_whole(tmp_path).name == 'iter_3.pth'
-    assert newest_whole(tmp_path, since=2 * 10**9) is None
-    for name in ('iter_9.pth', 'iter_3.pth'):
-        (tmp_path / name).write_bytes(b'PK')
-    with pytest.raises(InputError, match=r'none of its checkpoints is whole \(iter_.*\)'):
-        newest_whole(tmp_path)

@@ -17,12 +17,14 @@ def test_a_killed_worker_comes_back(nursery: Nursery, tmp_path: Path) -> None:
 
 
 def test_a_restart_goes_on_from_its_own_checkpoints_only(nursery: Nursery, tmp_path: Path) -> None:
-    run = [TOY, '--no-data-check', '--work-dir', tmp_path, '--cfg-options']
+    work_dir = tmp_path / 'run'
+    run = [TOY, '--no-data-check', '--work-dir', work_dir, '--cfg-options']
     nursery.train(*run, 'train_cfg.max_iters=12', log=tmp_path / 'older')
-    (tmp_path / 'losses.0').unlink()
+    (work_dir / 'losses.0').unlink()
     # A run that begins anew in the same folder and dies before it has saved anything.
+    run.insert(1, '--anew')
     pid = nursery.start(*run, 'model.seconds=0.5', log=tmp_path / 'new')
-    while not recorded(tmp_path):
+    while not recorded(work_dir):
         assert nursery.status(pid) is None
     os.kill(pid, 9)
     nursery.wait(pid)
@@ -30,11 +32,13 @@ def test_a_restart_goes_on_from_its_own_checkpoints_only(nursery: Nursery, tmp_p
     assert 'resuming from' not in (tmp_path / 'again').read_text()
     nursery.train(*run, 'train_cfg.max_iters=8', log=tmp_path / 'and_again', TORCHELASTIC_RESTART_COUNT=2)
     assert 'iter_4.pth, which is whole' in (tmp_path / 'and_again').read_text()
+    assert (tmp_path / 'run_earlier_1' / 'iter_12.pth').exists()
+    assert not (tmp_path / 'run_earlier_2').exists()
 
 
 @pytest.mark.parametrize('variable', ['TORCHELASTIC_RESTART_COUNT', 'SLURM_RESTART_COUNT'])
 def test_a_first_start_is_no_restart(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mmseq.engine.resume import is_restarted
+    from mmseq.engine.lock import is_restarted
 
     for value, expected in (('0', False), ('', False), ('1', True)):
         monkeypatch.setenv(variable, value)

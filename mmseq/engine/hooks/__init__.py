@@ -14,6 +14,7 @@ from mmseq.engine.hooks.pictures import PicturesHook
 from mmseq.engine.hooks.preemption import PreemptionHook
 from mmseq.engine.hooks.random_streams import RandomStreamsHook
 from mmseq.engine.hooks.recipe import RecipeHook
+from mmseq.engine.hooks.run_record import RunRecordHook
 from mmseq.engine.hooks.shared_statistics import SharedStatisticsHook
 from mmseq.engine.hooks.strict_load import StrictLoadHook
 from mmseq.engine.hooks.unused_parameters import UnusedParametersHook
@@ -34,6 +35,7 @@ __all__ = [
     'PreemptionHook',
     'RandomStreamsHook',
     'RecipeHook',
+    'RunRecordHook',
     'SafeCheckpointHook',
     'SharedStatisticsHook',
     'StrictLoadHook',

@@ -32,6 +32,7 @@ class SafeCheckpointHook(CheckpointHook):
 
     def before_train(self, runner: Runner) -> None:
         """Prepare, and validate what a killed run had saved but not validated."""
+        self._take_over_paths(runner)
         super().before_train(runner)
         note = Path(runner.work_dir) / 'last_validation'
         if runner.iter == 0:
@@ -48,6 +49,21 @@ class SafeCheckpointHook(CheckpointHook):
         if validation_is_due(runner) and not finished[0]:
             runner.logger.info('the validation of this checkpoint was not finished; it is made up for')
             runner.val_loop.run()
+
+    def _take_over_paths(self, runner: Runner) -> None:
+        """Files that a restored run names are those of their names in the present folder.
+
+        The work dir may be a copy, or the checkpoint another run's: what is replaced there is not ours to remove.
+        """
+        folder = Path(runner.work_dir)
+        if self.out_dir is not None and self.out_dir != runner.work_dir:
+            folder = Path(self.out_dir) / folder.name
+        info = runner.message_hub.runtime_info
+        for key in [key for key in info if key == 'last_ckpt' or key.startswith('best_ckpt') or key == _INTERIM]:
+            if info[key]:
+                runner.message_hub.update_info(key, str(folder / Path(info[key]).name))
+        if info.get(_SUPERSEDED):
+            runner.message_hub.update_info(_SUPERSEDED, [str(folder / Path(path).name) for path in info[_SUPERSEDED]])
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float]) -> None:
         """Save the best checkpoint and note that this validation is finished."""
