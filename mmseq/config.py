@@ -2,14 +2,13 @@
 
 import ast
 import os
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.fileio import list_from_file
 from mmengine.logging import print_log
 from mmengine.utils import import_modules_from_strings
@@ -18,29 +17,9 @@ from mmseq.compat import shipped_configs, versions
 from mmseq.errors import InputError, first_line
 from mmseq.explain import files
 from mmseq.nested import walk
+from mmseq.options import check_option
 from mmseq.ranks import is_first_process
 
-# What mmengine's Runner reads from the top level of a config, beside what the config itself defines.
-RUNNER_KEYS = frozenset(
-    (
-        'work_dir',
-        'load_from',
-        'resume',
-        'launcher',
-        'randomness',
-        'custom_hooks',
-        'visualizer',
-        'auto_scale_lr',
-        'log_level',
-        'log_processor',
-        'default_hooks',
-        'env_cfg',
-        'model_wrapper_cfg',
-        'find_unused_parameters',
-        'default_scope',
-        'experiment_name',
-    )
-)
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 NUMBERS: dict[str, type | tuple[type, ...]] = {
     **{f'{loader}.{key}': int for loader in LOADERS for key in ('batch_size', 'num_workers')},
@@ -48,8 +27,6 @@ NUMBERS: dict[str, type | tuple[type, ...]] = {
     **{f'optim_wrapper.{key}': (int, float) for key in ('optimizer.lr', 'optimizer.weight_decay')},
     'optim_wrapper.accumulative_counts': int,
 }
-# What a segmentor's test_cfg takes with mode='slide'.
-WINDOWS = frozenset(('crop_size', 'stride'))
 
 
 def read_config(path: str, options: Mapping[str, Any]) -> Config:
@@ -194,43 +171,6 @@ def check_scope(cfg: Config, path: str) -> None:
     scope = cfg.get('default_scope') or 'mmengine'
     if find_spec(scope) is None:
         raise InputError(f'config {path}: default_scope={scope}: there is no such package; expected mmdet or mmseg')
-
-
-def check_option(cfg: Config, key: str, value: Any, path: str) -> None:
-    """Refuse an option whose way leads through nothing that the config defines.
-
-    A new last key is let pass only where it is an argument of a class, which itself refuses what it does not know.
-
-    Raises:
-        InputError: a key that is not there, or a plain value in the place of a dict.
-    """
-    node: Any = cfg
-    parts = key.split('.')
-    for depth, part in enumerate(parts):
-        if isinstance(node, (list, tuple)):
-            if not part.isdigit() or int(part) >= len(node):
-                raise InputError(f'config {path}: option {key}: {part!r} is no index of a list of {len(node)}')
-            node = node[int(part)]
-            continue
-        if not isinstance(node, MutableMapping) and node is not cfg:
-            return
-        known = set(node.keys()) | (RUNNER_KEYS if node is cfg else set())
-        if parts[max(depth - 1, 0)] == 'test_cfg' and 'mode' in node:
-            known |= WINDOWS
-        # An empty dict is one that an option before this one has made.
-        open_end = depth == len(parts) - 1 and node is not cfg and ('type' in node or not node)
-        if part not in known and not open_end:
-            near = get_close_matches(part, sorted(known), 3) or sorted(known)[:8]
-            where = '.'.join(parts[:depth]) or 'the config'
-            raise InputError(f'config {path}: option {key}: {where} has no {part!r}; nearest: {", ".join(near)}')
-        if node.get(part) is None and depth < len(parts) - 1:
-            # A way through None, as from init_cfg=None to init_cfg.checkpoint, makes a new dict.
-            node[part] = ConfigDict()
-            return
-        node = node.get(part)
-    if isinstance(node, Mapping) and not isinstance(value, (Mapping, type(None))):
-        keys = ', '.join(node)
-        raise InputError(f'config {path}: option {key}={value}: there is a dict; set one of its keys: {keys}')
 
 
 def check_numbers(cfg: Config, path: str) -> None:
