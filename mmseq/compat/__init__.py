@@ -4,6 +4,7 @@ import warnings
 
 from mmseq.compat import (
     checkpoint_io,
+    ignored_pixels,
     mmcv_ops,
     package_names,
     panoptic_api,
@@ -26,6 +27,7 @@ def install() -> None:
     pretrained_init.install()
     postscript.install()
     roi_precision.install()
+    ignored_pixels.install()
     shipped_configs.install()
     package_names.install()
     # mmengine imports pkg_resources, which says at every import that it will go; we keep setuptools below 81 for it.

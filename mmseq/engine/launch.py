@@ -14,6 +14,7 @@ from mmseq.checkpoints.fetch import locate
 from mmseq.compat.allocator import keep_memory
 from mmseq.config import read_model_config
 from mmseq.engine.hooks.kept_memory import KeptMemoryHook
+from mmseq.engine.loss_trial import check_losses
 from mmseq.engine.preflight import check_config, check_datasets
 from mmseq.engine.processes import naming_missing_processes, start_without_gpu
 from mmseq.engine.resume import begin, beginning
@@ -108,6 +109,7 @@ def train(
             if check_data and is_first_process():
                 check_datasets(work, loaders)
             runner = build_runner(cfg)
+            check_losses(runner.model)
             with naming_missing_processes():
                 begin(runner, start, settings.seed)
                 runner.train()

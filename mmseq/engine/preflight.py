@@ -100,9 +100,11 @@ def head_class_counts(node: Any, key: str) -> Iterator[tuple[str, int]]:
             # Panoptic heads count things and stuff apart.
             things, stuff = node['num_things_classes'], node['num_stuff_classes']
             yield f'{key}.num_things_classes={things} + num_stuff_classes', things + stuff
-        if isinstance(weights := (node.get('loss_cls') or {}).get('class_weight'), (list, tuple)):
+        loss = node.get('loss_cls')
+        if isinstance(loss, dict) and isinstance(weights := loss.get('class_weight'), (list, tuple)):
             # Softmax heads weigh one class more: none of them.
-            yield f'{key}.loss_cls.class_weight, its length less one', len(weights) - 1
+            less, words = (0, '') if loss.get('use_sigmoid') else (1, ' less one')
+            yield f'{key}.loss_cls.class_weight, its length{words}', len(weights) - less
         for name, value in node.items():
             if name == 'num_classes' and isinstance(value, int):
                 # Class-agnostic heads, as the RPN, say 1.

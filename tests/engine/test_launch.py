@@ -213,6 +213,14 @@ def test_panoptic_heads_count_things_and_stuff_and_weigh_one_class_more():
         check_class_counts(Config(dict(model=head(134))))
 
 
+def test_heads_with_sigmoid_weigh_classes_alone():
+    head = dict(num_classes=3, loss_cls=dict(use_sigmoid=True, class_weight=[1.0, 2.0, 1.0]))
+    check_class_counts(Config(dict(model=dict(bbox_head=head))))
+    head['loss_cls']['use_sigmoid'] = False
+    with pytest.raises(InputError, match='its length less one=2'):
+        check_class_counts(Config(dict(model=dict(bbox_head=head))))
+
+
 def test_panoptic_data_that_is_not_there(tmp_path):
     path = str(ROOT / 'configs' / 'mask2former_seq2d_s_coco_panoptic.py')
     (tmp_path / 'coco').mkdir()
