@@ -1,5 +1,6 @@
 """A config's model with the weights of a checkpoint, outside of any run."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from logging import LogRecord
@@ -11,6 +12,7 @@ from mmengine.logging import MMLogger, print_log
 from mmengine.registry import DefaultScope, init_default_scope
 from torch import nn
 
+from mmseq.checkpoints.class_names import difference, names
 from mmseq.checkpoints.fetch import locate
 from mmseq.checkpoints.storage import load_file
 from mmseq.checkpoints.whole import load_whole
@@ -120,5 +122,10 @@ def dataset_meta(cfg: Config, known: Mapping[str, Any]) -> dict[str, Any]:
                 work = inference(cfg)
                 scope = cfg.get('default_scope', 'mmengine')
                 raise InputError(work.say(unknown_type(dataset['type'], scope, 'dataset', work)))
-            return {**found.METAINFO, **read_metainfo({**(dataset.get('metainfo') or {}), **known})}
+            own = dataset.get('metainfo') or {}
+            # A file of names is read only where it is needed.
+            said = difference(names(known.get('classes')), names({**found.METAINFO, **own}.get('classes')))
+            if said:
+                print_log(f"the checkpoint's classes are used: {said}", 'current', logging.WARNING)
+            return {**found.METAINFO, **read_metainfo({**own, **known})}
     return dict(known)

@@ -1,11 +1,12 @@
-"""A whole model's checkpoint fits tensor by tensor, or nothing runs."""
+"""A whole model's checkpoint fits tensor by tensor, its classes are the config's, or nothing runs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 
+from mmseq.checkpoints.class_names import classes_of, difference, exchanged, names
 from mmseq.checkpoints.compare import casts, compare
 from mmseq.checkpoints.wrappers import state_dict
 from mmseq.engine.bare_model import bare_model
@@ -17,7 +18,8 @@ from mmseq.registry import HOOKS
 class StrictLoadHook(Hook):
     """Compares a checkpoint with the model before mmengine loads it, which by itself only warns.
 
-    Covers ``load_from``, ``--resume`` and testing.
+    Covers ``load_from``, ``--resume`` and testing. Where a run goes on or evaluates, exchanged classes are refused, since
+    figures would stand under wrong names. Other names, and what a training begins with, are a warning.
 
     Args:
         allow_partial: shell patterns of keys that need not fit, such as ``roi_head.bbox_head.fc_*``. Where these are
@@ -62,6 +64,8 @@ class StrictLoadHook(Hook):
         runner.logger.info('checkpoint: %d/%d tensors fit the model', len(own) - sum(k in own for k in fresh), len(own))
         if cast := casts(found, own):
             runner.logger.info('checkpoint: %s', cast)
+        if not fresh:
+            compare_classes(runner, classes_of(checkpoint), name)
         if fresh:
             runner.logger.info('not loaded, as --allow-partial permits: %s', ', '.join(fresh))
 
@@ -79,3 +83,33 @@ def require_state(checkpoint: Mapping[str, Any], name: str) -> None:
             f'checkpoint {name}: holds no state of a training (meta.epoch, meta.iter, message_hub) to resume from; '
             '--load-from begins with its weights'
         )
+
+
+def compare_classes(runner: Runner, saved: Sequence[str], name: str) -> None:
+    """Compare the classes that a checkpoint names with those of the data.
+
+    Raises:
+        InputError: a class is at another place, and the run goes on with the checkpoint or evaluates it.
+    """
+    own = classes_of_run(runner)
+    if not (said := difference(saved, own)):
+        return
+    begins = is_built(runner._train_loop) and not runner._resume
+    if exchanged(saved, own) and not begins:
+        raise InputError(
+            f'checkpoint {name}: {said}; figures would stand under wrong names: give metainfo.classes the order of the '
+            'checkpoint, in all data sets'
+        )
+    runner.logger.warning('checkpoint %s: %s', name, said)
+
+
+def classes_of_run(runner: Runner) -> tuple[str, ...]:
+    """The classes of the data that is trained on, or tested; none where it names none."""
+    loop = next((loop for loop in (runner._train_loop, runner._test_loop) if is_built(loop)), None)
+    meta = getattr(loop.dataloader.dataset, 'metainfo', None) if loop else None
+    return names(meta.get('classes')) if isinstance(meta, dict) else ()
+
+
+def is_built(loop: BaseLoop | dict | None) -> bool:
+    """Whether a run has made a loop of what its config says; the property of the runner would make it."""
+    return isinstance(loop, BaseLoop)

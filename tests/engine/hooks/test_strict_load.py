@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.registry import MODELS, DefaultScope
+from mmengine.runner import BaseLoop
 from safetensors.torch import load_file
 from torch import nn
 
@@ -14,6 +15,7 @@ from mmseq.config import load_config
 from mmseq.datasets.shapes import generate
 from mmseq.engine import launch
 from mmseq.engine.hooks import StrictLoadHook
+from mmseq.engine.hooks.strict_load import compare_classes
 from mmseq.errors import InputError
 from mmseq.weights.publish import publish
 
@@ -30,7 +32,8 @@ class Logger:
 
 
 def check(model, state, *allow_partial, resume=False):
-    runner = SimpleNamespace(model=model, _load_from='a.pth', _resume=resume, logger=Logger())
+    loops = dict(_train_loop=None, _test_loop=None)
+    runner = SimpleNamespace(model=model, _load_from='a.pth', _resume=resume, logger=Logger(), **loops)
     StrictLoadHook(allow_partial).after_load_checkpoint(runner, state)
     return runner.logger.said
 
@@ -184,3 +187,64 @@ def test_casts_are_said_and_numbers_beyond_are_refused():
     state['bias'] = torch.full((3,), 1e300, dtype=torch.float64)
     with pytest.raises(InputError, match="1 tensors beyond the model's type of number: bias"):
         check(nn.Linear(2, 3), state)
+
+
+@pytest.fixture(scope='module')
+def evaluated(tmp_path_factory):
+    """A checkpoint whose classes are those of the embedded shapes, and the data; gives an evaluation by classes."""
+    folder = tmp_path_factory.mktemp('classes')
+    generate(folder / 'shapes', train=2, val=2, seed=0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('MMSEQ_DATA', str(folder))
+        cfg = load_config(CONFIG, {})
+        with DefaultScope.overwrite_default_scope('mmseg'):
+            state = MODELS.build(cfg.model).state_dict()
+        own = list(cfg.test_dataloader.dataset.metainfo.classes)
+
+        def evaluate(saved, path=folder / 'weights.pth'):
+            torch.save(dict(state_dict=state, meta=dict(dataset_meta=dict(classes=saved))), path)
+            return launch.evaluate(CONFIG, str(path), work_dir=str(folder / 'out'))
+
+        yield own, evaluate
+
+
+def test_exchanged_classes_are_refused_in_test(evaluated):
+    own, evaluate = evaluated
+    assert 'mIoU' in evaluate(own)
+    with pytest.raises(InputError, match=r"weights\.pth: 2 of its 9 classes .* first class 1: 'square' in the check"):
+        evaluate([own[0], own[2], own[1], *own[3:]])
+
+
+def test_other_names_are_a_warning(evaluated):
+    own, evaluate = evaluated
+    said = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('mmengine.logging.MMLogger.warning', lambda self, text, *args: said.append(text % args))
+        evaluate([*own[:-1], 'tie'])
+    assert any("first class 8: 'tie' in the checkpoint, 'bowtie' in the config" in text for text in said)
+
+
+class Loop(BaseLoop):
+    """A loop over data of two classes."""
+
+    def __init__(self):
+        dataset = SimpleNamespace(metainfo=dict(classes=['a', 'b']))
+        super().__init__(None, SimpleNamespace(dataset=dataset))
+
+    def run(self):
+        """Nothing."""
+
+
+@pytest.mark.parametrize('resume', [True, False])
+def test_exchanged_classes_are_refused_where_a_training_goes_on(resume):
+    logger, said = Logger(), []
+    logger.warning = lambda text, *args: said.append(text % args)
+    runner = SimpleNamespace(_train_loop=Loop(), _test_loop={}, _resume=resume, logger=logger)
+    compare_classes(runner, ('a', 'b'), 'a.pth')
+    assert not said
+    if resume:
+        with pytest.raises(InputError, match='2 of its 2 classes'):
+            compare_classes(runner, ('b', 'a'), 'a.pth')
+    else:
+        compare_classes(runner, ('b', 'a'), 'a.pth')
+        assert len(said) == 1
