@@ -36,6 +36,7 @@ from mmseq.nested import walk
 PROMISED_HOOKS = (
     'mmseq.StrictLoadHook',
     'mmseq.RunRecordHook',
+    'mmseq.TrialHook',
     'mmseq.RandomStreamsHook',
     'mmseq.UnusedParametersHook',
     'mmseq.BadNumbersHook',

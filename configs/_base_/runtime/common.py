@@ -10,6 +10,7 @@ randomness = dict(seed=0)
 custom_hooks = [
     dict(type='mmseq.StrictLoadHook'),
     dict(type='mmseq.RunRecordHook'),
+    dict(type='mmseq.TrialHook'),
     dict(type='mmseq.RandomStreamsHook'),
     dict(type='mmseq.UnusedParametersHook'),
     # Three iterations in a row with a loss or gradient that is not finite end the run.

@@ -17,6 +17,7 @@ from mmseq.engine.hooks.recipe import RecipeHook
 from mmseq.engine.hooks.run_record import RunRecordHook
 from mmseq.engine.hooks.shared_statistics import SharedStatisticsHook
 from mmseq.engine.hooks.strict_load import StrictLoadHook
+from mmseq.engine.hooks.trial import TrialHook
 from mmseq.engine.hooks.unused_parameters import UnusedParametersHook
 from mmseq.engine.hooks.validation_pictures import ValidationPicturesHook
 
@@ -39,6 +40,7 @@ __all__ = [
     'SafeCheckpointHook',
     'SharedStatisticsHook',
     'StrictLoadHook',
+    'TrialHook',
     'UnusedParametersHook',
     'ValidationPicturesHook',
 ]

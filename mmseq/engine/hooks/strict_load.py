@@ -18,7 +18,7 @@ from mmseq.registry import HOOKS
 class StrictLoadHook(Hook):
     """Compares a checkpoint with the model before mmengine loads it, which by itself only warns.
 
-    Covers ``load_from``, ``--resume`` and testing. Where a run goes on or evaluates, exchanged classes are refused, since
+    Covers ``load_from``, ``--resume`` and testing. Where a run goes on or evaluates, exchanged classes are refused:
     figures would stand under wrong names. Other names, and what a training begins with, are a warning.
 
     Args:
