@@ -86,13 +86,11 @@ def try_boxes(metric: BaseMetric, loader: DataLoader, name: str) -> str | None:
     """
     infos = [info for info in images_of(loader.dataset) if clear(info)]
     infos = infos[:: max(len(infos) // IMAGES, 1)][:IMAGES]
+    if not infos or not {'bbox', 'segm'} & set(metric.metrics):
+        return None
     truth, ids = metric._coco_api, [info['img_id'] for info in infos]
     tried = fresh(metric, img_ids=ids, cat_ids=None, outfile_prefix=None, _coco_api=truth and part_of(truth, ids))
-    masks = 'segm' in metric.metrics
-    if not infos or not ({'bbox', 'segm'} & set(metric.metrics)):
-        return None
-    samples = [predicted(info, masks) for info in infos]
-    figures = evaluated(tried, samples, name)
+    figures = evaluated(tried, [predicted(info, 'segm' in metric.metrics) for info in infos], name)
     low = {key: value for key, value in figures.items() if key.endswith('_mAP') and value < WHOLE}
     if not low:
         return None

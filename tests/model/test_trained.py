@@ -34,6 +34,14 @@ def test_weights_and_classes_are_the_checkpoints(checkpoint):
     assert model.cfg is cfg
 
 
+def test_other_classes_of_the_checkpoint_are_a_warning(checkpoint, monkeypatch):
+    said = []
+    monkeypatch.setattr('mmseq.model.trained.print_log', lambda text, *args: said.append(text))
+    load_trained(SEGMENTOR, str(checkpoint))
+    assert said[0].startswith("the checkpoint's classes are used: 2 of its 2 classes have another name here")
+    assert len(said) == 1
+
+
 @pytest.mark.parametrize('config, first', [(SEGMENTOR, 'background'), (DETECTOR, 'circle')])
 def test_classes_without_a_checkpoint_are_the_data_sets(config, first):
     _, model = load_trained(config, None)
