@@ -20,6 +20,8 @@ from torch.utils.data import DataLoader
 
 from mmseq.engine.config_classes import bases
 from mmseq.errors import InputError, first_line
+from mmseq.explain import memory
+from mmseq.explain.work import NO_CONFIG
 
 # Images whose truth is evaluated, objects in each at most, and their shortest side in pixels: masks of smaller ones may
 # be empty, and those of many go beyond the metric's limits.
@@ -228,6 +230,9 @@ def telling(what: str) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
+        if memory.explain(error, NO_CONFIG):
+            # What a run says about memory names the keys to change.
+            raise
         raise InputError(f'{what} fails: {type(error).__name__}: {first_line(error)}') from error
 
 

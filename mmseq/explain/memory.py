@@ -125,11 +125,11 @@ def loader_in_use(work: Work, error: BaseException) -> str:
 
 
 def raised_in_evaluation(error: BaseException) -> bool:
-    """Whether it was raised in a loop over validation or test data, which a training runs now and then."""
+    """Whether it was raised in a loop over validation or test data, or in the trial of one before a training."""
     traceback = error.__traceback__
     while traceback is not None:
         owner = traceback.tb_frame.f_locals.get('self')
-        if {'ValLoop', 'TestLoop'} & {base.__name__ for base in type(owner).__mro__}:
+        if {'ValLoop', 'TestLoop', 'TrialHook'} & {base.__name__ for base in type(owner).__mro__}:
             return True
         traceback = traceback.tb_next
     return False
