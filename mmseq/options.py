@@ -3,7 +3,7 @@
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from difflib import get_close_matches
 from functools import cache
 from typing import Any
@@ -48,7 +48,7 @@ def check_option(cfg: Config, key: str, value: Any, path: str) -> None:
             if not part.isdigit() or int(part) >= len(node):
                 raise InputError(f'{say}: {part!r} is no index of a list of {len(node)}')
             node = node[int(part)]
-        elif isinstance(node, Mapping):
+        elif isinstance(node, MutableMapping):
             last = depth == len(parts) - 1
             check_key(cfg, parts[:depth], node, part, last, say)
             if node.get(part) is None and not last:
@@ -131,7 +131,7 @@ def read_by_mmengine() -> dict[str, set[str]]:
     }
 
 
-def takes(reader: Callable) -> set[str]:
+def takes(reader: Callable[..., Any]) -> set[str]:
     """The names of a function's or a class's arguments."""
     return set(inspect.signature(reader).parameters) - {'self', 'runner', 'kwargs'}
 

@@ -11,7 +11,6 @@ A batch without labels has the loss 0 and the gradient 0 here. Each can go once 
 
 import functools
 from collections.abc import Callable
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from mmseq.compat.import_hooks import when_imported
@@ -29,17 +28,22 @@ def install() -> None:
     when_imported(f'{LOSSES}.ohem_cross_entropy_loss', _patch_ohem)
 
 
-def _patch_cross_entropy(module: ModuleType) -> None:
+def _patch_cross_entropy(module: Any) -> None:
     module.binary_cross_entropy = _of_empty_batches(module.binary_cross_entropy)
     module.cross_entropy = _of_weighted_classes(module.cross_entropy)
 
 
-def _of_empty_batches(original: Callable) -> Callable:
+def _of_empty_batches(original: Callable[..., Any]) -> Callable[..., Any]:
     """Binary cross entropy that takes a batch without labels for one of weight 0."""
 
     @functools.wraps(original)
     def binary_cross_entropy(
-        pred: 'Tensor', label: 'Tensor', weight: 'Tensor | None' = None, *args: Any, ignore_index: int = -100, **kwargs
+        pred: 'Tensor',
+        label: 'Tensor',
+        weight: 'Tensor | None' = None,
+        *args: Any,
+        ignore_index: int = -100,
+        **kwargs: Any,
     ) -> 'Tensor':
         if pred.size(1) == 1 and bool((label == ignore_index).all()):
             label = label.new_zeros(label.shape)
@@ -49,7 +53,7 @@ def _of_empty_batches(original: Callable) -> Callable:
     return binary_cross_entropy
 
 
-def _of_weighted_classes(original: Callable) -> Callable:
+def _of_weighted_classes(original: Callable[..., Any]) -> Callable[..., Any]:
     """Cross entropy whose mean over weighted classes passes over ignored pixels, or counts them once, as without."""
 
     @functools.wraps(original)
@@ -59,7 +63,7 @@ def _of_weighted_classes(original: Callable) -> Callable:
         weight: 'Tensor | None' = None,
         class_weight: 'Tensor | None' = None,
         reduction: str = 'mean',
-        avg_factor: float | None = None,
+        avg_factor: Any = None,
         ignore_index: int = -100,
         avg_non_ignore: bool = False,
     ) -> 'Tensor':
@@ -72,7 +76,7 @@ def _of_weighted_classes(original: Callable) -> Callable:
     return cross_entropy
 
 
-def _patch_lovasz(module: ModuleType) -> None:
+def _patch_lovasz(module: Any) -> None:
     original = module.lovasz_softmax_flat
 
     @functools.wraps(original)
@@ -85,7 +89,7 @@ def _patch_lovasz(module: ModuleType) -> None:
     module.lovasz_softmax_flat = lovasz_softmax_flat
 
 
-def _patch_ohem(module: ModuleType) -> None:
+def _patch_ohem(module: Any) -> None:
     original = module.OhemCrossEntropy.forward
 
     @functools.wraps(original)

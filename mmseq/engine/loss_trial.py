@@ -36,16 +36,16 @@ def check_losses(model: nn.Module) -> None:
         check_loss(key, head)
 
 
-def decode_heads(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+def decode_heads(model: nn.Module) -> Iterator[tuple[str, Any]]:
     """The heads that compute their losses as mmseg's ``BaseDecodeHead`` does, with their dotted keys."""
     for name in HEADS:
         for key, head in numbered(f'model.{name}', getattr(model, name, None)):
-            base = next((base for base in type(head).__mro__ if base.__name__ == 'BaseDecodeHead'), None)
+            base: Any = next((base for base in type(head).__mro__ if base.__name__ == 'BaseDecodeHead'), None)
             if base and type(head).loss_by_feat is base.loss_by_feat:
                 yield key, head
 
 
-def numbered(key: str, found: nn.Module | None) -> Iterator[tuple[str, nn.Module]]:
+def numbered(key: str, found: Any) -> Iterator[tuple[str, Any]]:
     """What a model holds as one module or as several, each with its dotted key."""
     if isinstance(found, nn.ModuleList):
         yield from ((f'{key}.{i}', item) for i, item in enumerate(found))
@@ -70,7 +70,7 @@ def check_class_weight(key: str, loss: nn.Module, channels: int) -> None:
         )
 
 
-def check_loss(key: str, head: nn.Module) -> None:
+def check_loss(key: str, head: Any) -> None:
     """Raises InputError if the loss of a head fails, or if its gradient is 0 everywhere."""
     logits, samples = made_up(head)
     what = f'config: {key}: on maps of {head.out_channels} channels for {head.num_classes} classes'
@@ -86,7 +86,7 @@ def check_loss(key: str, head: nn.Module) -> None:
         raise InputError(f'{what} its loss is {total:.4g} whatever it predicts; take another loss_decode')
 
 
-def made_up(head: nn.Module) -> tuple[Tensor, list[Any]]:
+def made_up(head: Any) -> tuple[Tensor, list[Any]]:
     """Scores (2, channels, H, W), and two samples whose labels hold each class and pixels to ignore."""
     device = next(head.parameters()).device
     height, width = next(size for size in SIZES if head.out_channels not in size)

@@ -15,8 +15,6 @@ import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from pycocotools import mask as rle
-from torch import nn
-from torch.utils.data import DataLoader
 
 from mmseq.engine.config_classes import bases
 from mmseq.errors import InputError, first_line
@@ -30,7 +28,7 @@ IMAGES, OBJECTS, SIDE = 4, 50, 4.0
 WHOLE = 0.99
 
 
-def try_images(metric: BaseMetric, loader: DataLoader, name: str) -> str | None:
+def try_images(metric: BaseMetric, loader: Any, name: str) -> str | None:
     """Compare the images of a COCO metric's file with those of the data, and evaluate those that are there.
 
     Args:
@@ -77,7 +75,7 @@ def images_of(dataset: Any) -> Iterator[dict[str, Any]]:
             yield info
 
 
-def try_boxes(metric: BaseMetric, loader: DataLoader, name: str) -> str | None:
+def try_boxes(metric: BaseMetric, loader: Any, name: str) -> str | None:
     """Evaluate the truth of some images as if it were predicted by a detector; AP has to be 1.
 
     Returns:
@@ -130,7 +128,7 @@ def clear(info: dict[str, Any]) -> bool:
 def predicted(info: dict[str, Any], masks: bool) -> dict[str, Any]:
     """A sample of a detector that has found the truth of an image."""
     objects = [one for one in info['instances'] if not one.get('ignore_flag')]
-    found = dict(
+    found: dict[str, Any] = dict(
         bboxes=torch.tensor([one['bbox'] for one in objects]).float().reshape(-1, 4),
         scores=torch.ones(len(objects)),
         labels=torch.tensor([one['bbox_label'] for one in objects]),
@@ -153,7 +151,7 @@ def empty(height: int, width: int) -> np.ndarray:
     return np.zeros((height, width), np.uint8, order='F')
 
 
-def try_batch(metric: BaseMetric, loader: DataLoader, model: nn.Module, name: str) -> None:
+def try_batch(metric: BaseMetric, loader: Any, model: Any, name: str) -> None:
     """Load the first batch of a segmentor's data and evaluate its labels as predictions; mIoU has to be 100.
 
     Raises:

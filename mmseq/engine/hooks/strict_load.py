@@ -110,6 +110,6 @@ def classes_of_run(runner: Runner) -> tuple[str, ...]:
     return names(meta.get('classes')) if isinstance(meta, dict) else ()
 
 
-def is_built(loop: BaseLoop | dict | None) -> bool:
+def is_built(loop: BaseLoop | dict[str, Any] | None) -> bool:
     """Whether a run has made a loop of what its config says; the property of the runner would make it."""
     return isinstance(loop, BaseLoop)
