@@ -30,9 +30,11 @@ highlight_language = 'text'
 default_role = 'code'
 
 nitpicky = True
-# Nothing is downloaded while the site is built, so there are no inventories of other projects to link to. mmengine's
-# Config is imported for type checkers alone and has no longer name.
-nitpick_ignore_regex = [('py:.*', r'(?!mmseq\b)\w+(\.\w+)+|Config')]
+# Nothing is downloaded while the site is built, so there are no inventories of other projects to link to.
+FOREIGN = r'(?!mmseq\b)\w+(\.\w+)+'
+# Imported for type checkers alone, or variables of types: they have no longer name, or no entry.
+FOR_CHECKERS = 'Config|Base(Dataset|DecodeHead|Model|Segmentor)|Figure|mmseq.backbones.base.Spec'
+nitpick_ignore_regex = [('py:.*', f'{FOREIGN}|{FOR_CHECKERS}')]
 autodoc_member_order = 'bysource'
 autodoc_typehints_format = 'short'
 autodoc_preserve_defaults = True
