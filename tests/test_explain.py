@@ -171,7 +171,7 @@ def test_data():
     config = write('mine.py', text, DET)
     assert 'class names differ' in fails('train', config)
     assert 'a data set is empty' in fails('train', config, '--no-data-check')
-    assert 'annotations/no.json: No such file or directory' in fails(
+    assert 'annotations/no.json is not there' in fails(
         'train', DET, '--no-data-check', '--cfg-options', 'train_dataloader.dataset.ann_file=annotations/no.json'
     )
 
