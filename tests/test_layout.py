@@ -11,6 +11,7 @@ OTHERS = ('configs', 'docs', 'benchmarks', 'faults')
 # Of the whole: runs from end to end, the installation, and rules for every file.
 ACROSS = (
     'test_training.py',
+    'test_adapters.py',
     'test_alignment.py',
     'test_imports.py',
     'test_house_rules.py',

@@ -17,7 +17,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from mmseq.backbones.base import Backbone, choose_arch
-from mmseq.layers import DropPath, Mlp, PatchConv, Recurrent2D, add_branch, init_sequencer
+from mmseq.layers import DropPath, Mlp, PatchConv, Recurrent2D, add_branch, init_sequencer, spare
 from mmseq.registry import MODELS
 
 EPS = 1e-6
@@ -72,8 +72,9 @@ class Sequencer2DBlock(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = add_branch(x, self.drop_path(self.rnn_tokens(self.norm1(x))))
-        return add_branch(x, self.drop_path(self.mlp_channels(self.norm2(x))))
+        tokens, mlp, drop_path = self.rnn_tokens, self.mlp_channels, self.drop_path
+        x = add_branch(x, drop_path(tokens(self.norm1(x))), spare(tokens, Recurrent2D, 'fc', drop_path))
+        return add_branch(x, drop_path(mlp(self.norm2(x))), spare(mlp, Mlp, 'fc2', drop_path))
 
 
 @MODELS.register_module()

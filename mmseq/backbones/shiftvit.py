@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from mmseq import ops
 from mmseq.backbones.base import Backbone, choose_arch
-from mmseq.layers import DropPath, GlobalNorm, Mlp, PatchConv, untouched
+from mmseq.layers import DropPath, GlobalNorm, Mlp, PatchConv, say_modules, untouched
 from mmseq.registry import MODELS
 
 PATCHES = (4, 2, 2, 2)
@@ -92,6 +92,7 @@ class ShiftViTBlock(nn.Module):
         norm, fc1, fc2 = self.norm, self.mlp.fc1, self.mlp.fc2
         kinds = ((norm, GlobalNorm), (self.mlp, Mlp), (fc1, nn.Linear), (fc2, nn.Linear), (self.drop_path, DropPath))
         if not all(untouched(module, kind) for module, kind in kinds):
+            say_modules('global_norm_mlp', x)
             return x + self.drop_path(self.mlp(norm(x)))
         mlp = (fc1.weight, fc1.bias, fc2.weight, fc2.bias)
         return ops.global_norm_mlp(x, norm.weight, norm.bias, norm.eps, *mlp, keep=self.drop_path.factors(x))

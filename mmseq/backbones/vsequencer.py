@@ -27,6 +27,7 @@ from mmseq.layers import (
     Recurrent1D,
     add_branch,
     init_sequencer,
+    spare,
 )
 from mmseq.registry import MODELS
 
@@ -81,8 +82,9 @@ class VSequencerBlock(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.drop_path(self.rnn_tokens(self.norm1(x)))
-        return add_branch(x, self.drop_path(self.mlp_channels(self.norm2(x))))
+        mlp, drop_path = self.mlp_channels, self.drop_path
+        x = x + drop_path(self.rnn_tokens(self.norm1(x)))
+        return add_branch(x, drop_path(mlp(self.norm2(x))), spare(mlp, Mlp, 'fc2', drop_path))
 
 
 @MODELS.register_module()

@@ -1,6 +1,6 @@
 """Modules over the operators."""
 
-from mmseq.layers.basic import DropPath, Mlp, PatchConv, drop_path_ramp, untouched
+from mmseq.layers.basic import DropPath, Mlp, PatchConv, drop_path_ramp, say_modules, spare, untouched
 from mmseq.layers.global_norm import GlobalNorm
 from mmseq.layers.init import init_sequencer
 from mmseq.layers.mlstm_layer import MLSTMLayer
@@ -21,5 +21,7 @@ __all__ = [
     'add_branch',
     'drop_path_ramp',
     'init_sequencer',
+    'say_modules',
+    'spare',
     'untouched',
 ]

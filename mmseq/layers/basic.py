@@ -3,10 +3,12 @@
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules import module as torch_module
 from torchvision.ops import StochasticDepth
 
+from mmseq.ops.dispatch import say
 from mmseq.ops.in_place import gelu
-from mmseq.ops.symbolic import eager_on_cpu
+from mmseq.ops.symbolic import eager_on_cpu, exporting
 
 
 class Mlp(nn.Module):
@@ -18,16 +20,35 @@ class Mlp(nn.Module):
         self.fc2 = nn.Linear(hidden_dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(gelu(self.fc1(x)))
+        return self.fc2(gelu(self.fc1(x), spare=untouched(self.fc1, nn.Linear)))
 
 
 def untouched(module: nn.Module, kind: type[nn.Module]) -> bool:
-    """Whether a module is just a ``kind``, so that its weights may be read past its call.
+    """Whether a module is just a ``kind``: its weights may be read past its call, and nobody keeps what it answers.
 
-    Adapters and quantisation put another class in its place; hooks, which pruning uses as well, want the call.
+    Adapters, quantisation and parametrizations put another class in its place, offloading another ``forward``; hooks,
+    which pruning uses as well, want the call, and may keep what they see.
     """
     hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
-    return type(module) is kind and not any(hooks)
+    # The exporter's own forward of recurrent layers is of the same weights.
+    replaced = 'forward' in module.__dict__ and not exporting()
+    return type(module) is kind and not replaced and not any(hooks) and not torch_module._has_any_global_hook()
+
+
+def spare(mixer: nn.Module, kind: type[nn.Module], last: str, drop_path: nn.Module) -> bool:
+    """Whether nobody but the caller holds what drop path passes on of a mixer, whose linear map ``last`` made it."""
+    mine = untouched(mixer, kind) and untouched(drop_path, DropPath)
+    return mine and untouched(getattr(mixer, last), nn.Linear)
+
+
+def weight_dtype(module: nn.Module) -> torch.dtype:
+    """Of a module's first parameter; float32 of quantised modules, which have none."""
+    return next((parameter.dtype for parameter in module.parameters()), torch.float32)
+
+
+def say_modules(operator: str, x: Tensor) -> None:
+    """Log, the first time, that modules are called in an operator's place."""
+    say(operator, 'modules', x.device.type, 'one of them has hooks, or is of another class')
 
 
 class DropPath(StochasticDepth):

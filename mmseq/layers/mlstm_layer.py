@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from mmseq import ops
+from mmseq.layers.basic import untouched, weight_dtype
 
 DIRECTIONS = ('rows', 'rows_reversed', 'columns', 'columns_reversed')
 HEADS = 4
@@ -108,12 +109,20 @@ class MLSTMCell(nn.Module):
     def gates(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Preactivations of the input and forget gates, (B, heads, S) each, in float32 whatever autocast says."""
         with torch.autocast(q.device.type, enabled=False):
+            if not (untouched(self.igate, nn.Linear) and untouched(self.fgate, nn.Linear)):
+                return self.gates_by_modules(q, k, v)
             weights = torch.cat([self.igate.weight, self.fgate.weight]).chunk(3, dim=1)
             bias = torch.cat([self.igate.bias, self.fgate.bias])
             # A sum of three products in place of one with the concatenation, which would be kept for the backward.
             y = sum(F.linear(x.to(weight.dtype), weight) for x, weight in zip((q, k, v), weights)) + bias
             igate, fgate = y.transpose(1, 2).chunk(2, dim=1)
             return igate, fgate
+
+    def gates_by_modules(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """See :meth:`gates`."""
+        x = torch.cat([q, k, v], dim=-1)
+        igate, fgate = (gate(x.to(weight_dtype(gate))).transpose(1, 2) for gate in (self.igate, self.fgate))
+        return igate, fgate
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         igate, fgate = self.gates(q, k, v)
@@ -199,14 +208,23 @@ class MLSTMLayer(nn.Module):
                 nn.init.zeros_(linear.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        # Two products in place of a split one: x would be copied out of it, and z would keep the whole alive.
-        halves = zip(self.up.weight.chunk(2), (None, None) if self.up.bias is None else self.up.bias.chunk(2))
-        x, z = (F.linear(x, weight, bias) for weight, bias in halves)
+        x, z = self.expand(x)
         h = self.scan(x)
-        if not torch.is_grad_enabled():
+        # What is made again calls hooks again, and adapters with dropout draw again.
+        if not torch.is_grad_enabled() or not untouched(self.down, nn.Linear):
             return self.project(h, z)
         # A sixth of what the layer would keep for its backward pass is two elementwise products: made again there.
         return checkpoint(self.project, h, z, use_reentrant=False, preserve_rng_state=False)
+
+    def expand(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What is scanned, and the gate's branch, (B, H, W, D) each."""
+        if not untouched(self.up, nn.Linear):
+            scanned, z = self.up(x).chunk(2, dim=-1)
+            return scanned, z
+        # Two products in place of a split one: x would be copied out of it, and z would keep the whole alive.
+        halves = zip(self.up.weight.chunk(2), (None, None) if self.up.bias is None else self.up.bias.chunk(2))
+        scanned, z = (F.linear(x, weight, bias) for weight, bias in halves)
+        return scanned, z
 
     def scan(self, x: Tensor) -> Tensor:
         """The sum of the scans in all directions, (B, H, W, D)."""

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from mmseq import ops
-from mmseq.layers.recurrent2d import flat_weights
+from mmseq.layers.basic import say_modules, untouched
+from mmseq.layers.recurrent2d import flat_weights, in_weights_dtype
 
 
 class Recurrent1D(nn.Module):
@@ -24,4 +25,9 @@ class Recurrent1D(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         batch, height, width, channels = x.shape
         tokens = x.reshape(batch, height * width, channels)
-        return ops.bilstm1d(tokens, flat_weights(self.rnn)).view(batch, height, width, -1)
+        if untouched(self.rnn, nn.LSTM):
+            y = ops.bilstm1d(tokens, flat_weights(self.rnn))
+        else:
+            say_modules('bilstm1d', x)
+            y = in_weights_dtype(self.rnn, lambda tokens: self.rnn(tokens)[0], tokens)
+        return y.unflatten(1, (height, width))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mmseq import ops
+from mmseq.layers.basic import say_modules, untouched, weight_dtype
 from mmseq.ops.bilstm2d.precision import asked_dtype, autocasts
 
 CELLS: Mapping[str, Callable[..., nn.RNNBase]] = {'lstm': nn.LSTM, 'gru': nn.GRU, 'rnn': nn.RNN}
@@ -43,7 +44,6 @@ class Recurrent2D(nn.Module):
         if not with_fc and joined != dim:
             raise ValueError(f'with_fc=False needs {dim} joined channels, but hidden={hidden} gives {joined}')
         self.union = union
-        self.cell = cell
         options = dict(batch_first=True, bidirectional=bidirectional)
         if union != 'horizontal':
             self.rnn_v = CELLS[cell](dim, hidden, **options)
@@ -58,14 +58,11 @@ class Recurrent2D(nn.Module):
     @torch.compiler.disable
     def scan(self, x: Tensor) -> Tensor:
         """The joined scans, (B, H, W, joined channels)."""
-        if self.cell == 'lstm' and self.union == 'cat':
-            return ops.bilstm2d(x, flat_weights(self.rnn_v), flat_weights(self.rnn_h))
-        if not autocasts(x):
-            return self.scan_modules(x)
-        # The ablations run in their weights' precision: torch would hand them to kernels that may not exist.
-        answer = asked_dtype(x)
-        with torch.autocast(x.device.type, enabled=False):
-            return self.scan_modules(x.to(next(self.parameters()).dtype)).to(answer)
+        if self.union == 'cat':
+            if untouched(self.rnn_v, nn.LSTM) and untouched(self.rnn_h, nn.LSTM):
+                return ops.bilstm2d(x, flat_weights(self.rnn_v), flat_weights(self.rnn_h))
+            say_modules('bilstm2d', x)
+        return in_weights_dtype(self, self.scan_modules, x)
 
     def scan_modules(self, x: Tensor) -> Tensor:
         """The joined scans of torch's own modules."""
@@ -73,11 +70,26 @@ class Recurrent2D(nn.Module):
         scans = []
         if self.union != 'horizontal':
             columns = x.transpose(1, 2).reshape(batch * width, height, channels)
-            scans.append(self.rnn_v(columns)[0].view(batch, width, height, -1).transpose(1, 2))
+            scans.append(self.rnn_v(columns)[0].unflatten(0, (batch, width)).transpose(1, 2))
         if self.union != 'vertical':
             rows = x.reshape(batch * height, width, channels)
-            scans.append(self.rnn_h(rows)[0].view(batch, height, width, -1))
+            scans.append(self.rnn_h(rows)[0].unflatten(0, (batch, height)))
         return torch.cat(scans, dim=-1) if self.union == 'cat' else sum(scans[1:], scans[0])
+
+
+def in_weights_dtype(rnn: nn.Module, run: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Run recurrent modules without autocast, which would hand them to kernels that may not exist.
+
+    Args:
+        rnn: whose weights' dtype it is.
+        run: what calls them.
+        x: in any dtype; the answer has the one that autocast asks for, if it is on.
+    """
+    if not autocasts(x):
+        return run(x)
+    answer = asked_dtype(x)
+    with torch.autocast(x.device.type, enabled=False):
+        return run(x.to(weight_dtype(rnn))).to(answer)
 
 
 def flat_weights(rnn: nn.RNNBase) -> list[Tensor]:

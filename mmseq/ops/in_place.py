@@ -8,17 +8,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def gelu(x: Tensor) -> Tensor:
-    """The exact GELU; without gradients in the memory of ``x``, which the caller has just made."""
-    return F.gelu(x) if torch.is_grad_enabled() else torch.ops.aten.gelu_(x)
+def gelu(x: Tensor, spare: bool) -> Tensor:
+    """The exact GELU; without gradients in the memory of ``x``, if that is ``spare``: nobody else holds it."""
+    return torch.ops.aten.gelu_(x) if spare and not torch.is_grad_enabled() else F.gelu(x)
 
 
-def add_branch(x: Tensor, branch: Tensor) -> Tensor:
-    """x + branch; without gradients in the memory of ``branch``, which the caller has just made, if that holds the sum.
+def add_branch(x: Tensor, branch: Tensor, spare: bool) -> Tensor:
+    """x + branch; without gradients in the memory of ``branch``, if that is ``spare`` and holds the sum.
 
     With gradients that would cost more than it saves: to autograd a linear map of four axes answers with a view, and a
     view that is changed in place gets its gradient by way of a copy.
     """
-    if not torch.is_grad_enabled() and branch.dtype == torch.promote_types(x.dtype, branch.dtype):
+    if spare and not torch.is_grad_enabled() and branch.dtype == torch.promote_types(x.dtype, branch.dtype):
         return branch.add_(x)
     return x + branch

@@ -19,5 +19,6 @@ def global_norm_mlp_composed(
     keep: Tensor | None = None,
 ) -> Tensor:
     """See :func:`mmseq.ops.global_norm_mlp`."""
-    branch = F.linear(gelu(F.linear(global_norm(x, scale, shift, eps), w1, b1)), w2, b2)
-    return add_branch(x, branch if keep is None else branch * keep.view(-1, 1, 1, 1).to(branch.dtype))
+    hidden = F.linear(global_norm(x, scale, shift, eps), w1, b1)
+    branch = F.linear(gelu(hidden, spare=True), w2, b2)
+    return add_branch(x, branch if keep is None else branch * keep.view(-1, 1, 1, 1).to(branch.dtype), spare=True)
