@@ -103,7 +103,7 @@ class PatchConv(nn.Conv2d):
             patch = self.kernel_size[0]
             cells = (height // patch, width // patch)
             patches = x.reshape(batch, cells[0], patch, cells[1], patch, channels).transpose(2, 3)
-            return F.linear(patches.reshape(batch, *cells, -1), self.weight.permute(0, 2, 3, 1).flatten(1), self.bias)
+            return F.linear(patches.flatten(3), self.weight.permute(0, 2, 3, 1).flatten(1), self.bias)
         return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 

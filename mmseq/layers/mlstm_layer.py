@@ -22,6 +22,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmseq import ops
 from mmseq.layers.basic import untouched, weight_dtype
+from mmseq.ops.autocast import without_autocast
 
 DIRECTIONS = ('rows', 'rows_reversed', 'columns', 'columns_reversed')
 HEADS = 4
@@ -108,7 +109,7 @@ class MLSTMCell(nn.Module):
 
     def gates(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Preactivations of the input and forget gates, (B, heads, S) each, in float32 whatever autocast says."""
-        with torch.autocast(q.device.type, enabled=False):
+        with without_autocast(q):
             if not (untouched(self.igate, nn.Linear) and untouched(self.fgate, nn.Linear)):
                 return self.gates_by_modules(q, k, v)
             weights = torch.cat([self.igate.weight, self.fgate.weight]).chunk(3, dim=1)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mmseq import ops
 from mmseq.layers.basic import say_modules, untouched, weight_dtype
+from mmseq.ops.autocast import without_autocast
 from mmseq.ops.bilstm2d.precision import asked_dtype, autocasts
 
 CELLS: Mapping[str, Callable[..., nn.RNNBase]] = {'lstm': nn.LSTM, 'gru': nn.GRU, 'rnn': nn.RNN}
@@ -88,7 +89,7 @@ def in_weights_dtype(rnn: nn.Module, run: Callable[[Tensor], Tensor], x: Tensor)
     if not autocasts(x):
         return run(x)
     answer = asked_dtype(x)
-    with torch.autocast(x.device.type, enabled=False):
+    with without_autocast(x):
         return run(x.to(weight_dtype(rnn))).to(answer)
 
 

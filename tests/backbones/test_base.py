@@ -283,3 +283,43 @@ def test_says_once_when_maps_reach_beyond_the_image(name, caplog, monkeypatch):
     model(torch.randn(1, 3, 37, 64))
     assert len(said) == 1
     assert f'size_divisor={max(model.out_strides)}' in said[0]
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_a_backbone_of_low_precision(name, dtype):
+    model = build(name, out_strides=(4, 8, 16, 32))
+    images = torch.randn(1, 3, 64, 64)
+    exact = model(images)
+    low = model.to(dtype)(images.to(dtype))
+    for a, b in zip(exact, low, strict=True):
+        assert b.dtype == dtype
+        assert (a - b.float()).norm() <= 0.1 * a.norm()
+    sum(level.float().square().mean() for level in low).backward()
+    assert all(p.grad.dtype == dtype and p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize('low', [False, True])
+def test_on_the_meta_device(name, low):
+    """Shapes alone; autocast is that of the device that the model will be on."""
+    model, images = build(name).to('meta'), torch.zeros(2, 3, 64, 96, device='meta')
+    with torch.autocast('cpu', torch.bfloat16, enabled=low):
+        levels = model(images)
+    expected = build(name)(torch.zeros(2, 3, 64, 96))
+    assert [level.shape for level in levels] == [level.shape for level in expected]
+    sum(level.sum() for level in levels).backward()
+    assert all(p.grad.is_meta for p in model.parameters())
+
+
+@pytest.mark.parametrize('size', [(64, 64), (37, 256)])
+@pytest.mark.parametrize('out_strides', [None, (4, 8, 16, 32)])
+def test_no_images(name, size, out_strides):
+    """What is left of a batch may be nothing: maps of no images, and gradients of zero."""
+    model = build(name, out_strides=out_strides)
+    expected = [(0, *level.shape[1:]) for level in model(torch.randn(1, 3, *size))]
+    images = torch.randn(0, 3, *size)
+    with torch.no_grad():
+        assert [level.shape for level in model(images)] == expected
+    levels = model(images)
+    assert [level.shape for level in levels] == expected
+    sum(level.sum() for level in levels).backward()
+    assert all(p.grad is not None and not p.grad.any() for p in model.parameters())

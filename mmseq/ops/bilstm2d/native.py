@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mmseq.ops.autocast import without_autocast
 from mmseq.ops.bilstm2d.precision import asked_dtype, autocasts, lstm_dtype
 from mmseq.ops.dispatch import Choice
 
@@ -22,7 +23,7 @@ def scan(x: Tensor, weights: Sequence[Tensor], batch_first: bool) -> Tensor:
     """
     dtype, answer = lstm_dtype(x), asked_dtype(x)
     if autocasts(x):
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x):
             return lstm(x.to(dtype), [w.to(dtype) for w in weights], batch_first).to(answer)
     return lstm(x.to(dtype), [w.to(dtype) for w in weights], batch_first).to(answer)
 
@@ -42,7 +43,7 @@ def lstm(x: Tensor, weights: Sequence[Tensor], batch_first: bool) -> Tensor:
 def scan_rows(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
     """Along W: (B, H, W, C) to (B, H, W, D). Rows are consecutive in memory, so no copy is made."""
     batch, height, width, channels = x.shape
-    return scan(x.reshape(batch * height, width, channels), weights, batch_first=True).view(batch, height, width, -1)
+    return scan(x.reshape(batch * height, width, channels), weights, batch_first=True).unflatten(0, (batch, height))
 
 
 def scan_columns(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
@@ -51,7 +52,7 @@ def scan_columns(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
     if batch == 1:
         return scan(x[0], weights, batch_first=False).unsqueeze(0)
     columns = x.transpose(0, 1).reshape(height, batch * width, channels)
-    return scan(columns, weights, batch_first=False).view(height, batch, width, -1).transpose(0, 1)
+    return scan(columns, weights, batch_first=False).unflatten(1, (batch, width)).transpose(0, 1)
 
 
 def bilstm2d_native(x: Tensor, vertical: Sequence[Tensor], horizontal: Sequence[Tensor]) -> Tensor:

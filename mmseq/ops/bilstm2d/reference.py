@@ -33,6 +33,6 @@ def bilstm2d_reference(x: Tensor, vertical: Sequence[Tensor], horizontal: Sequen
     batch, height, width, channels = x.shape
     columns = x.permute(1, 0, 2, 3).reshape(height, batch * width, channels)
     rows = x.permute(2, 0, 1, 3).reshape(width, batch * height, channels)
-    v = bidirectional_scan(columns, vertical).reshape(height, batch, width, -1).permute(1, 0, 2, 3)
-    h = bidirectional_scan(rows, horizontal).reshape(width, batch, height, -1).permute(1, 2, 0, 3)
+    v = bidirectional_scan(columns, vertical).unflatten(1, (batch, width)).permute(1, 0, 2, 3)
+    h = bidirectional_scan(rows, horizontal).unflatten(1, (batch, height)).permute(1, 2, 0, 3)
     return torch.cat([v, h], dim=-1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+import torch
 from torch import Tensor
 
 from mmseq.ops.dispatch import Choice, choose
@@ -29,7 +30,7 @@ def head_norm(h: Tensor, weight: Tensor, bias: Tensor | None, eps: float, skip: 
         c: what the cell was given (B, S, N d).
 
     Returns:
-        (B, S, N d).
+        (B, S, N d) in the wider dtype of c and weight.
     """
 
     def prefer() -> Choice:
@@ -40,4 +41,4 @@ def head_norm(h: Tensor, weight: Tensor, bias: Tensor | None, eps: float, skip: 
         return Choice('native', 'eager code on the CPU, one dtype')
 
     run = choose('head_norm', BACKENDS, prefer, h, beside=('chunkwise', 'triton'))
-    return run(h, weight, bias, eps, skip, c)
+    return run(h, weight, bias, eps, skip, c).to(torch.promote_types(c.dtype, weight.dtype))

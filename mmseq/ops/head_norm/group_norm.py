@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 def head_norm_group_norm(h: Tensor, weight: Tensor, bias: Tensor | None, eps: float, skip: Tensor, c: Tensor) -> Tensor:
     """See :func:`mmseq.ops.head_norm`."""
-    batch, heads, length, _ = h.shape
-    steps = h.transpose(1, 2).reshape(batch * length, -1)
-    return F.group_norm(steps, heads, weight, bias, eps).view(batch, length, -1) + skip * c
+    heads = h.shape[1]
+    steps = h.transpose(1, 2).flatten(2).flatten(0, 1)
+    weight, bias = weight.to(h.dtype), None if bias is None else bias.to(h.dtype)
+    return F.group_norm(steps, heads, weight, bias, eps).view(c.shape) + skip * c

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mmseq.ops.autocast import without_autocast
 from mmseq.ops.mlstm.reference import EPS
 
 # exp of it is still far from float32's largest, 3.4e38; a read over so small a memory is 0 either way.
@@ -139,7 +140,7 @@ def gradient_of_gates(
 
     Nothing is subtracted: strong forgetting leaves small gradients, which a difference of sums would drown.
     """
-    ones = torch.ones_like(within[0, 0]).triu()
+    ones = within.new_ones(within.shape[-2:]).triu()
     log_forget = (ones @ within).tril(-1).sum(-1)
     log_forget += before.flip(-1).cumsum(-1).flip(-1)
     log_forget += F.pad(write[..., :-1].cumsum(-1), (1, 0))
@@ -161,7 +162,7 @@ class Chunkwise(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, igate, fgate, h, total = ctx.saved_tensors
-        with torch.autocast(grad.device.type, enabled=False):
+        with without_autocast(grad):
             return *backward(q, k, v, igate, fgate, ctx.chunk, h, total, grad), None
 
 
@@ -174,12 +175,12 @@ def split(x: Tensor, chunk: int, fill: float = 0.0) -> Tensor:
     if missing:
         x = F.pad(x, (*(0, 0) * (x.dim() - 3), 0, missing), value=fill)
     # Of a view that is no block of memory every product would make a copy of its own.
-    return x.reshape(-1, chunks, steps, *x.shape[3:]).contiguous()
+    return x.flatten(0, 1).unflatten(1, (chunks, steps)).contiguous()
 
 
 def join(x: Tensor, like: Tensor) -> Tensor:
     """Undo :func:`split`, in the dtype of ``like``."""
-    return x.reshape(*like.shape[:2], -1, *x.shape[3:])[:, :, : like.shape[2]].to(like.dtype)
+    return x.flatten(1, 2).unflatten(0, like.shape[:2])[:, :, : like.shape[2]].to(like.dtype)
 
 
 def prepare(q: Tensor, k: Tensor, v: Tensor, igate: Tensor, fgate: Tensor, chunk: int) -> tuple[Tensor, ...]:
@@ -189,7 +190,7 @@ def prepare(q: Tensor, k: Tensor, v: Tensor, igate: Tensor, fgate: Tensor, chunk
     batch, heads, length, d = v.shape
     values = q.new_empty(*q.shape[:-1], d + 1)
     values[..., d] = 1
-    rows = values.view(batch, heads, -1, d + 1)
+    rows = values.view(batch, heads, q.shape[1] * q.shape[2], d + 1)
     rows[:, :, :length, :d] = v
     rows[:, :, length:, :d] = 0
     # A step whose input gate is shut is no step.
@@ -263,7 +264,7 @@ def mlstm_chunkwise(q: Tensor, k: Tensor, v: Tensor, igate: Tensor, fgate: Tenso
     """
     chunk = chunk or (64 if q.shape[-1] <= 128 else 128)
     inputs = (q, k, v, igate, fgate)
-    with torch.autocast(q.device.type, enabled=False):
+    with without_autocast(q):
         if torch.is_grad_enabled() and any(x.requires_grad for x in inputs):
             return Chunkwise.apply(*inputs, chunk)
         return forward(*inputs, chunk)[0]

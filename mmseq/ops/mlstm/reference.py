@@ -4,12 +4,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mmseq.ops.autocast import without_autocast
+
 EPS = 1e-6
 
 
 def mlstm_reference(q: Tensor, k: Tensor, v: Tensor, igate: Tensor, fgate: Tensor) -> Tensor:
     """See :func:`mmseq.ops.mlstm`."""
-    with torch.autocast(q.device.type, enabled=False):
+    with without_autocast(q):
         dtype = torch.promote_types(q.dtype, torch.float32)
         q, k, v, igate, fgate = (x.to(dtype) for x in (q, k, v, igate, fgate))
         q = q / q.shape[-1] ** 0.5

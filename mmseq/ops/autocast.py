@@ -1,0 +1,11 @@
+"""Arithmetic that chooses its own precision."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor
+
+
+def without_autocast(x: Tensor) -> AbstractContextManager:
+    """Autocast off on the device of ``x``; the meta device, on which shapes alone are computed, knows none."""
+    return nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)
