@@ -13,6 +13,7 @@ _base_ = [
     '_base_/runtime/mmseg.py',
 ]
 model = dict(
+    data_preprocessor=dict(size=(128, 128)),
     backbone=_base_.pop('backbone'),
     auxiliary_head=dict(in_channels=_base_.channels[2], channels=32, num_classes=9),
     decode_head=dict(in_channels=_base_.pop('channels'), channels=64, num_classes=9),

@@ -200,7 +200,8 @@ class Backbone(BaseModule):
             print_log(
                 f'{type(self).__name__}: {height} x {width} px is no multiple of stride {stride}, so the maps reach '
                 f'beyond the image; heads that stretch them over it are off at the lower right border. '
-                f'data_preprocessor size_divisor={stride} (pad_size_divisor in mmdet) makes them meet.',
+                f'data_preprocessor size_divisor={stride} (pad_size_divisor in mmdet), or a size that is a multiple, '
+                'makes them meet.',
                 logger='current',
             )
 

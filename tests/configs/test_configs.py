@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmseq.backbones.base import Backbone
 from mmseq.datasets.shapes import PALETTE, SEG_CLASSES, SEG_PALETTE, SHAPES_CLASSES
 from mmseq.engine.preflight import check_class_counts, head_class_counts
+from mmseq.model.shape import usual_shape
 from tests.configs.leaves import CONFIGS, LEAVES, NAME, built, load
 
 BASES = sorted((CONFIGS / '_base_').rglob('*.py'))
@@ -84,6 +85,10 @@ def test_leaf_builds(path):
     sizes = [preprocessor.get('size_divisor'), preprocessor.get('pad_size_divisor'), *preprocessor.get('size', ())]
     if cfg.default_scope == 'mmseg':
         sizes.append(preprocessor.test_cfg.size_divisor)
+        # As upstream's: images that fall short of the crop, and all batches of them, are padded to it.
+        stride, crop = max(backbone.out_strides), usual_shape(cfg)
+        assert tuple(preprocessor.size) == tuple(-(-side // stride) * stride for side in crop)
+        assert preprocessor.get('size_divisor') is None
     assert any(sizes)
     assert all(size % max(backbone.out_strides) == 0 for size in sizes if size)
     readers = list(channels_read(cfg.model))

@@ -2,8 +2,9 @@
 
 _base_ = 'mmseg::_base_/models/segformer_mit-b0.py'
 model = dict(
-    # Maps that end where the padded picture ends: logits and labels meet to the pixel, in training and testing.
-    data_preprocessor=dict(size_divisor=32, test_cfg=dict(size_divisor=32)),
+    # Of the crop, which an image may fall short of. Maps that end where the padded picture ends: logits and labels meet
+    # to the pixel, in training and testing.
+    data_preprocessor=dict(size=(512, 512), test_cfg=dict(size_divisor=32)),
     backbone=dict(_delete_=True, out_strides=(4, 8, 16, 32)),
     decode_head=dict(num_classes=150),
 )

@@ -2,6 +2,7 @@
 
 _base_ = 'upernet.py'
 model = dict(
-    data_preprocessor=dict(size_divisor=14, test_cfg=dict(size_divisor=14)),
+    # The crop's 512, up to the next multiple.
+    data_preprocessor=dict(size=(518, 518), test_cfg=dict(size_divisor=14)),
     backbone=dict(out_strides=None),
 )
