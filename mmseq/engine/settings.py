@@ -27,6 +27,7 @@ from mmseq.engine import schedule
 from mmseq.engine.hooks.corrupt_data import tolerate
 from mmseq.engine.loggers import LOGGERS
 from mmseq.engine.own_versions import evaluators, image_root, use_own_versions, use_upstream_names
+from mmseq.engine.paramwise import check_paramwise
 from mmseq.engine.recipe import check_accumulation, divide, scale_learning_rate
 from mmseq.errors import InputError
 from mmseq.files import unique
@@ -256,6 +257,13 @@ def fit_schedule(cfg: Config, settings: Settings) -> Config:
     return cfg
 
 
+def check_parameters(cfg: Config, settings: Settings) -> Config:
+    """Options for single parameters are ones that something reads."""
+    if settings.what == 'training':
+        check_paramwise(cfg, settings.config)
+    return cfg
+
+
 def shard(cfg: Config, settings: Settings) -> Config:
     """``--shard``: optimiser states, or weights and gradients too, are divided among the processes."""
     if settings.shard is None:
@@ -461,6 +469,7 @@ ASKED: tuple[Edit, ...] = (
     scale_rate,
     accumulate_gradients,
     fit_schedule,
+    check_parameters,
     shard,
     average_weights,
     compile_backbone,

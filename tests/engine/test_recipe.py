@@ -78,14 +78,14 @@ def test_table_of_groups():
     lines = group_table(model, build_optim_wrapper(model, cfg.optim_wrapper).optimizer)
     # Stem, four pairs, and the output norms with the head: each with and without weight decay.
     assert len(lines) == 1 + 12
-    assert lines[0].split() == ['rate', 'weight', 'decay', 'tensors', 'parameters', 'of']
-    assert lines[1].split() == ['0.0005', '0.05', '1', '8', 'decode_head']
+    assert lines[0].split() == ['rate', 'weight', 'decay', 'tensors', 'norms', 'parameters', 'of']
+    assert lines[1].split() == ['0.0005', '0.05', '1', '0', '8', 'decode_head']
     assert lines[2].endswith('backbone (output norms), decode_head')
     assert lines[3].endswith('backbone (layer 4 of 4)')
     assert lines[3].split()[0] == f'{5e-4 * 0.65:.4g}'
     assert lines[-1].endswith('backbone (stem)')
     assert lines[-1].split()[:2] == [f'{5e-4 * 0.65**5:.4g}', '0']
-    total = sum(int(line.split()[3]) for line in lines[1:])
+    total = sum(int(line.split()[4]) for line in lines[1:])
     assert total == sum(p.numel() for p in model.parameters())
 
 

@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from mmseq.engine.bare_model import bare_model
+from mmseq.engine.paramwise import NORMS, warnings
 from mmseq.registry import HOOKS
 
 
@@ -29,11 +30,13 @@ class RecipeHook(Hook):
             runner.logger.info(note)
 
     def before_train(self, runner: Runner) -> None:
-        """Log the table, and warn of checkpoints between two updates."""
+        """Log the table, and warn of rules that take no hold and of checkpoints between two updates."""
         model = bare_model(runner.model)
         runner.logger.info(
             '\n'.join(['what is trained, before the schedule:', *group_table(model, runner.optim_wrapper.optimizer)])
         )
+        for line in warnings(model, runner.cfg.optim_wrapper.get('paramwise_cfg') or {}):
+            runner.logger.warning(line)
         count, length = runner.optim_wrapper._accumulative_counts, len(runner.train_dataloader)
         if not isinstance(runner.train_loop, IterBasedTrainLoop) and length % count:
             runner.logger.warning(
@@ -43,21 +46,27 @@ class RecipeHook(Hook):
 
 
 def group_table(model: nn.Module, optimizer: Optimizer) -> list[str]:
-    """One line per pair of learning rate and weight decay, the highest rate first, below a line of headings."""
+    """One line per pair of learning rate and weight decay, the highest rate first, below a line of headings.
+
+    Of the tensors of each pair, those of norms are counted: they have weight decay where a rule that spares them does
+    not take hold.
+    """
     names = {id(parameter): name for name, parameter in model.named_parameters()}
+    of_norms = {id(p) for module in model.modules() if isinstance(module, NORMS) for p in module.parameters()}
     alike: dict[tuple[float, float], list[Any]] = {}
     for group in optimizer.param_groups:
         key = (group.get('initial_lr', group['lr']), group.get('weight_decay', 0.0))
         alike.setdefault(key, []).extend(group['params'])
-    lines = [f'{"rate":>10}  {"weight decay":>12}  {"tensors":>7}  {"parameters":>10}  of']
+    lines = [f'{"rate":>10}  {"weight decay":>12}  {"tensors":>7}  {"norms":>5}  {"parameters":>10}  of']
     for (rate, decay), parameters in sorted(alike.items(), reverse=True):
         total = sum(parameter.numel() for parameter in parameters)
         parts = describe_parts(model, [names[id(parameter)] for parameter in parameters])
-        lines.append(f'{rate:10.4g}  {decay:12.4g}  {len(parameters):7}  {total:10}  {parts}')
+        norms = sum(id(parameter) in of_norms for parameter in parameters)
+        lines.append(f'{rate:10.4g}  {decay:12.4g}  {len(parameters):7}  {norms:5}  {total:10}  {parts}')
     frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
     if frozen:
         total = sum(parameter.numel() for parameter in frozen)
-        lines.append(f'{"frozen":>10}  {"":12}  {len(frozen):7}  {total:10}')
+        lines.append(f'{"frozen":>10}  {"":12}  {len(frozen):7}  {"":5}  {total:10}')
     return lines
 
 
