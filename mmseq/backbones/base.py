@@ -19,6 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from mmseq import ops
 from mmseq.checkpoints import load_backbone, pretrained
 from mmseq.layers import DropPath, drop_path_ramp
+from mmseq.ops.differentiable import transformed
 from mmseq.ops.dispatch import say
 from mmseq.ops.symbolic import ceil_div, exporting
 
@@ -207,7 +208,8 @@ class Backbone(BaseModule):
 
     def run_block(self, block: nn.Module, x: Tensor) -> Tensor:
         """One block, with its activations recomputed in the backward pass where ``with_cp`` says so."""
-        if self.with_cp and self.training and x.requires_grad:
+        # torch.func knows no checkpoints.
+        if self.with_cp and self.training and x.requires_grad and not transformed():
             return checkpoint(block, x, use_reentrant=False)
         return block(x)
 

@@ -23,6 +23,7 @@ from torch.utils.checkpoint import checkpoint
 from mmseq import ops
 from mmseq.layers.basic import untouched, weight_dtype
 from mmseq.ops.autocast import without_autocast
+from mmseq.ops.differentiable import transformed
 
 DIRECTIONS = ('rows', 'rows_reversed', 'columns', 'columns_reversed')
 HEADS = 4
@@ -211,8 +212,8 @@ class MLSTMLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x, z = self.expand(x)
         h = self.scan(x)
-        # What is made again calls hooks again, and adapters with dropout draw again.
-        if not torch.is_grad_enabled() or not untouched(self.down, nn.Linear):
+        # What is made again calls hooks again, and adapters with dropout draw again; torch.func knows no checkpoints.
+        if not torch.is_grad_enabled() or not untouched(self.down, nn.Linear) or transformed():
             return self.project(h, z)
         # A sixth of what the layer would keep for its backward pass is two elementwise products: made again there.
         return checkpoint(self.project, h, z, use_reentrant=False, preserve_rng_state=False)

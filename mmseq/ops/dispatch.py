@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from mmseq.errors import InputError
+from mmseq.ops.differentiable import transformed
 from mmseq.ops.symbolic import exporting
 
 _asked: ContextVar[str | None] = ContextVar('mmseq_backend', default=None)
@@ -64,6 +65,7 @@ def choose(
     example: Tensor,
     exported: Callable[..., Any] | None = None,
     beside: Collection[str] = (),
+    plain: Callable[..., Any] | None = None,
 ) -> Callable[..., Any]:
     """The backend for one call: the one asked for by name, else what the operator prefers.
 
@@ -75,6 +77,7 @@ def choose(
         exported: what torch.export records, for inference at any size; None is the operator's own choice.
         beside: backends of other operators that this one stands beside in a model, and does not offer itself: where one
             of them is asked for, it takes its own choice, and says so.
+        plain: what torch.func transforms, in torch's own functions alone; None is the reference.
 
     Raises:
         InputError: a backend was asked for by name that this operator does not have; it never falls back.
@@ -87,6 +90,10 @@ def choose(
     elif exported is not None and exporting():
         say(operator, exported.__name__, example.device.type, 'torch.export is recording')
         return exported
+    elif transformed():
+        plain = plain or backends['reference']
+        say(operator, plain.__name__, example.device.type, 'torch.func or forward-mode differentiation is at work')
+        return plain
     else:
         name, reason = prefer()
         reason = f'{reason}; it has no {named}' if named else reason

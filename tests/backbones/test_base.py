@@ -3,13 +3,17 @@
 import inspect
 import io
 import math
+from contextlib import nullcontext
 
 import pytest
 import torch
 from torch import _dynamo as dynamo
 from torch import nn
+from torch.autograd import forward_ad
+from torch.func import functional_call, grad, jvp, vmap
 
 import mmseq.backbones
+from mmseq import ops
 from mmseq.backbones.base import Backbone
 from mmseq.layers import DropPath
 from mmseq.registry import MODELS
@@ -323,3 +327,101 @@ def test_no_images(name, size, out_strides):
     assert [level.shape for level in levels] == expected
     sum(level.sum() for level in levels).backward()
     assert all(p.grad is not None and not p.grad.any() for p in model.parameters())
+
+
+def loss(levels):
+    """Not a plain sum: that of a normalised map is constant."""
+    return sum(
+        (level * torch.linspace(-1, 1, level.shape[1]).to(level).view(-1, 1, 1)).sin().mean() for level in levels
+    )
+
+
+def judged(name, **options):
+    """A small model in float64, its parameters, and two images."""
+    model = build(name, **options).double()
+    return model, dict(model.named_parameters()), torch.randn(2, 3, 32, 48, dtype=torch.float64)
+
+
+def in_turn(model, parameters, images, backend=None):
+    """The gradients of each image's loss, image by image."""
+    with ops.use(backend) if backend else nullcontext():
+        return [torch.autograd.grad(loss(model(image[None])), list(parameters.values())) for image in images]
+
+
+@pytest.mark.parametrize('with_cp', [False, True])
+def test_gradients_by_torch_func(name, with_cp):
+    model, parameters, images = judged(name, with_cp=with_cp)
+
+    def of_one(parameters, image):
+        return loss(functional_call(model, parameters, (image[None],)))
+
+    expected = in_turn(model, parameters, images, 'reference')
+    mine = grad(of_one)(parameters, images[0])
+    torch.testing.assert_close(list(mine.values()), list(expected[0]))
+    each = vmap(grad(of_one), in_dims=(None, 0))(parameters, images)
+    for number, one in enumerate(expected):
+        torch.testing.assert_close([g[number] for g in each.values()], list(one))
+    # What a transform leaves behind serves calls without one.
+    torch.testing.assert_close(in_turn(model, parameters, images), expected)
+
+
+def test_vmap_without_gradients(name):
+    model, _, images = judged(name)
+    with torch.no_grad():
+        together = vmap(lambda image: model(image[None]))(images)
+        for number, image in enumerate(images):
+            torch.testing.assert_close([level[number] for level in together], list(model(image[None])))
+
+
+@pytest.mark.parametrize('gradients', [False, True])
+def test_directional_derivatives(name, gradients):
+    """By torch.func and by dual numbers, beside the difference of two answers."""
+    model, _, images = judged(name)
+    point, direction = images[:1], images[1:]
+    with torch.set_grad_enabled(gradients):
+        _, slope = jvp(lambda x: loss(model(x)), (point,), (direction,))
+        with forward_ad.dual_level():
+            dual = forward_ad.unpack_dual(loss(model(forward_ad.make_dual(point, direction)))).tangent
+        step = 1e-6
+        expected = (loss(model(point + step * direction)) - loss(model(point - step * direction))) / (2 * step)
+    torch.testing.assert_close(slope, expected, rtol=1e-5, atol=1e-8)
+    torch.testing.assert_close(dual, slope)
+
+
+@pytest.mark.parametrize('with_cp', [False, True])
+@pytest.mark.parametrize('size', [(32, 48), (64, 96)])
+def test_gradients_of_gradients(name, with_cp, size):
+    """A penalty on the image's gradient, as in adversarial training, with the formulas and without."""
+    model, parameters, _ = judged(name, with_cp=with_cp)
+    images = torch.randn(1, 3, *size, dtype=torch.float64, requires_grad=True)
+
+    def penalty():
+        (slope,) = torch.autograd.grad(loss(model(images)), images, create_graph=True)
+        return torch.autograd.grad(slope.square().sum(), [images, *parameters.values()], allow_unused=True)
+
+    found = penalty()
+    with ops.use('reference'):
+        expected = penalty()
+    for mine, right in zip(found, expected, strict=True):
+        if right is not None:
+            assert (mine - right).norm() <= 1e-8 * right.norm() + 1e-12
+
+
+def test_several_gradients_at_once(name):
+    model, parameters, images = judged(name)
+    levels = model(images)
+    answers = torch.stack([level.square().mean() for level in levels])
+    wanted = [p for key, p in parameters.items() if key.startswith('stages.0')]
+    units = torch.eye(len(answers), dtype=answers.dtype)
+    together = torch.autograd.grad(answers, wanted, units, is_grads_batched=True, retain_graph=True)
+    for number, unit in enumerate(units):
+        one = torch.autograd.grad(answers, wanted, unit, retain_graph=True)
+        torch.testing.assert_close([g[number] for g in together], list(one))
+
+
+def test_the_log_says_why_a_transform_takes_the_formula(caplog, monkeypatch):
+    monkeypatch.setattr('mmseq.ops.dispatch._said', set())
+    model, _, images = judged('ShiftViT')
+    with caplog.at_level('INFO', 'mmseq'):
+        vmap(lambda image: model(image[None]))(images)
+    assert 'shift2d runs on backend shift2d_reference: torch.func or forward-mode' in caplog.text

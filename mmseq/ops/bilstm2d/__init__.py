@@ -9,6 +9,7 @@ from torch.utils.checkpoint import checkpoint
 from mmseq.ops.bilstm2d.native import bilstm2d_native, prefer_native
 from mmseq.ops.bilstm2d.recorded import bilstm2d_recorded
 from mmseq.ops.bilstm2d.reference import bilstm2d_reference
+from mmseq.ops.differentiable import transformed
 from mmseq.ops.dispatch import choose, imported
 
 BACKENDS: Mapping[str, Callable[..., Tensor]] = {
@@ -34,6 +35,6 @@ def bilstm2d(x: Tensor, vertical: Sequence[Tensor], horizontal: Sequence[Tensor]
         (B, H, W, n D): vertical forward and reverse, then horizontal forward and reverse.
     """
     run = choose('bilstm2d', BACKENDS, lambda: prefer_native(x), x, exported=bilstm2d_recorded)
-    if recompute and torch.is_grad_enabled():
+    if recompute and torch.is_grad_enabled() and not transformed():
         return checkpoint(run, x, vertical, horizontal, use_reentrant=False, preserve_rng_state=False)
     return run(x, vertical, horizontal)

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmseq.ops.differentiable import by_formula, formula_wanted
+from mmseq.ops.global_norm.reference import global_norm_reference
 from mmseq.ops.sums import sum_of_squares
 
 
@@ -35,13 +37,15 @@ class Normalise(torch.autograd.Function):
             torch.addcmul(bias - rest * scale, centred, scale, out=out)
             moments.append((mean, rest, rstd))
         ctx.moments = moments
-        ctx.save_for_backward(x, weight)
+        ctx.eps = eps
+        ctx.save_for_backward(x, weight, bias)
         return y
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight = ctx.saved_tensors
+        x, weight, bias = ctx.saved_tensors
+        if formula_wanted(grad):
+            return by_formula(global_norm_reference, (x, weight, bias, ctx.eps), grad)
         to_x = torch.empty_like(x, memory_format=torch.contiguous_format)
         to_weight, to_bias = torch.zeros_like(weight), torch.zeros_like(weight)
         for image, g, out, (mean, rest, rstd) in zip(x, grad, to_x, ctx.moments):

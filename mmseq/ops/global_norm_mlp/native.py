@@ -21,6 +21,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mmseq.ops.differentiable import by_formula, formula_wanted
+from mmseq.ops.global_norm_mlp.reference import global_norm_mlp_reference
 from mmseq.ops.sums import sum_of_squares
 
 TILE = 2**21
@@ -162,14 +164,15 @@ class GlobalNormMlp(torch.autograd.Function):
                 out.copy_(image)
             ctx.moments.append(norm and norm.moments)
         if training:
-            ctx.save_for_backward(x, scale, shift, w1, b1, w2, *kept)
+            ctx.save_for_backward(x, scale, shift, w1, b1, w2, b2, *kept)
             ctx.eps, ctx.keep = eps, keep
         return y
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, scale, shift, w1, b1, w2, *kept = ctx.saved_tensors
+        x, scale, shift, w1, b1, w2, b2, *kept = ctx.saved_tensors
+        if formula_wanted(grad):
+            return by_formula(sequence_formula, (x, scale, shift, ctx.eps, ctx.keep, w1, b1, w2, b2), grad)
         grad = grad.contiguous()
         to_x = torch.empty_like(grad)
         sums = [torch.zeros_like(t) for t in (scale, shift, w1, b1, w2, w2[:, 0])]
@@ -184,6 +187,11 @@ class GlobalNormMlp(torch.autograd.Function):
             for total, share in zip(sums, shares[:4] + [factor * share for share in shares[4:]]):
                 total += share
         return to_x, *sums[:2], None, None, *sums[2:]
+
+
+def sequence_formula(x: Tensor, scale: Tensor, shift: Tensor, eps: float, keep: list[float], *mlp: Tensor) -> Tensor:
+    """See :class:`GlobalNormMlp`."""
+    return global_norm_mlp_reference(x[:, None], scale, shift, eps, *mlp, keep=x.new_tensor(keep))[:, 0]
 
 
 def global_norm_mlp_native(

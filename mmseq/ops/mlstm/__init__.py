@@ -6,7 +6,7 @@ from torch import Tensor
 
 from mmseq.ops.dispatch import Choice, choose, imported
 from mmseq.ops.mlstm.chunkwise import mlstm_chunkwise
-from mmseq.ops.mlstm.parallel import mlstm_parallel
+from mmseq.ops.mlstm.parallel import mlstm_parallel, mlstm_plain
 from mmseq.ops.mlstm.reference import mlstm_reference
 
 BACKENDS: Mapping[str, Callable[..., Tensor]] = {
@@ -37,4 +37,5 @@ def mlstm(q: Tensor, k: Tensor, v: Tensor, igate: Tensor, fgate: Tensor) -> Tens
         what half precision holds. Autocast is off inside.
     """
     chunkwise = Choice('chunkwise', 'linear in the length, on any device')
-    return choose('mlstm', BACKENDS, lambda: chunkwise, q, exported=mlstm_parallel)(q, k, v, igate, fgate)
+    run = choose('mlstm', BACKENDS, lambda: chunkwise, q, exported=mlstm_parallel, plain=mlstm_plain)
+    return run(q, k, v, igate, fgate)

@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmseq.ops.autocast import without_autocast
-from mmseq.ops.mlstm.reference import EPS
+from mmseq.ops.differentiable import by_formula, formula_wanted
+from mmseq.ops.mlstm.parallel import mlstm_parallel
+from mmseq.ops.mlstm.reference import EPS, LARGEST_EXPONENT
 
-# exp of it is still far from float32's largest, 3.4e38; a read over so small a memory is 0 either way.
-LARGEST_EXPONENT = 80.0
 # The memories of so many chunks come of one product, where a loop over chunks would call several operators for each.
 # What it multiplies grows with their number and is still little beside the chunks' own products.
 AT_ONCE = 16
@@ -159,10 +159,11 @@ class Chunkwise(torch.autograd.Function):
         return h
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, igate, fgate, h, total = ctx.saved_tensors
         with without_autocast(grad):
+            if formula_wanted(grad):
+                return *by_formula(mlstm_parallel, (q, k, v, igate, fgate), grad), None
             return *backward(q, k, v, igate, fgate, ctx.chunk, h, total, grad), None
 
 

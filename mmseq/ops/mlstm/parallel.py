@@ -1,4 +1,5 @@
-"""Quadratic within chunks and between them, without a loop: for torch.export, where their number is a symbol.
+"""Quadratic within chunks and between them, without a loop: for torch.export, where their number is a symbol,
+and for whoever transforms or differentiates it by torch's own means.
 
 Shapes and terms are those of :mod:`mmseq.ops.mlstm.chunkwise`: G = batch times heads, K chunks of L steps, d channels
 of a head, D = d + 1. What differs is the memory before a chunk: not carried from chunk to chunk, but a weighted sum of
@@ -14,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mmseq.ops.mlstm.chunkwise import LARGEST_EXPONENT
-from mmseq.ops.mlstm.reference import EPS
+from mmseq.ops.autocast import without_autocast
+from mmseq.ops.mlstm.reference import EPS, LARGEST_EXPONENT
 from mmseq.ops.symbolic import ceil_div, first
 
 CHUNK = 64
@@ -74,3 +75,9 @@ def mlstm_parallel(q: Tensor, k: Tensor, v: Tensor, igate: Tensor, fgate: Tensor
     floor = (-b - m).clamp(max=LARGEST_EXPONENT).to(dtype).exp()
     h = sums[..., :-1] / (torch.maximum(sums[..., -1].abs(), floor) + EPS)[..., None]
     return first(h.flatten(1, 2).unflatten(0, (batch, heads)), 2, length)
+
+
+def mlstm_plain(q: Tensor, k: Tensor, v: Tensor, igate: Tensor, fgate: Tensor) -> Tensor:
+    """See :func:`mmseq.ops.mlstm`; an exporter would write autocast down."""
+    with without_autocast(q):
+        return mlstm_parallel(q, k, v, igate, fgate)

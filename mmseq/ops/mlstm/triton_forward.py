@@ -9,8 +9,8 @@ too; what belongs to a chunk as (G, K). Notation and weights are those of chunkw
 import triton
 import triton.language as tl
 
-from mmseq.ops.mlstm.chunkwise import LARGEST_EXPONENT
 from mmseq.ops.mlstm.reference import EPS as REFERENCE_EPS
+from mmseq.ops.mlstm.reference import LARGEST_EXPONENT
 from mmseq.ops.triton_common import multiply
 
 EPS = tl.constexpr(REFERENCE_EPS)

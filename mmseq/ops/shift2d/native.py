@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmseq.ops.differentiable import several
 from mmseq.ops.symbolic import eager_on_cpu, tracing
 
 # Moves of the four groups: the axis of (B, H, W, C), and by how many cells.
@@ -65,7 +66,7 @@ class Shift(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, group: int, sign: int) -> Tensor:
         ctx.group, ctx.sign = group, sign
-        runs = eager_on_cpu(x) and math.gcd(group, x.shape[3]) >= LEAST_RUN and x.numel() < 2**31
+        runs = eager_on_cpu(x) and not several(x) and math.gcd(group, x.shape[3]) >= LEAST_RUN and x.numel() < 2**31
         return (by_runs if runs else by_groups)(x, group, sign)
 
     @staticmethod
