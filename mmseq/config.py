@@ -33,7 +33,8 @@ def read_config(path: str, options: Mapping[str, Any]) -> Config:
     """Read a config and override it. A config is a program and is run, but for those that a run has left behind.
 
     Args:
-        path: of the config, or ``mmseq::NAME`` for one that comes with mmseq.
+        path: of the config, ``mmseq::NAME`` for one that comes with mmseq, or ``mmdet::FOLDER/NAME.py`` and
+            ``mmseg::FOLDER/NAME.py`` for one of upstream's.
         options: dotted keys and values that override it.
 
     Raises:
@@ -225,7 +226,7 @@ def read_metainfo(metainfo: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def config_file(path: str) -> str:
-    """The file of a config: of its path, or of ``mmseq::NAME`` for one that comes with mmseq.
+    """The file of a config: of its path, of ``mmseq::NAME``, or of upstream's ``mmdet::FOLDER/NAME.py``.
 
     Raises:
         InputError: there is no such file.
@@ -236,6 +237,11 @@ def config_file(path: str) -> str:
             raise InputError(f'config {name}: no such file: {path}; mmseq configs lists them')
     if os.path.isfile(path):
         return path
+    if '::' in path:
+        try:
+            return shipped_configs.upstream(path)
+        except files.UNREADABLE as error:
+            raise InputError(f'config {path}: {files.explain(error, path).removeprefix("_base_: ")}') from error
     shipped = shipped_configs.locate(Path(path).name)
     advice = f'; the one that comes with mmseq is mmseq::{shipped.stem}' if shipped.is_file() else ''
     raise InputError(f'config {path}: no such file{advice}')

@@ -13,6 +13,7 @@ from mmseq.export.formats import Format
 from mmseq.export.portable import pool_to_cells, portable
 from mmseq.export.program import record
 from mmseq.model.trained import load_trained
+from mmseq.registry import MODELS
 
 pytest.importorskip('onnxruntime', reason='exports to ONNX need mmseq[onnx]')
 onnx = pytest.importorskip('onnx', reason='exports to ONNX need mmseq[onnx]')
@@ -241,3 +242,10 @@ def test_what_depends_on_values_is_refused_in_one_sentence(segmentor):
     part = Part('segmentor', Choosing(), part.outputs, part.reference, 3, 32, part.about)
     with pytest.raises(InputError, match='torch.export cannot record it .*; try --part features or --part backbone'):
         record(part)
+
+
+def test_upstreams_backbones_return_nothing_from_train():
+    backbone = MODELS.build(dict(type='mmdet.ResNet', depth=18))
+    copied = portable(backbone)
+    assert not copied.training
+    assert not any(p.requires_grad for p in copied.parameters())

@@ -45,6 +45,18 @@ def name_of(file: str) -> str:
     return f'{PREFIX}{path.stem}' if path.is_absolute() and path == locate(path.name) else file
 
 
+def upstream(name: str) -> str:
+    """The file of ``PACKAGE::FOLDER/NAME.py``, as mmengine finds it for a ``_base_``.
+
+    Raises:
+        ImportError, OSError, RuntimeError or ValueError: there is no such package or file, or the name is none.
+    """
+    # Imported where it is used: our own configs are found without mmengine.
+    from mmengine.config import Config
+
+    return Config._get_cfg_path(name if name.endswith('.py') else f'{name}.py', '')[0]
+
+
 def _patch(module: ModuleType) -> None:
     original = module.Config._get_cfg_path
 

@@ -229,12 +229,21 @@ def make_deterministic(cfg: Config, settings: Settings) -> Config:
 
 def use_amp(cfg: Config, settings: Settings) -> Config:
     """``--amp``: mixed precision; bfloat16 needs no loss scaling and also runs on the CPU."""
+    if settings.amp is None:
+        return cfg
+    wrapper, options = cfg.optim_wrapper, ('dtype', 'loss_scale', 'use_fsdp')
+    name = str(wrapper.get('type') or 'OptimWrapper')
+    if name.rpartition('.')[2] not in ('OptimWrapper', 'AmpOptimWrapper', 'Bfloat16OptimWrapper'):
+        raise InputError(f'config {settings.config}: --amp would take the place of optim_wrapper.type={name}')
+    # Of the config's own mixed precision, which gives way.
+    given = {key: wrapper.pop(key) for key in options if key in wrapper}
+    note(cfg, *([f'--amp {settings.amp} stands for {name} with {given}'] if given else []))
     if settings.amp == 'float16':
         if not torch.cuda.is_available():
             raise InputError('--amp float16 needs a GPU; use --amp bfloat16')
-        cfg.optim_wrapper.update(type='AmpOptimWrapper', dtype='float16', loss_scale='dynamic')
-    elif settings.amp:
-        cfg.optim_wrapper.type = 'mmseq.Bfloat16OptimWrapper'
+        wrapper.update(type='AmpOptimWrapper', dtype='float16', loss_scale='dynamic')
+    else:
+        wrapper.type = 'mmseq.Bfloat16OptimWrapper'
     return cfg
 
 

@@ -12,7 +12,9 @@ from mmseq.ops.symbolic import along
 
 def portable(module: nn.Module) -> nn.Module:
     """A copy for inference whose pooling and recurrent layers are recorded for every size."""
-    copied = deepcopy(module).requires_grad_(False).eval()
+    copied = deepcopy(module).requires_grad_(False)
+    # Not chained: upstream's backbones return nothing from train().
+    copied.eval()
     for child in copied.modules():
         if isinstance(child, nn.AdaptiveAvgPool2d):
             # On this copy alone, and not on its class, as mypy takes it.

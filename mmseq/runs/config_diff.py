@@ -26,6 +26,8 @@ class Absent(Enum):
 
 
 ABSENT = Absent.ABSENT
+# What mmengine writes into each dict of a base of another package.
+SCOPE = '_scope_'
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ def difference(old: Mapping[str, Any] | Config, new: Mapping[str, Any] | Config)
 def _walk(key: str, old: Any, new: Any) -> Iterator[Change]:
     if isinstance(old, Mapping) and isinstance(new, Mapping) and _comparable(old, new):
         for name in (*new, *(name for name in old if name not in new)):
+            if name == SCOPE and not (name in old and name in new):
+                continue
             yield from _walk(f'{key}.{name}' if key else str(name), old.get(name, ABSENT), new.get(name, ABSENT))
     elif _nested(old) and _nested(new):
         yield from _walk_lists(key, old, new)
@@ -97,9 +101,9 @@ def _nested(value: Any) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """The value with dicts and lists of Python's own kinds: tuples become lists, as in files."""
+    """The value with dicts and lists of Python's own kinds, as in files, and without scopes: tuples become lists."""
     if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items() if key != SCOPE}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return value

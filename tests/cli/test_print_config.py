@@ -75,3 +75,25 @@ def test_values_that_are_no_python_text(tmp_path):
 )
 def test_large_configs_come_back(name, configs):
     assert Config.fromstring(configs[name].pretty_text, '.py').to_dict() == configs[name].to_dict()
+
+
+SWIN = 'mmseg::swin/swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512.py'
+
+
+def test_upstreams_configs_by_name(capsys):
+    assert main([SWIN]) == 0
+    assert 'SwinTransformer' in capsys.readouterr().out
+    for name, message in (
+        ('mmdet::no/such.py', r'config mmdet::no/such\.py: no such file: .*no/such\.py'),
+        ('mmdet::such', 'config mmdet::such: expected PACKAGE::FOLDER/FILE'),
+        ('nothing::a/b.py', 'config nothing::a/b.py: .*nothing'),
+    ):
+        with pytest.raises(InputError, match=f'^{message}'):
+            main([name])
+
+
+def test_scopes_of_bases_are_no_difference(capsys):
+    assert main(['mmseq::upernet_vil_t_ade20k', '--diff', SWIN]) == 0
+    text = capsys.readouterr().out
+    assert 'mmseq.VisionLSTM' in text
+    assert '_scope_' not in text

@@ -281,3 +281,21 @@ def test_insecure_addresses_are_refused_under_every_key(name: str) -> None:
 def test_weights_that_are_overwritten_are_not_fetched(fetched: Path) -> None:
     cfg = asked(train(load_from=SECRET), **{'model.init_cfg': dict(type='Pretrained', checkpoint='far.pth')})
     assert cfg.model.init_cfg is cfg.model.backbone.init_cfg is None
+
+
+@pytest.mark.parametrize('kind', ['AmpOptimWrapper', 'mmengine.AmpOptimWrapper', 'mmseq.Bfloat16OptimWrapper'])
+def test_amp_takes_the_place_of_the_configs_own(kind: str) -> None:
+    own = {'optim_wrapper.type': kind, 'optim_wrapper.clip_grad': dict(max_norm=1.0)}
+    if 'Amp' in kind:
+        own.update({'optim_wrapper.dtype': 'float16', 'optim_wrapper.loss_scale': 'dynamic'})
+    given = Settings('training', SEG, amp='bfloat16')
+    cfg = settings.use_amp(settings.begin_notes(read_model_config(SEG, own), given), given)
+    assert cfg.optim_wrapper.type == 'mmseq.Bfloat16OptimWrapper'
+    assert set(cfg.optim_wrapper) & {'dtype', 'loss_scale', 'clip_grad'} == {'clip_grad'}
+    assert ('--amp bfloat16 stands for' in str(cfg.custom_hooks)) == ('Amp' in kind)
+
+
+def test_amp_replaces_no_wrapper_that_it_does_not_know() -> None:
+    cfg = read_model_config(SEG, {'optim_wrapper.type': 'ApexOptimWrapper'})
+    with pytest.raises(InputError, match=r'--amp would take the place of optim_wrapper\.type=ApexOptimWrapper'):
+        settings.use_amp(cfg, Settings('training', SEG, amp='bfloat16'))
