@@ -28,6 +28,7 @@ from mmseq.compat.allocator import keep_memory
 from mmseq.files import write_json
 from mmseq.layers.recurrent2d import flat_weights
 from mmseq.measure.timing import alternate, machine, ratio, spread
+from mmseq.ops.bilstm1d import bilstm1d_reference
 from mmseq.ops.bilstm2d.reference import bilstm2d_reference
 from mmseq.ops.global_norm.reference import global_norm_reference
 from mmseq.ops.global_norm_mlp.reference import global_norm_mlp_reference
@@ -62,6 +63,20 @@ def bilstm2d(side: int, channels: int, hidden: int, device: str) -> tuple[dict[s
         found['triton'] = (backend('triton', lambda: ops.bilstm2d(x, *groups)), inputs)
     found['nn.LSTM'] = lstm_peer((x, *groups))
     return found, (lambda: bilstm2d_reference(exact[0], exact[1:9], exact[9:]), exact)
+
+
+def bilstm1d(side: int, channels: int, hidden: int, device: str) -> tuple[dict[str, Contender], Contender]:
+    lstm = nn.LSTM(channels, hidden, bidirectional=True, batch_first=True).to(device)
+    weights = [w.detach().requires_grad_() for w in flat_weights(lstm)]
+    x = torch.randn(1, side * side, channels, device=device).requires_grad_()
+    inputs = [x, *weights]
+    exact = [t.detach().double().requires_grad_() for t in inputs]
+    found = {'native': (backend('native', lambda: ops.bilstm1d(x, weights)), inputs)}
+    if device == 'cuda':
+        found['triton'] = (backend('triton', lambda: ops.bilstm1d(x, weights)), inputs)
+    module = [x, *lstm.parameters()]
+    found['nn.LSTM'] = (lambda: lstm(x)[0], module)
+    return found, (lambda: bilstm1d_reference(exact[0], exact[1:]), exact)
 
 
 def sliced_shift(x: Tensor, group: int) -> Tensor:
@@ -153,6 +168,8 @@ OPERATORS: dict[str, tuple[Callable[..., Any], dict[str, tuple[int, int, int]]]]
             '1008 px, stages 2 to 4': (72, 384, 96),
         },
     ),
+    # VSequencer's tokens, row by row.
+    'bilstm1d': (bilstm1d, {'504 px': (36, 384, 192)}),
     'shift2d': (shift2d, {'512 px, stage 1': (128, 96, 0), '512 px, stage 3': (32, 384, 0)}),
     'global_norm_mlp': (global_norm_mlp, {'512 px, stage 1': (128, 96, 192), '512 px, stage 2': (64, 192, 384)}),
     'global_norm': (global_norm, {'512 px, stage 1': (128, 96, 0), '512 px, stage 3': (32, 384, 0)}),
