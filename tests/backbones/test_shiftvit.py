@@ -120,19 +120,37 @@ def test_block_is_the_formula(arch, size):
     torch.testing.assert_close(got, block_in_channels_first(x, block, arch.n_div))
 
 
-def test_stages_are_joined_by_norm_and_convolution():
-    model = lively(ShiftViT('nano'))
-    x = torch.randn(1, 3, 64, 96, dtype=torch.float64)
+def levels_in_channels_first(model, x, n_div):
+    """The model's formula on (B, C, H, W), in the dtype of both."""
     y = F.conv2d(x, model.stem.proj.weight, model.stem.proj.bias, stride=4)
     y = F.group_norm(y, 1, model.stem.norm.weight, model.stem.norm.bias)
-    for i, (stage, level) in enumerate(zip(model.stages, model(x))):
+    for i, stage in enumerate(model.stages):
         if i:
             y = F.group_norm(y, 1, stage.downsample.norm.weight, stage.downsample.norm.bias)
             y = F.conv2d(y, stage.downsample.reduction.weight, stride=2)
         for block in stage.blocks:
-            y = block_in_channels_first(y, block, ARCHS['nano'].n_div)
-        norm = model.norms[str(i)]
-        torch.testing.assert_close(level, F.group_norm(y, 1, norm.weight, norm.bias))
+            y = block_in_channels_first(y, block, n_div)
+        yield F.group_norm(y, 1, model.norms[str(i)].weight, model.norms[str(i)].bias)
+
+
+def test_stages_are_joined_by_norm_and_convolution():
+    model = lively(ShiftViT('nano'))
+    x = torch.randn(1, 3, 64, 96, dtype=torch.float64)
+    expected = levels_in_channels_first(model, x, ARCHS['nano'].n_div)
+    for level, other in zip(model(x), expected, strict=True):
+        torch.testing.assert_close(level, other)
+
+
+@pytest.mark.parametrize('constant', [False, True])
+def test_large_images_keep_float32s_digits(constant):
+    """A map of two million numbers, whose sums in float32 would be off by more than our bound."""
+    arch = dict(SMALL, depths=(1, 1, 1, 1), dim=32, n_div=8)
+    model = ShiftViT(arch, out_indices=(0,)).eval()
+    image = torch.full((1, 3, 1024, 1024), 0.7) if constant else picture((1024, 1024))
+    with torch.no_grad():
+        (level,) = model(image)
+        (expected,) = levels_in_channels_first(model.double(), image.double(), 8)
+    assert (level - expected).norm() <= 1e-5 * expected.norm()
 
 
 def test_an_image_answers_alike_in_any_batch():
