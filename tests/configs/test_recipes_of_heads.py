@@ -72,3 +72,27 @@ def test_segformer_is_upstreams():
     assert ours.param_scheduler == theirs.param_scheduler
     for key in ('head', 'norm'):
         assert ours.optim_wrapper.paramwise_cfg.custom_keys[key] == theirs.optim_wrapper.paramwise_cfg.custom_keys[key]
+
+
+@pytest.mark.parametrize('size, width', [('t', 192), ('s', 384), ('b', 384)])
+def test_vision_lstms_segmentation_is_its_authors(size, width):
+    """The points of their configuration (src/vislstm/yamls/segmentation), one by one."""
+    ours = load(CONFIGS / f'upernet_vil_{size}_ade20k_authors.py')
+    optimizer = ours.optim_wrapper.optimizer
+    assert (optimizer.type, optimizer.lr, optimizer.weight_decay) == ('AdamW', 5e-4, 0.05)
+    assert ours.optim_wrapper.paramwise_cfg.decay_rate == 0.65
+    assert ours.train_dataloader.batch_size == 16
+    for head in (ours.model.decode_head, ours.model.auxiliary_head):
+        assert (head.channels, head.dropout_ratio, head.loss_decode.avg_non_ignore) == (width, 0.0, True)
+    assert (ours.model.backbone.out_norm, ours.model.backbone.out_strides) == (False, None)
+    assert ours.model.neck.type == 'mmseq.SimplePyramid'
+    assert (ours.model.test_cfg.mode, tuple(ours.model.data_preprocessor.size)) == ('whole', (512, 512))
+    for loader in (ours.val_dataloader, ours.test_dataloader):
+        (resize,) = [step for step in loader.dataset.pipeline if step.type == 'Resize']
+        assert (tuple(resize.scale), resize.keep_ratio) == ((512, 512), False)
+    scales, flips, *_ = ours.tta_pipeline[1].transforms
+    assert [step.scale_factor for step in scales] == [0.75, 1.0, 1.25, 1.5, 1.75]
+    assert [step.prob for step in flips] == [0.0, 1.0]
+    (jitter,) = [step for step in ours.train_dataloader.dataset.pipeline if step.type == 'mmseq.ColorJitter']
+    assert (jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue) == (0.5, 0.5, 0.5, 0.25)
+    assert ours.model.backbone.get('drop_path_rate', 0.0) == {'t': 0.0, 's': 0.05, 'b': 0.1}[size]
