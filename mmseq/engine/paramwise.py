@@ -114,13 +114,14 @@ def losses(model: nn.Module, options: Mapping[str, Any], keys: list[str]) -> dic
     """The names of the parameters that lose something to the longest key that matches them."""
     found: dict[Lost, list[str]] = {}
     for name, module, parameter in trained(model):
-        first, *others = [key for key in keys if key in name] or [None]
-        if first is None:
+        matching = [key for key in keys if key in name]
+        if not matching:
             continue
+        first, *others = matching
         rules = [(repr(key), options['custom_keys'][key]) for key in others]
         rules += [(rule, {'decay_mult': options[rule]}) for rule in by_kind(name, module, parameter, options)]
         for option in {*MULTIPLIERS} - {*options['custom_keys'][first]}:
-            rule, value = next(((rule, given[option]) for rule, given in rules if option in given), (None, 1))
+            rule, value = next(((rule, given[option]) for rule, given in rules if option in given), ('', 1))
             if value != 1:
                 found.setdefault(Lost(first, rule, option, value), []).append(name)
     return found

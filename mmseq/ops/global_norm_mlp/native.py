@@ -189,9 +189,20 @@ class GlobalNormMlp(torch.autograd.Function):
         return to_x, *sums[:2], None, None, *sums[2:]
 
 
-def sequence_formula(x: Tensor, scale: Tensor, shift: Tensor, eps: float, keep: list[float], *mlp: Tensor) -> Tensor:
+def sequence_formula(
+    x: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    eps: float,
+    keep: list[float],
+    w1: Tensor,
+    b1: Tensor,
+    w2: Tensor,
+    b2: Tensor,
+) -> Tensor:
     """See :class:`GlobalNormMlp`."""
-    return global_norm_mlp_reference(x[:, None], scale, shift, eps, *mlp, keep=x.new_tensor(keep))[:, 0]
+    factors = x.new_tensor(keep)
+    return global_norm_mlp_reference(x[:, None], scale, shift, eps, w1, b1, w2, b2, factors)[:, 0]
 
 
 def global_norm_mlp_native(
