@@ -208,7 +208,8 @@ def read_metainfo(metainfo: Mapping[str, Any] | None) -> dict[str, Any]:
     """A data set's ``metainfo`` as its class reads it: text that names a file stands for the file's lines.
 
     Raises:
-        InputError: ``classes`` is the name of a file that is not there, where upstream takes each letter for a class.
+        InputError: ``classes`` is the name of a file that is not there, where upstream takes each letter for a class,
+            or of one with an empty line, which upstream takes for a class without a name.
     """
     found = dict(metainfo or {})
     for key, value in found.items():
@@ -222,7 +223,18 @@ def read_metainfo(metainfo: Mapping[str, Any] | None) -> dict[str, Any]:
                         f'config: metainfo.classes={value!r}: no such file; give the names as a tuple, or a file with '
                         'a name in each line'
                     ) from error
+    refuse_empty_lines((metainfo or {}).get('classes'), found.get('classes'))
     return found
+
+
+def refuse_empty_lines(file: Any, classes: Any) -> None:
+    """Raises InputError for an empty line in the file that classes were read from."""
+    empty = [i for i, name in enumerate(classes, 1) if not name.strip()] if isinstance(file, str) else []
+    if empty:
+        raise InputError(
+            f'config: metainfo.classes={file!r}: line {empty[0]} is empty, and would be a class without a name; '
+            f'delete {"it" if len(empty) == 1 else f"the {len(empty)} empty lines"}'
+        )
 
 
 def config_file(path: str) -> str:

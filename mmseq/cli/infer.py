@@ -94,7 +94,7 @@ def main(argv: list[str] | None = None) -> int:
 
     from mmseq.model.trained import load_trained
     from mmseq.predict.folder import expected, infer, sliding_options
-    from mmseq.predict.prediction_files import PredictionFolder
+    from mmseq.predict.prediction_files import PICTURE_FOLDERS, PredictionFolder
     from mmseq.predict.predictor import Predictor
 
     options = dict(args.cfg_options)
@@ -104,6 +104,11 @@ def main(argv: list[str] | None = None) -> int:
     with explaining(inference(cfg)):
         predictor = Predictor(model, full_size=args.full_size)
         out = Path(args.out or Path(cfg.work_dir) / 'predictions')
+        if out.is_dir():
+            # What an earlier call has written below its input is no input of this one.
+            found, sources = sources, find(args.inputs, [out / name for name in PICTURE_FOLDERS])
+            if len(sources) < len(found):
+                print(f'{len(found) - len(sources)} files are left out: they are results in {out}')
         written = dict(overlays=not args.no_overlays, maps=not args.no_maps, opacity=args.opacity)
         folder = PredictionFolder(out, predictor.classes, predictor.palette, **written)
         total = expected(sources, args.every, args.max_frames)

@@ -2,9 +2,10 @@
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import cv2
@@ -77,10 +78,14 @@ class Unreadable:
     reason: str
 
 
-def find(inputs: Sequence[str]) -> list[Picture | Video | Unreadable]:
+def find(inputs: Sequence[str], results: Collection[Path] = ()) -> list[Picture | Video | Unreadable]:
     """The sources behind what a user named: files, folders with all below them, patterns, a camera's number.
 
     Files of a folder that are neither pictures nor videos by their suffix, and what is hidden, are left alone.
+
+    Args:
+        inputs: what the user named.
+        results: folders below the inputs whose files are left out, such as what an earlier call has written there.
 
     Raises:
         InputError: nothing there, no picture in it, a video or camera named by itself that cannot be opened.
@@ -91,7 +96,7 @@ def find(inputs: Sequence[str]) -> list[Picture | Video | Unreadable]:
         if text.isdigit() and not os.path.exists(text):
             sources.append(open_video(int(text), unique(f'camera{text}', taken)))
             continue
-        for path, name in files(text):
+        for path, name in files(text, results):
             name = unique(name, taken)
             try:
                 sources.append(open_file(path, name))
@@ -114,8 +119,8 @@ def open_file(path: str, name: str) -> Picture | Video:
     return open_video(path, name) if suffix in VIDEOS else Picture(path, name)
 
 
-def files(text: str) -> list[tuple[str, str]]:
-    """The files behind one input, in the order of their names, each with its name for outputs.
+def files(text: str, results: Collection[Path] = ()) -> list[tuple[str, str]]:
+    """The files behind one input, in the order of their names, each with its name for outputs; see :func:`find`.
 
     Raises:
         InputError: there are none.
@@ -124,6 +129,8 @@ def files(text: str) -> list[tuple[str, str]]:
         root, known = Path(text), PICTURES | VIDEOS | UNREAD
         found = [path for path in sorted(root.rglob('*')) if path.suffix.lower() in known and path.is_file()]
         found = [path for path in found if not any(part.startswith('.') for part in path.relative_to(root).parts)]
+        left_out = not_around(root, results)
+        found = [path for path in found if not lies_in(path, left_out)]
         if not found:
             raise InputError(f'{text}: no picture or video in this folder ({" ".join(sorted(PICTURES))})')
         return [(str(path), path.relative_to(root).with_suffix('').as_posix()) for path in found]
@@ -132,9 +139,24 @@ def files(text: str) -> list[tuple[str, str]]:
     if not glob.has_magic(text):
         raise InputError(f'{text}: no such file or folder')
     matching = sorted(path for path in glob.glob(text, recursive=True) if os.path.isfile(path))
+    # the folder that the pattern names itself
+    root = Path(*takewhile(lambda part: not glob.has_magic(part), Path(text).parts))
+    left_out = not_around(root, results)
+    matching = [path for path in matching if not lies_in(path, left_out)]
     if not matching:
         raise InputError(f'{text}: no file is like this pattern')
     return [(path, Path(path).stem) for path in matching]
+
+
+def not_around(root: Path, folders: Collection[Path]) -> list[Path]:
+    """The folders, resolved, without those that the root lies in: a user who names results means them."""
+    own = root.resolve()
+    return [folder for folder in (folder.resolve() for folder in folders) if not own.is_relative_to(folder)]
+
+
+def lies_in(path: str | Path, folders: Collection[Path]) -> bool:
+    """Whether a file is below one of the resolved folders."""
+    return bool(folders) and any(Path(path).resolve().is_relative_to(folder) for folder in folders)
 
 
 def open_video(path: str | int, name: str) -> Video:

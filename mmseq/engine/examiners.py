@@ -147,10 +147,13 @@ def check_places(key: str, dataset: dict[str, Any]) -> None:
     """The folders and the annotation file that a data set names are there.
 
     Raises:
-        InputError: one is not, naming its key.
+        InputError: one is not, naming its key, or the file of its class names is not there or has an empty line.
     """
     cls = dataset_class(dataset)
-    if 'BaseDataset' not in bases(cls) or dataset.get('backend_args'):
+    if 'BaseDataset' not in bases(cls):
+        return
+    read_metainfo(dataset.get('metainfo'))
+    if dataset.get('backend_args'):
         return
     root = dataset.get('data_root') or ''
     if root and '://' not in root and not os.path.isdir(root):

@@ -47,6 +47,10 @@ class Subject:
         return dict(file_name=self.source) if self.frame is None else dict(file_name=self.source, frame=self.frame)
 
 
+# Folders of pictures in the folder of predictions.
+PICTURE_FOLDERS = ('overlays', 'maps', 'panoptic')
+
+
 class PredictionFolder:
     """A folder that predictions are written to as they come; what speaks of all of them, when it is closed.
 

@@ -42,7 +42,7 @@ class Run:
         config: of its newest training, overrides included; None if the folder holds none.
         curves: empty if nothing was trained here.
         report: what metrics.json holds of the latest evaluation; empty without one.
-        history: evaluations during the training, in order.
+        history: evaluations during the training, in order; of one by upstream's own tools, those that it logged.
         environment: what the log says of the machine and the packages.
     """
 
@@ -142,13 +142,14 @@ def read_run(folder: Path, name: str) -> Run:
     """
     home = training_folder(folder)
     trained = any('"iter"' in path.read_text(encoding='utf-8') for path in folder.glob('*/vis_data/scalars.json'))
+    curves = read_curves(folder) if trained else Curves()
     return Run(
         folder=folder,
         name=name,
         config=read_saved_config(home / 'vis_data' / 'config.py') if home else None,
-        curves=read_curves(folder) if trained else Curves(),
+        curves=curves,
         report=read_json(folder / 'metrics.json'),
-        history=read_history(folder / 'metrics_history.jsonl'),
+        history=read_history(folder / 'metrics_history.jsonl') or history_of(curves),
         environment=read_environment(home) if home else {},
     )
 
@@ -214,6 +215,15 @@ def read_history(path: Path) -> list[Evaluation]:
             found = [other for other in found if other.iteration < one.iteration]
         found.append(one)
     return found
+
+
+def history_of(curves: Curves) -> list[Evaluation]:
+    """The evaluations that the curves know: trainings by upstream's own tools keep no other record."""
+    iterations = sorted({i for points in curves.val.values() for i in points})
+    return [
+        Evaluation(i, with_value({name: points[i] for name, points in curves.val.items() if i in points}))
+        for i in iterations
+    ]
 
 
 def with_value(metrics: Mapping[str, Any]) -> dict[str, float]:

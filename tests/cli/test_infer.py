@@ -89,6 +89,13 @@ def test_pictures_through_a_detector(folder, tmp_path):
     assert not (tmp_path / 'some' / 'overlays').exists()
 
 
+def test_a_second_run_does_not_read_the_results_of_the_first(folder, tmp_path, capsys):
+    (tmp_path / 'a.png').write_bytes(sorted((folder / 'pictures').iterdir())[0].read_bytes())
+    summaries = [run(folder, 'seg', [tmp_path], tmp_path / 'out') for _ in range(2)]
+    assert [[row['file_name'] for row in one['predictions']] for one in summaries] == [[str(tmp_path / 'a.png')]] * 2
+    assert f'2 files are left out: they are results in {tmp_path}/out' in capsys.readouterr().out
+
+
 def test_what_is_damaged_is_named_and_the_rest_goes_on(folder, tmp_path, capsys):
     inputs = tmp_path / 'in'
     inputs.mkdir()

@@ -46,6 +46,18 @@ def test_names_are_unique_over_all_inputs(folder):
     assert [source.name for source in found] == ['a', 'a_2', 'a_3']
 
 
+def test_results_below_the_input_are_left_out(folder, monkeypatch):
+    results = [folder / 'sub']
+    assert [source.name for source in find([str(folder)], results)] == ['a', 'b']
+    pattern = str(folder / '**' / '*.png')
+    assert [source.path for source in find([pattern], results)] == [str(folder / 'a.png')]
+    monkeypatch.chdir(folder)
+    assert [source.path for source in find(['**/*.png'], results)] == ['a.png']
+    # who names results means them
+    for named in ('sub', 'sub/*', 'sub/a.png'):
+        assert {source.name for source in find([str(folder / named)], results)} >= {'a'}
+
+
 def test_a_pattern_takes_files_alone(folder):
     assert [source.path for source in find([str(folder / '**' / '*.png')])] == [
         str(folder / 'a.png'),

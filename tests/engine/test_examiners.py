@@ -1,5 +1,6 @@
 """Each data set of a config is checked for the use that the config makes of it."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,7 +8,8 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from mmseq.datasets.checks import Use
-from mmseq.engine.examiners import examiner, keeps_eight_bits, use_of
+from mmseq.engine.examiners import check_places, examiner, keeps_eight_bits, use_of
+from mmseq.errors import InputError
 from mmseq.explain.work import Work
 
 LOAD = dict(type='LoadAnnotations', with_bbox=True)
@@ -65,3 +67,11 @@ def test_a_data_set_without_a_scope_is_examined() -> None:
         check = examiner(data, 'train_dataloader', work, None)
         report = check(sample=1, progress=None)
     assert 'none.json: no such annotation file' in report.errors()[0].message
+
+
+def test_an_empty_line_among_the_class_names_is_found_without_the_data(tmp_path: Path) -> None:
+    path = tmp_path / 'names.txt'
+    path.write_text('first\n\nsecond\n')
+    dataset = dict(type='mmseg.BaseSegDataset', metainfo=dict(classes=str(path)))
+    with pytest.raises(InputError, match=r'line 2 is empty'):
+        check_places('train_dataloader.dataset', dataset)

@@ -99,6 +99,13 @@ def test_an_absent_file_of_class_names_is_one_line():
         load_trained(SEGMENTOR, None, options=absent)
 
 
+def test_an_empty_line_is_no_class(tmp_path):
+    path = tmp_path / 'names.txt'
+    path.write_text('first\nsecond\n\n')
+    with pytest.raises(InputError, match=r"names\.txt': line 3 is empty, .* without a name; delete it$"):
+        load_trained(SEGMENTOR, None, options={'test_dataloader.dataset.metainfo': dict(classes=str(path))})
+
+
 def test_a_checkpoint_that_says_its_classes_needs_no_file(checkpoint):
     absent = {'test_dataloader.dataset.metainfo': dict(classes='names.txt')}
     _, model = load_trained(SEGMENTOR, str(checkpoint), options=absent)

@@ -38,6 +38,16 @@ def test_a_test_alone_is_a_run_without_curves(tmp_path: Path) -> None:
     assert run.best() == dict(mIoU=(5.0, None))
 
 
+def test_a_training_by_upstreams_tools_has_the_figures_that_it_logged(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    for name in ('metrics.json', 'metrics_history.jsonl'):
+        (tmp_path / name).unlink()
+    (run,) = read_runs([tmp_path])
+    assert [one.iteration for one in run.history] == [10, 20, 30]
+    assert run.final == dict(mIoU=40.0, aAcc=90.0)
+    assert run.best() == dict(mIoU=(50.0, 20), aAcc=(90.0, 30))
+
+
 def test_a_training_comes_before_a_later_test(tmp_path: Path) -> None:
     write_run(tmp_path)
     later = tmp_path / '20260202_000000' / 'vis_data'
