@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw
 from mmseq.datasets.formats import open_image
 from mmseq.errors import InputError
 from mmseq.files import write_png
+from mmseq.pictures.lettering import one_line
 
 _SUFFIXES = frozenset({'.png', '.jpg', '.jpeg'})
 _GAP, _CAPTION = 8, 16
@@ -61,7 +62,7 @@ def _tile(path: Path, width: int) -> Image.Image:
         scaled = picture.convert('RGB').resize((width, height), Image.Resampling.LANCZOS)
     tile = Image.new('RGB', (width, height + _CAPTION), 'white')
     tile.paste(scaled, (0, 0))
-    name = path.name
+    name = one_line(path.name)
     draw = ImageDraw.Draw(tile)
     # the end of a long name tells the pictures apart
     while len(name) > 4 and draw.textlength(name) > width:

@@ -15,6 +15,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from mmseq.errors import InputError
 from mmseq.files import write_figure
+from mmseq.pictures.lettering import plain
 
 # bookkeeping of mmengine, not quantities
 _KEYS_OF_POSITION = frozenset({'step', 'iter', 'epoch'})
@@ -147,7 +148,7 @@ def draw(panels: Panels, sparse: Collection[str], title: str, out: Path, smoothi
     # an own canvas: pyplot would keep the figure alive in its global state
     figure = Figure(figsize=(5 * columns, 3.4 * rows + 0.4), dpi=120, layout='constrained')
     FigureCanvasAgg(figure)
-    figure.suptitle(title, color=_INK, x=0.01, ha='left', fontsize=13)
+    figure.suptitle(plain(title), color=_INK, x=0.01, ha='left', fontsize=13)
     last = max(max(points) for series in panels.values() for points in series.values())
     for i, (name, series) in enumerate(panels.items()):
         axes = figure.add_subplot(rows, columns, i + 1)
@@ -198,14 +199,16 @@ def _draw_panel(
         colour = _COLOURS[i % len(_COLOURS)]
         style: dict[str, Any] = dict(color=colour, linestyle='-' if i < len(_COLOURS) else '--')
         if sparse:
-            axes.plot(x, y, label=name.removeprefix(f'{title}_'), marker='o', markersize=3, linewidth=1.4, **style)
+            axes.plot(
+                x, y, label=plain(name.removeprefix(f'{title}_')), marker='o', markersize=3, linewidth=1.4, **style
+            )
         elif smoothing and title not in STEADY and len(y) > 20:
             # the noise stays visible behind its running mean
             axes.plot(x, y, linewidth=0.6, alpha=0.25, **style)
-            axes.plot(x, _running_mean(y, smoothing), label=name, linewidth=1.6, **style)
+            axes.plot(x, _running_mean(y, smoothing), label=plain(name), linewidth=1.6, **style)
         else:
-            axes.plot(x, y, label=name, linewidth=1.4, **style)
-    axes.set_title(title, loc='left', fontsize=10, color=_INK)
+            axes.plot(x, y, label=plain(name), linewidth=1.4, **style)
+    axes.set_title(plain(title), loc='left', fontsize=10, color=_INK)
     axes.set_xlim(0, last * 1.02)
     axes.set_xlabel('iteration', fontsize=8, color=_INK)
     axes.xaxis.set_major_formatter(EngFormatter(sep=''))

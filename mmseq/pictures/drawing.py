@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from mmseq.pictures.lettering import one_line
 from mmseq.pictures.prediction import Instances, Prediction
 
 # Areas below this share of a picture get no name.
@@ -133,12 +134,13 @@ def write(canvas: np.ndarray, chips: Sequence[Chip]) -> np.ndarray:
     pad = round(font.size * 0.3)
     taken: list[tuple[float, float, float, float]] = []
     for chip in chips:
-        size = (pen.textlength(chip.text, font=font) + 2 * pad, font.size * 1.35)
+        text = one_line(chip.text)
+        size = (pen.textlength(text, font=font) + 2 * pad, font.size * 1.35)
         box = free_place(chip.places, size, picture.size, taken)
         taken.append(box)
         ink = 'black' if chip.colour @ (0.299, 0.587, 0.114) > 140 else 'white'
         pen.rounded_rectangle(box, radius=pad, fill=tuple(chip.colour.tolist()))
-        pen.text((box[0] + pad, (box[1] + box[3]) / 2), chip.text, fill=ink, font=font, anchor='lm')
+        pen.text((box[0] + pad, (box[1] + box[3]) / 2), text, fill=ink, font=font, anchor='lm')
     return np.array(picture)
 
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from mmseq.files import write_csv, write_figure, write_json
+from mmseq.pictures.lettering import one_line, plain
 from mmseq.runs.confusion import Confusion, choose_classes, confused_pairs, describe
 
 INK, FAINT, EMPTY = '#303030', '#8a8a8a', '#f2f2f2'
@@ -71,6 +72,7 @@ def plot_confusion(
         ``out``.
     """
     rows, columns, shares = arrange(confusion, chosen)
+    rows, columns = ([one_line(name) for name in names] for names in (rows, columns))
     cell = next(size for most, size in CELLS if len(columns) <= most)
     left, top = (0.068 * max(map(len, names)) + margin for names, margin in ((rows, 0.45), (columns, 1.05)))
     across, down = (cell * positions(names, len(chosen))[-1] + cell for names in (columns, rows))
@@ -85,7 +87,7 @@ def plot_confusion(
         """Axes in inches, from the upper left corner."""
         return figure.add_axes((x / width, 1 - (y + h) / height, w / width, h / height))
 
-    figure.text(0.2 / width, 1 - 0.2 / height, title, fontsize=14, color=INK, weight='bold', va='top')
+    figure.text(0.2 / width, 1 - 0.2 / height, plain(title), fontsize=14, color=INK, weight='bold', va='top')
     figure.text(0.2 / width, 1 - 0.52 / height, subtitle(confusion, chosen), fontsize=9, color=FAINT, va='top')
     draw_cells(box(left, top, across, down), rows, columns, shares, cell)
     used = [RIGHT, WRONG, *([NOTHING] if confusion.objects else [])]
@@ -166,8 +168,8 @@ def draw_cells(axes: Axes, rows: Sequence[str], columns: Sequence[str], shares: 
     axes.add_collection(PatchCollection(patches, facecolors=colours, linewidths=0))
     axes.set_xlim(0, x[-1] + 1)
     axes.set_ylim(y[-1] + 1, 0)
-    axes.set_xticks([place + 0.5 for place in x], columns, rotation=90)
-    axes.set_yticks([place + 0.5 for place in y], rows)
+    axes.set_xticks([place + 0.5 for place in x], [plain(name) for name in columns], rotation=90)
+    axes.set_yticks([place + 0.5 for place in y], [plain(name) for name in rows])
     axes.xaxis.tick_top()
     axes.tick_params(length=0, pad=3, labelsize=min(9, 32 * cell), labelcolor=INK)
     for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
@@ -205,7 +207,7 @@ def draw_pairs(axes: Axes, pairs: Sequence[dict[str, Any]], unit: str) -> None:
         for text, away, size, colour in ((f'{pair["share"]:.1%}', 4, 8, INK), (counts, 40, 7, FAINT)):
             place: dict[str, Any] = dict(xytext=(away, 0), textcoords='offset points', va='center')
             axes.annotate(text, (pair['share'], i), **place, fontsize=size, color=colour)
-    axes.set_yticks(range(len(pairs)), [pair_name(pair) for pair in pairs])
+    axes.set_yticks(range(len(pairs)), [plain(pair_name(pair)) for pair in pairs])
     axes.set_ylim(len(pairs) - 0.5, -0.5)
     axes.set_xlim(0, most)
     axes.set_xticks([])

@@ -105,6 +105,11 @@ def test_the_picture_is_drawn_and_nothing_else_is_left(tmp_path: Path) -> None:
     assert plot_curves(tmp_path, tmp_path / 'below' / 'other.png').exists()
 
 
+def test_names_are_no_formulas(tmp_path: Path) -> None:
+    _log(tmp_path / '$..%$', '20260101_000000', [_step(1), {'IoU/$..%$': 5.0, 'IoU/b': 5.0, 'step': 1}])
+    assert plot_curves(tmp_path / '$..%$').exists()
+
+
 def test_pyplot_stays_unloaded() -> None:
     code = 'import sys, mmseq.pictures.curves; sys.exit("matplotlib.pyplot" in sys.modules)'
     assert subprocess.run([sys.executable, '-c', code]).returncode == 0

@@ -42,6 +42,13 @@ def test_names_stand_in_their_area():
     assert len(set(places // 60)) == 2
 
 
+def test_names_of_two_lines_stand_in_one():
+    labels = np.zeros((80, 120), np.uint8)
+    prediction = Prediction(GREY, labels=labels)
+    drawn = draw(prediction, ('a\nb', 'sea'), PALETTE)
+    assert np.array_equal(drawn, draw(prediction, ('a b', 'sea'), PALETTE))
+
+
 def instance(box, score=0.9, mask=None):
     masks = None if mask is None else mask[None]
     return Instances(np.array([box], np.float32), np.array([1]), np.array([score], np.float32), masks)

@@ -125,6 +125,12 @@ def test_a_picture_of_many_classes(count: int, tmp_path: Path) -> None:
     assert [path.name for path in out.parent.iterdir()] == ['b.png']
 
 
+def test_names_are_no_formulas(tmp_path: Path) -> None:
+    confusion = Confusion(('$..%$', 'two\nlines $'), np.array([[5, 1], [1, 5]]), objects=False)
+    pairs = confused_pairs(confusion)
+    assert plot_confusion(confusion, tmp_path / 'c.png', 'of $..%$', pairs, [0, 1]).stat().st_size > 5000
+
+
 def test_nothing_confused_and_nothing_to_list(tmp_path: Path) -> None:
     right = Confusion(('a', 'b'), np.diag([3, 9]), objects=False)
     assert plot_confusion(right, tmp_path / 'c.png', 'title', [], [0, 1]).stat().st_size > 5000
