@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from mmseq.datasets.formats import open_image
 from mmseq.errors import InputError
 from mmseq.files import write_png
-from mmseq.pictures.lettering import one_line
+from mmseq.pictures.lettering import font_of, one_line, tell_missing
 
 _SUFFIXES = frozenset({'.png', '.jpg', '.jpeg'})
 _GAP, _CAPTION = 8, 16
@@ -63,9 +63,11 @@ def _tile(path: Path, width: int) -> Image.Image:
     tile = Image.new('RGB', (width, height + _CAPTION), 'white')
     tile.paste(scaled, (0, 0))
     name = one_line(path.name)
+    tell_missing([name])
+    font = font_of(10, name)
     draw = ImageDraw.Draw(tile)
     # the end of a long name tells the pictures apart
-    while len(name) > 4 and draw.textlength(name) > width:
+    while len(name) > 4 and draw.textlength(name, font=font) > width:
         name = '...' + name[4:]
-    draw.text((0, height + 2), name, fill='#303030')
+    draw.text((0, height + 2), name, fill='#303030', font=font)
     return tile

@@ -15,7 +15,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from mmseq.errors import InputError
 from mmseq.files import write_figure
-from mmseq.pictures.lettering import plain
+from mmseq.pictures.lettering import matplotlib_fonts, plain
 
 # bookkeeping of mmengine, not quantities
 _KEYS_OF_POSITION = frozenset({'step', 'iter', 'epoch'})
@@ -143,6 +143,11 @@ def draw(panels: Panels, sparse: Collection[str], title: str, out: Path, smoothi
     Returns:
         ``out``.
     """
+    with matplotlib_fonts([title, *panels, *(name for series in panels.values() for name in series)]):
+        return write_figure(out, _figure(panels, sparse, title, smoothing))
+
+
+def _figure(panels: Panels, sparse: Collection[str], title: str, smoothing: float) -> Figure:
     rows = -(-len(panels) // _COLUMNS)
     columns = min(_COLUMNS, len(panels))
     # an own canvas: pyplot would keep the figure alive in its global state
@@ -153,7 +158,7 @@ def draw(panels: Panels, sparse: Collection[str], title: str, out: Path, smoothi
     for i, (name, series) in enumerate(panels.items()):
         axes = figure.add_subplot(rows, columns, i + 1)
         _draw_panel(axes, name, series, sparse=name in sparse, last=last, smoothing=smoothing)
-    return write_figure(out, figure)
+    return figure
 
 
 def arrange(curves: Curves) -> Panels:

@@ -6,13 +6,12 @@ Upstream's visualisers draw with matplotlib, and look for the middle of a class 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from mmseq.pictures.lettering import one_line
+from mmseq.pictures.lettering import font_of, one_line, tell_missing
 from mmseq.pictures.prediction import Instances, Prediction
 
 # Areas below this share of a picture get no name.
@@ -130,12 +129,14 @@ def write(canvas: np.ndarray, chips: Sequence[Chip]) -> np.ndarray:
     """Write names on their colour, the first ones where they want to be."""
     picture = Image.fromarray(canvas)
     pen = ImageDraw.Draw(picture)
-    font = font_of(int(np.clip(min(canvas.shape[:2]) / 34, 9, 30)))
-    pad = round(font.size * 0.3)
+    height = int(np.clip(min(canvas.shape[:2]) / 34, 9, 30))
+    pad = round(height * 0.3)
+    tell_missing(chip.text for chip in chips)
     taken: list[tuple[float, float, float, float]] = []
     for chip in chips:
         text = one_line(chip.text)
-        size = (pen.textlength(text, font=font) + 2 * pad, font.size * 1.35)
+        font = font_of(height, text)
+        size = (pen.textlength(text, font=font) + 2 * pad, height * 1.35)
         box = free_place(chip.places, size, picture.size, taken)
         taken.append(box)
         ink = 'black' if chip.colour @ (0.299, 0.587, 0.114) > 140 else 'white'
@@ -160,12 +161,3 @@ def free_place(
         if not any(box[0] < old[2] and box[2] > old[0] and box[1] < old[3] and box[3] > old[1] for old in taken):
             return box
     return boxes[0]
-
-
-@lru_cache(maxsize=8)
-def font_of(size: int) -> ImageFont.FreeTypeFont:
-    """The font that comes with Pillow, so that pictures look the same everywhere."""
-    font = ImageFont.load_default(size)
-    # Its bitmap font is given only where no size is asked for.
-    assert isinstance(font, ImageFont.FreeTypeFont)
-    return font

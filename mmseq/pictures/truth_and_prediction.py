@@ -9,7 +9,8 @@ from PIL import Image, ImageDraw
 from torch import nn
 
 from mmseq.pictures.browse import Sample, draw_sample, read_objects
-from mmseq.pictures.drawing import draw, font_of
+from mmseq.pictures.drawing import draw
+from mmseq.pictures.lettering import font_of
 from mmseq.pictures.prediction import read_prediction
 from mmseq.pictures.scaling import factor_for, scale_prediction, scale_sample
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from mmseq.files import write_csv, write_figure, write_json
-from mmseq.pictures.lettering import one_line, plain
+from mmseq.pictures.lettering import matplotlib_fonts, one_line, plain
 from mmseq.runs.confusion import Confusion, choose_classes, confused_pairs, describe
 
 INK, FAINT, EMPTY = '#303030', '#8a8a8a', '#f2f2f2'
@@ -71,6 +71,12 @@ def plot_confusion(
     Returns:
         ``out``.
     """
+    with matplotlib_fonts([title, *confusion.classes]):
+        return write_figure(out, make_figure(confusion, title, pairs, chosen))
+
+
+def make_figure(confusion: Confusion, title: str, pairs: Sequence[dict[str, Any]], chosen: Sequence[int]) -> Figure:
+    """The figure of :func:`plot_confusion`."""
     rows, columns, shares = arrange(confusion, chosen)
     rows, columns = ([one_line(name) for name in names] for names in (rows, columns))
     cell = next(size for most, size in CELLS if len(columns) <= most)
@@ -95,7 +101,7 @@ def plot_confusion(
         draw_scale(box(left + 1.5 * i, top + down + 0.3, 1.2, 0.09), name)
     if pairs:
         draw_pairs(box(width - 3.4, top, 1.8, 0.25 * len(pairs)), pairs, '' if confusion.objects else ' px')
-    return write_figure(out, figure)
+    return figure
 
 
 def arrange(confusion: Confusion, chosen: Sequence[int]) -> tuple[list[str], list[str], np.ndarray]:
