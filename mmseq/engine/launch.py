@@ -15,6 +15,7 @@ from mmseq.compat.allocator import keep_memory
 from mmseq.config import read_model_config
 from mmseq.engine.hooks.kept_memory import KeptMemoryHook
 from mmseq.engine.loss_trial import check_losses
+from mmseq.engine.paramwise import is_no_frozen_tensor
 from mmseq.engine.preflight import check_config, check_datasets
 from mmseq.engine.processes import naming_missing_processes, start_without_gpu
 from mmseq.engine.resume import begin, beginning
@@ -195,6 +196,7 @@ def build_runner(cfg: Config) -> Runner:
         # cuBLAS reads it when it is used first; other values, and none, let it choose algorithms by what is free.
         os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
     runner = Runner.from_cfg(cfg)
+    runner.logger.addFilter(is_no_frozen_tensor)
     if kept:
         runner.register_hook(KeptMemoryHook())
     check_channels(runner.model, cfg)

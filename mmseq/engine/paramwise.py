@@ -1,7 +1,9 @@
 """What a config asks for single parameters (``paramwise_cfg``): names that are known, and rules that take hold."""
 
+import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from logging import LogRecord
 from typing import Any, NamedTuple
 
 from mmengine.config import Config
@@ -33,6 +35,7 @@ MULTIPLIERS = ('lr_mult', 'decay_mult')
 DEFAULT = 'DefaultOptimWrapperConstructor'
 LAYER_DECAY = 'LayerDecayOptimWrapperConstructor'
 NORMS = (_BatchNorm, _InstanceNorm, GroupNorm, LayerNorm)
+_FROZEN = re.compile(r'^\S+ is skipped since its requires_grad=False$')
 # Of schedules that serve all families: not every one has such parameters.
 OF_SOME_FAMILIES = ('pos_embed', '.skip', '.norm.', '.norm1.', '.norm2.')
 
@@ -125,6 +128,11 @@ def losses(model: nn.Module, options: Mapping[str, Any], keys: list[str]) -> dic
             if value != 1:
                 found.setdefault(Lost(first, rule, option, value), []).append(name)
     return found
+
+
+def is_no_frozen_tensor(record: LogRecord) -> bool:
+    """A filter of logs: mmengine warns of each frozen tensor, which RecipeHook's table sums up in a row."""
+    return not _FROZEN.search(record.getMessage())
 
 
 def by_kind(name: str, module: nn.Module, parameter: nn.Parameter, options: Mapping[str, Any]) -> list[str]:

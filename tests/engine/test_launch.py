@@ -184,6 +184,17 @@ def test_each_run_of_a_process_writes_into_its_own_folder(tmp_path):
     assert len(names) == 2
 
 
+def test_frozen_tensors_are_logged_in_one_row(tmp_path):
+    given = Settings('training', SEG, work_dir=str(tmp_path))
+    cfg = read_model_config(SEG, {'model.backbone.frozen_stages': 2})
+    runner = launch.build_runner(launch.edited(cfg, given)[0])
+    runner.build_optim_wrapper(runner.cfg.optim_wrapper)
+    runner.logger.warning('another warning')
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    assert 'another warning' in log
+    assert 'requires_grad=False' not in log
+
+
 def test_options_may_add_arguments_of_classes_and_runner_keys():
     options = {'model.backbone.with_cp': True, 'find_unused_parameters': True}
     cfg = load_config(SEG, options)
