@@ -87,8 +87,8 @@ setup(
         'timm': ['timm>=1.0'],
         # TIFF images of more than three channels or 16 bits.
         'tiff': ['tifffile'],
-        # mmseq demo-app; gradio 6.31 refuses pillow 13.
-        'app': ['gradio>=6', 'pillow<13'],
+        # mmseq demo-app; gradio 6.31 brings starlette and refuses pillow 13.
+        'app': ['gradio>=6', 'starlette', 'pillow<13'],
         # mmseq export-onnx
         'onnx': ['onnx', 'onnx-ir', 'onnxruntime', 'onnxscript'],
         # mmseq train --log-to

@@ -82,12 +82,12 @@ def saved_values(path: Path) -> Config:
     """
     values: dict[str, Any] = {}
     for line in ast.parse(path.read_text(encoding='utf-8')).body:
-        if not isinstance(line, ast.Assign) or len(line.targets) != 1:
+        if not isinstance(line, ast.Assign):
             raise _more_than_values(path, line)
-        target = line.targets[0]
-        if not isinstance(target, ast.Name) or target.id == '_base_':
-            raise _more_than_values(path, line)
-        values[target.id] = _value(line.value, path)
+        for target in line.targets:
+            if not isinstance(target, ast.Name) or target.id == '_base_':
+                raise _more_than_values(path, line)
+            values[target.id] = _value(line.value, path)
     return Config(values, filename=str(path))
 
 

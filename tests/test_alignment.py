@@ -62,12 +62,13 @@ def test_predicted_logits(segmentor, size):
 def test_training_labels_are_padded_like_the_images(segmentor):
     batch = dict(inputs=[torch.zeros(3, 61, 47), torch.zeros(3, 50, 70)], data_samples=[sample(61, 47), sample(50, 70)])
     data = segmentor.data_preprocessor(batch, True)
-    assert data['inputs'].shape == (2, 3, 70, 70)
+    # The recipe's crop of 512, padded to a multiple of 14.
+    assert data['inputs'].shape == (2, 3, 518, 518)
     labels = torch.stack([item.gt_sem_seg.data for item in data['data_samples']])
-    assert labels.shape == (2, 1, 70, 70)
+    assert labels.shape == (2, 1, 518, 518)
     assert (labels[0, 0, :61, :47] == 0).all()
     assert (labels[0, 0, 61:] == 255).all()
     # Through the training path, too, logits and labels cover the same padded square.
     with torch.no_grad():
         levels = segmentor.extract_feat(data['inputs'])
-    assert [tuple(level.shape[2:]) for level in levels] == [(10, 10), (5, 5), (5, 5), (5, 5)]
+    assert [tuple(level.shape[2:]) for level in levels] == [(74, 74), (37, 37), (37, 37), (37, 37)]

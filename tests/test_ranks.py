@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mmseq.engine.torchrun import of_child
+from mmseq.engine.torchrun import added_to_environment, of_child
 from mmseq.files import is_alive
 from mmseq.ranks import PARENT, end_with_parent
 
@@ -50,3 +50,13 @@ def test_what_a_child_starts_itself_is_not_told_of_the_parent(monkeypatch: pytes
     end_with_parent()
     assert PARENT not in os.environ
     assert of_child(os.environ)[PARENT] == str(os.getpid())
+
+
+def test_the_environment_of_who_starts_processes_stays_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else whatever it starts later, by others' hands, would end as an orphan."""
+    monkeypatch.setenv('STAYS', 'a')
+    with added_to_environment({'STAYS': 'b', **of_child(os.environ)}):
+        assert os.environ['STAYS'] == 'b'
+        assert os.environ[PARENT] == str(os.getpid())
+    assert os.environ['STAYS'] == 'a'
+    assert PARENT not in os.environ

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from mmseq.errors import InputError
@@ -27,14 +28,14 @@ def launch(command: str, arguments: Sequence[str], processes: int) -> dict[int, 
         InputError: a setting of the environment that is no number, or a port that is in use.
     """
     options = [*rendezvous(os.environ), '--nproc-per-node', str(processes)]
-    os.environ.update(settings(os.environ))
     # torch takes a second, and only this needs it.
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.elastic.rendezvous.api import RendezvousConnectionError
     from torch.distributed.run import main
 
     try:
-        main([*options, '-m', 'mmseq', command, *arguments, '--launcher', 'pytorch'])
+        with added_to_environment(settings(os.environ)):
+            main([*options, '-m', 'mmseq', command, *arguments, '--launcher', 'pytorch'])
     except ChildFailedError as error:
         return {rank: failure.exitcode for rank, failure in error.failures.items()}
     except RendezvousConnectionError as error:
@@ -44,6 +45,18 @@ def launch(command: str, arguments: Sequence[str], processes: int) -> dict[int, 
             'or on one node leave it out'
         ) from error
     return {}
+
+
+@contextmanager
+def added_to_environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Variables for the processes that are started meanwhile; later ones of the caller do without them."""
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def rendezvous(environment: Mapping[str, str]) -> list[str]:

@@ -86,11 +86,15 @@ def try_boxes(metric: BaseMetric, loader: Any, name: str) -> str | None:
     """
     infos = [info for info in images_of(loader.dataset) if clear(info)]
     infos = infos[:: max(len(infos) // IMAGES, 1)][:IMAGES]
-    if not infos or not {'bbox', 'segm'} & set(metric.metrics):
+    # Data of panoptic segments have their masks in label maps.
+    masks = 'segm' in metric.metrics and all('mask' in one for info in infos for one in info['instances'])
+    kinds = [kind for kind in metric.metrics if masks or kind != 'segm']
+    if not infos or not {'bbox', 'segm'} & set(kinds):
         return None
     truth, ids = metric._coco_api, [info['img_id'] for info in infos]
-    tried = fresh(metric, img_ids=ids, cat_ids=None, outfile_prefix=None, _coco_api=truth and part_of(truth, ids))
-    figures = evaluated(tried, [predicted(info, 'segm' in metric.metrics) for info in infos], name)
+    part = truth and part_of(truth, ids)
+    tried = fresh(metric, metrics=kinds, img_ids=ids, cat_ids=None, outfile_prefix=None, _coco_api=part)
+    figures = evaluated(tried, [predicted(info, masks) for info in infos], name)
     low = {key: value for key, value in figures.items() if key.endswith('_mAP') and value < WHOLE}
     if not low:
         return None

@@ -183,8 +183,9 @@ def test_windows_and_all_pixels(folder, tmp_path):
     from mmseg.apis import inference_model
 
     slide = {'model.test_cfg': dict(mode='slide', crop_size=(64, 64), stride=(32, 32))}
-    slide |= {'test_pipeline.1.scale': None, 'test_pipeline.1.scale_factor': 1.0}
     _, model = load_trained(SEGMENTOR, str(folder / 'seg.pth'), options=slide, device='cpu')
+    # What upstream's function reads.
+    model.cfg.test_pipeline[1].update(scale=None, scale_factor=1.0)
     truth = inference_model(model, str(picture)).pred_sem_seg.data[0].numpy()
     assert (found == truth).mean() > 0.999
 
