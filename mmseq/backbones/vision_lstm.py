@@ -73,7 +73,7 @@ class Stem(nn.Module):
         dim: C.
         patch: pixels per side of the kernel.
         stride: pixels per cell. A kernel that is larger reaches beyond its cell by the same on all sides, so that
-            cell (r, c) speaks for ((r + 0.5) stride, (c + 0.5) stride) at either stride; the authors pad nothing at
+            cell (r, c) is centred at ((r + 0.5) stride, (c + 0.5) stride) at either stride; the authors pad nothing at
             stride 8 and so have one row and one column less, at the corners between these cells.
         grid: of the position embedding.
     """

@@ -18,7 +18,7 @@ from mmseq.compat import (
 def install() -> None:
     """Make the OpenMMLab packages usable as they are installed today.
 
-    Only import hooks are placed, so this is cheap and loads none of the packages that it mends. Calling it again does
+    Only import hooks are placed, so this is cheap and loads none of the packages that it changes. Calling it again does
     nothing.
     """
     panoptic_api.install()
