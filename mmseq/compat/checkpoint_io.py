@@ -19,7 +19,7 @@ _CHECKPOINT_MODULE = 'mmengine.runner.checkpoint'
 
 
 def install() -> None:
-    """Mend mmengine's checkpoint functions as soon as mmengine loads them. Calling it again does nothing."""
+    """Replace mmengine's checkpoint functions as soon as mmengine loads them. Calling it again does nothing."""
     when_imported(_CHECKPOINT_MODULE, _mend)
 
 

@@ -194,7 +194,7 @@ def require() -> None:
     """Check Python, every row of `REQUIREMENTS` and the pair torch and torchvision; meant for the start of a tool.
 
     Raises:
-        InputError: one line for each problem, with the command that mends it.
+        InputError: one line for each problem, with the command that solves it.
     """
     rows = (problem(requirement) for requirement in REQUIREMENTS if is_needed(requirement))
     problems = [text for text in (python_problem(), *rows, line_problem()) if text]
