@@ -82,12 +82,11 @@ def saved_values(path: Path) -> Config:
     """
     values: dict[str, Any] = {}
     for line in ast.parse(path.read_text(encoding='utf-8')).body:
-        if not isinstance(line, ast.Assign):
+        # mmengine writes one name a line; `_base_` would have other files run.
+        target = line.targets[0] if isinstance(line, ast.Assign) and len(line.targets) == 1 else None
+        if not isinstance(line, ast.Assign) or not isinstance(target, ast.Name) or target.id == '_base_':
             raise _more_than_values(path, line)
-        for target in line.targets:
-            if not isinstance(target, ast.Name) or target.id == '_base_':
-                raise _more_than_values(path, line)
-            values[target.id] = _value(line.value, path)
+        values[target.id] = _value(line.value, path)
     return Config(values, filename=str(path))
 
 
