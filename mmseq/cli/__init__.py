@@ -2,9 +2,12 @@
 
 import argparse
 import os
+import select
+import signal
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
+from typing import TextIO
 
 from mmseq.errors import InputError, ProcessError
 from mmseq.explain import explaining
@@ -56,7 +59,16 @@ def run(main: Callable[[], int | None]) -> None:
     end_with_parent()
     try:
         with explaining(NO_CONFIG):
-            sys.exit(main())
+            status = main()
+            # Here and not at exit, where nothing would catch that nobody reads it.
+            sys.stdout.flush()
+            sys.exit(status)
+    except BrokenPipeError:
+        if not _is_unread(sys.stdout):
+            raise
+        # `mmseq configs | head` has seen enough; Python would flush once more at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except KeyboardInterrupt:
         # Raised again, so that Python ends workers and exits as interrupted, which also stops a loop of the shell.
         sys.excepthook = lambda *_: print('interrupted', file=sys.stderr) if is_first_process() else None
@@ -67,6 +79,13 @@ def run(main: Callable[[], int | None]) -> None:
         if is_first_process() or isinstance(error, ProcessError):
             print(f'error: {error}', file=sys.stderr, flush=True)
         sys.exit(2)
+
+
+def _is_unread(stream: TextIO) -> bool:
+    """Whether the other end of a pipe is closed."""
+    poll = select.poll()
+    poll.register(stream, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:

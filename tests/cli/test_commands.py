@@ -1,8 +1,10 @@
 """The command mmseq: its commands, their help and examples, completion, and what an installed package brings."""
 
+import os
 import re
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -266,3 +268,13 @@ def test_a_wheel_brings_the_configs_and_the_command(installed, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0] == str(installed / 'mmseq' / '.mim' / 'configs')
     assert done.stdout.splitlines()[-1] == '0.2 UPerHead work_dirs/mine'
+
+
+@pytest.mark.parametrize('unbuffered', ['', '1'])
+def test_output_that_nobody_reads_is_no_traceback(unbuffered: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    env = dict(os.environ, PYTHONUNBUFFERED=unbuffered)
+    done = subprocess.run([sys.executable, '-m', 'mmseq', '--help'], stdout=writing, stderr=subprocess.PIPE, env=env)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b'')
