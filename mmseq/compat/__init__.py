@@ -4,6 +4,7 @@ import warnings
 
 from mmseq.compat import (
     checkpoint_io,
+    config_text,
     ignored_pixels,
     mmcv_ops,
     package_names,
@@ -29,6 +30,7 @@ def install() -> None:
     roi_precision.install()
     ignored_pixels.install()
     shipped_configs.install()
+    config_text.install()
     package_names.install()
     # mmengine imports pkg_resources, which says at every import that it will go; we keep setuptools below 81 for it.
     warnings.filterwarnings('ignore', message='pkg_resources is deprecated', category=UserWarning)
