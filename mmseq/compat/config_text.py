@@ -39,4 +39,4 @@ def _patch(module: ModuleType) -> None:
     def format_code(text: str, style_config: dict[str, Any], **options: Any) -> tuple[str, bool]:
         return styled(text, frozenset(style_config.items()), **options)
 
-    module.FormatCode = format_code
+    vars(module)['FormatCode'] = format_code

@@ -32,6 +32,7 @@ from mmseq.engine.recipe import check_accumulation, divide, scale_learning_rate
 from mmseq.errors import InputError
 from mmseq.files import unique
 from mmseq.nested import walk
+from mmseq.pictures.palette import complete_palettes
 
 # What the promises rest on, in the order in which they are called at equal priority.
 PROMISED_HOOKS = (
@@ -448,6 +449,11 @@ def permit_partial_loading(cfg: Config, settings: Settings) -> Config:
     return cfg
 
 
+def colour_all_classes(cfg: Config, settings: Settings) -> Config:
+    """A palette with fewer colours than there are classes gets the others."""
+    return note(cfg, *complete_palettes(cfg))
+
+
 def skip_damaged_files(cfg: Config, settings: Settings) -> Config:
     """Training data are wrapped, so that damaged files are skipped, named and counted."""
     if settings.what == 'training':
@@ -495,6 +501,7 @@ PROMISED: tuple[Edit, ...] = (
     keep_promises,
     permit_partial_loading,
     give_right_figures,
+    colour_all_classes,
     skip_damaged_files,
     name_visualizer,
 )

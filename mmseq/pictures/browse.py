@@ -1,5 +1,6 @@
 """What a model gets to see: samples of a config's data behind its pipeline, with their annotations drawn."""
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from copy import deepcopy
@@ -10,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.registry import DATASETS, DefaultScope
 
 from mmseq.datasets.nesting import innermost_configs
 from mmseq.errors import InputError
 from mmseq.pictures.displayable import displayable
 from mmseq.pictures.drawing import Chip, draw_mask, fill, line_width, name_areas, write
-from mmseq.pictures.palette import palette
+from mmseq.pictures.palette import complete_palettes, palette
 from mmseq.pictures.prediction import box_of
 
 if TYPE_CHECKING:
@@ -127,6 +129,8 @@ class Browser:
         if not loader:
             raise InputError(f'config {cfg.filename}: has no {split}_dataloader')
         scope = cfg.get('default_scope', 'mmengine')
+        for text in complete_palettes(cfg):
+            print_log(text, 'current', logging.WARNING)
         config = raw_dataset(loader.dataset, scope) if raw else deepcopy(loader.dataset)
         with DefaultScope.overwrite_default_scope(scope):
             try:

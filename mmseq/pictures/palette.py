@@ -1,11 +1,18 @@
 """Names and colours of a model's classes, those of its data set or, where it has none, ones of our own."""
 
 import colorsys
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.registry import DefaultScope
 from torch import nn
+
+from mmseq.config import LOADERS, read_metainfo
+from mmseq.datasets.nesting import dataset_class, loader_datasets
 
 # Of a turn: hues one after another stay far apart, however many there are.
 GOLDEN = 0.618034
@@ -15,6 +22,8 @@ def class_colours(model: nn.Module) -> tuple[tuple[str, ...], np.ndarray]:
     """Names of the classes and (classes, 3) bytes, red first, of a model with ``dataset_meta``."""
     meta = getattr(model, 'dataset_meta', None) or {}
     names = meta.get('classes') or [f'class {i}' for i in range(head_classes(model))]
+    if text := shortage(meta.get('palette'), len(names)):
+        print_log(text, 'current', logging.WARNING)
     return tuple(map(str, names)), palette(meta.get('palette'), len(names))
 
 
@@ -23,6 +32,38 @@ def head_classes(model: nn.Module) -> int:
     heads = [part for name, part in model.named_children() if name != 'backbone']
     counts = [getattr(module, 'num_classes', 0) for head in heads for module in head.modules()]
     return max((count for count in counts if isinstance(count, int)), default=1)
+
+
+def complete_palettes(cfg: Config) -> list[str]:
+    """Give each data set of a config a colour for every class: mmseg refuses fewer, and mmdet's drawings end there.
+
+    Returns:
+        What was done, in lines that differ.
+    """
+    texts: dict[str, None] = {}
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
+        for loader in LOADERS:
+            for _, dataset in loader_datasets(cfg.get(loader), loader):
+                # A type that nobody knows is found out where it is built.
+                meta = {**getattr(dataset_class(dataset), 'METAINFO', {}), **(dataset.get('metainfo') or {})}
+                if not isinstance(meta.get('palette'), (list, tuple)):
+                    continue
+                classes = read_metainfo(dict(classes=meta.get('classes')))['classes'] or ()
+                if text := shortage(meta['palette'], len(classes)):
+                    texts[text] = None
+                    colours = [tuple(colour) for colour in palette(meta['palette'], len(classes)).tolist()]
+                    dataset['metainfo'] = dict(dataset.get('metainfo') or {}, palette=colours)
+    return list(texts)
+
+
+def shortage(given: Any, count: int) -> str | None:
+    """A line about a palette with fewer colours than there are classes; None of one that has all, or of none."""
+    if not isinstance(given, (list, tuple)) or not 0 < len(given) < count:
+        return None
+    return (
+        f'metainfo.palette has {len(given)} colours for {count} classes: the other {count - len(given)} get colours of '
+        "mmseq's; give it one for each class to choose them"
+    )
 
 
 def palette(given: Sequence[Sequence[int]] | Any, count: int) -> np.ndarray:

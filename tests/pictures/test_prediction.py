@@ -6,7 +6,6 @@ import torch
 from mmengine.structures import InstanceData, PixelData
 from torch import nn
 
-from mmseq.pictures.palette import class_colours, palette
 from mmseq.pictures.prediction import Instances, Prediction, box_of, probability, read_instances, read_prediction
 
 PICTURE = np.zeros((4, 6, 3), np.uint8)
@@ -93,23 +92,3 @@ def test_probabilities_by_kind_of_head():
     assert probability(torch.full((1, 1, 1), 0.2), model).item() == pytest.approx(0.8)
     model.decode_head = Mask2FormerHead()
     assert probability(torch.tensor([0.6, 0.2]).view(2, 1, 1), model).item() == pytest.approx(0.75)
-
-
-def test_colours_are_given_ones_and_then_our_own():
-    made = palette([[1, 2, 3]], 40)
-    assert made.dtype == np.uint8
-    assert made[0].tolist() == [1, 2, 3]
-    assert len({tuple(colour) for colour in made.tolist()}) == 40
-    assert palette('random', 2).shape == palette(None, 2).shape == (2, 3)
-    assert palette([[1, 2, 3]] * 5, 2).shape == (2, 3)
-
-
-def test_names_of_a_model_without_any():
-    model = nn.Module()
-    model.backbone, model.head = nn.Module(), nn.Module()
-    model.backbone.num_classes, model.head.num_classes = 1000, 3
-    assert class_colours(model)[0] == ('class 0', 'class 1', 'class 2')
-    model.dataset_meta = dict(classes=['sky', 'sea'], palette=[[0, 0, 9], [0, 9, 0]])
-    names, colours = class_colours(model)
-    assert names == ('sky', 'sea')
-    assert colours.tolist() == [[0, 0, 9], [0, 9, 0]]
