@@ -17,6 +17,8 @@ from mmseq.pictures.curves import NO_VALUE, Curves, read_curves
 
 # What says how good a model is, where a data set has several figures.
 MAIN = re.compile(r'(?:^|/)(?:mIoU|PQ|(?:bbox_|segm_|proposal_)?mAP)$')
+# What mmengine logs beside the metrics of an evaluation.
+TIMES = ('time', 'data_time')
 _ENVIRONMENT = re.compile(r'^-{20,}\nSystem environment:\n(.*?)^-{20,}$', re.MULTILINE | re.DOTALL)
 _LINE_OF_ENVIRONMENT = re.compile(r'^ {4}(\S.*?): ?(.*)$')
 
@@ -41,7 +43,8 @@ class Run:
         name: tells it apart from the others it was read with.
         config: of its newest training, overrides included; None if the folder holds none.
         curves: empty if nothing was trained here.
-        report: what metrics.json holds of the latest evaluation; empty without one.
+        report: what metrics.json holds of the latest evaluation, or what upstream's own tools left of a test; empty
+            without either.
         history: evaluations during the training, in order; of one by upstream's own tools, those that it logged.
         environment: what the log says of the machine and the packages.
     """
@@ -113,7 +116,7 @@ def find_runs(folders: Iterable[str | Path]) -> list[Path]:
         if not runs:
             raise InputError(
                 f'work dir {folder}: neither metrics.json nor */vis_data/scalars.json in it; give the folder that '
-                'mmseq train or mmseq test wrote to'
+                "mmseq train, mmseq test or upstream's own tools wrote to"
             )
         found += [run for run in runs if run.resolve() not in {other.resolve() for other in found}]
     return found
@@ -121,7 +124,8 @@ def find_runs(folders: Iterable[str | Path]) -> list[Path]:
 
 def is_run(folder: Path) -> bool:
     """Whether something was trained or evaluated in a folder."""
-    return (folder / 'metrics.json').is_file() or any(folder.glob('*/vis_data/scalars.json'))
+    evaluated = (folder / 'metrics.json').is_file() or upstream_tests(folder)
+    return bool(evaluated) or any(folder.glob('*/vis_data/scalars.json'))
 
 
 def read_runs(folders: Iterable[str | Path]) -> list[Run]:
@@ -148,7 +152,7 @@ def read_run(folder: Path, name: str) -> Run:
         name=name,
         config=read_saved_config(home / 'vis_data' / 'config.py') if home else None,
         curves=curves,
-        report=read_json(folder / 'metrics.json'),
+        report=read_json(folder / 'metrics.json') or report_of_test(folder, since=home if trained else None),
         history=read_history(folder / 'metrics_history.jsonl') or history_of(curves),
         environment=read_environment(home) if home else {},
     )
@@ -224,6 +228,26 @@ def history_of(curves: Curves) -> list[Evaluation]:
         Evaluation(i, with_value({name: points[i] for name, points in curves.val.items() if i in points}))
         for i in iterations
     ]
+
+
+def upstream_tests(folder: Path) -> list[Path]:
+    """What mmengine writes of a test, ``STAMP/STAMP.json``, in order of time."""
+    return sorted(path for path in folder.glob('*/*.json') if path.stem == path.parent.name)
+
+
+def report_of_test(folder: Path, since: Path | None) -> dict[str, Any]:
+    """The newest test of a work dir by upstream's own tools, which keep no other record; empty without one.
+
+    Args:
+        folder: the work dir.
+        since: the folder of its training, which says more where it is the later one.
+
+    Raises:
+        InputError: the record cannot be read.
+    """
+    found = [path for path in upstream_tests(folder) if since is None or path.parent.name > since.name]
+    metrics = read_json(found[-1]) if found else {}
+    return dict(mode='test', metrics={k: v for k, v in metrics.items() if k not in TIMES}) if metrics else {}
 
 
 def with_value(metrics: Mapping[str, Any]) -> dict[str, float]:

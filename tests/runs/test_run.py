@@ -1,10 +1,13 @@
 """A work dir is read as the run that it holds."""
 
 import json
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mmseq.cli import compare
 from mmseq.errors import InputError
 from mmseq.runs.run import (
     find_runs,
@@ -15,7 +18,7 @@ from mmseq.runs.run import (
     training_folder,
     with_value,
 )
-from tests.fake_runs import write_run
+from tests.fake_runs import LOG, write_run
 
 
 def test_what_a_run_says(tmp_path: Path) -> None:
@@ -46,6 +49,42 @@ def test_a_training_by_upstreams_tools_has_the_figures_that_it_logged(tmp_path: 
     assert [one.iteration for one in run.history] == [10, 20, 30]
     assert run.final == dict(mIoU=40.0, aAcc=90.0)
     assert run.best() == dict(mIoU=(50.0, 20), aAcc=(90.0, 30))
+
+
+def write_upstream_test(folder: Path, stamp: str, metrics: dict[str, Any]) -> None:
+    """What a test by upstream's tools leaves: mmengine's LoggerHook and visualizer."""
+    home = folder / stamp
+    (home / 'vis_data').mkdir(parents=True)
+    (home / 'vis_data' / 'config.py').write_text("load_from = 'iter_30.pth'\nrandomness = dict(seed=3)\n")
+    (home / f'{stamp}.json').write_text(json.dumps(dict(metrics, data_time=0.01, time=0.5)))
+    (home / f'{stamp}.log').write_text(LOG % 3)
+    (folder / 'upernet.py').write_text('model = 1\n')
+
+
+def test_a_test_by_upstreams_tools_has_its_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, miou in (('a', 30.0), ('b', 50.0)):
+        write_upstream_test(tmp_path / name, '20260101_000000', dict(mIoU=20.0))
+        write_upstream_test(tmp_path / name, '20260102_000000', {'mIoU': miou, 'mDice': math.nan, 'table': [1, 2]})
+    run, _ = read_runs([tmp_path / 'a', tmp_path / 'b'])
+    assert run.final == dict(mIoU=30.0)
+    assert run.best() == dict(mIoU=(30.0, None))
+    assert (run.iterations, run.seed, run.environment['seed']) == (0, 3, '3')
+    assert compare.main([str(tmp_path / 'a'), str(tmp_path / 'b')]) == 0
+    assert '30' in (printed := capsys.readouterr().out)
+    assert '50' in printed
+
+
+def test_of_a_training_and_a_test_by_upstreams_tools_the_later_has_the_latest_figures(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    write_upstream_test(tmp_path, '20250101_000000', dict(mIoU=10.0))
+    (tmp_path / 'metrics_history.jsonl').unlink()
+    report = tmp_path / 'metrics.json'
+    assert read_runs([tmp_path])[0].report == json.loads(report.read_text())
+    report.unlink()
+    assert read_runs([tmp_path])[0].final == dict(mIoU=40.0, aAcc=90.0)
+    write_upstream_test(tmp_path, '20260202_000000', dict(mIoU=41.0))
+    (run,) = read_runs([tmp_path])
+    assert (run.final, run.iterations, run.seed) == (dict(mIoU=41.0), 30, 0)
 
 
 def test_a_training_comes_before_a_later_test(tmp_path: Path) -> None:
