@@ -142,7 +142,7 @@ def read_model_config(path: str, options: Mapping[str, Any]) -> Config:
         InputError: as :func:`read_config`, it defines no model, or its scope or a number cannot be right.
     """
     cfg = read_config(path, options)
-    if 'model' not in cfg:
+    if not isinstance(cfg.get('model'), Mapping):
         raise InputError(f'config {path}: defines no model; name a config of configs/, not one of its parts')
     check_scope(cfg, path)
     check_numbers(cfg, path)
@@ -208,32 +208,42 @@ def read_metainfo(metainfo: Mapping[str, Any] | None) -> dict[str, Any]:
 
     Raises:
         InputError: ``classes`` is the name of a file that is not there, where upstream takes each letter for a class,
-            or of one with an empty line, which upstream takes for a class without a name.
+            of one that is no UTF-8, or of one with a line that is no name.
     """
     found = dict(metainfo or {})
     for key, value in found.items():
-        if isinstance(value, str):
-            try:
-                found[key] = list_from_file(value)
-            except FileNotFoundError as error:
-                # other keys may be any text, as palette='random'
-                if key == 'classes':
-                    raise InputError(
-                        f'config: metainfo.classes={value!r}: no such file; give the names as a tuple, or a file with '
-                        'a name in each line'
-                    ) from error
-    refuse_empty_lines((metainfo or {}).get('classes'), found.get('classes'))
+        # Other keys may be any text, as palette='random'.
+        if key == 'classes' and isinstance(value, str):
+            found[key] = class_lines(value)
+        elif isinstance(value, str) and os.path.isfile(value):
+            found[key] = list_from_file(value)
     return found
 
 
-def refuse_empty_lines(file: Any, classes: Any) -> None:
-    """Raises InputError for an empty line in the file that classes were read from."""
-    empty = [i for i, name in enumerate(classes, 1) if not name.strip()] if isinstance(file, str) else []
+def class_lines(file: str) -> list[str]:
+    """The names in a file, one a line.
+
+    Raises:
+        InputError: it cannot be read, or has a line that upstream would take for another name than is seen there.
+    """
+    say = f'config: metainfo.classes={file!r}'
+    try:
+        names: list[str] = list_from_file(file)
+    except FileNotFoundError as error:
+        raise InputError(
+            f'{say}: no such file; give the names as a tuple, or a file with a name in each line'
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f'{say}: {first_line(error)}; save it as UTF-8 text, a name in each line') from error
+    if names and names[0].startswith('\ufeff'):
+        raise InputError(f'{say}: begins with a byte order mark, which would belong to a name; save it without BOM')
+    empty = [i for i, name in enumerate(names, 1) if not name.strip()]
     if empty:
         raise InputError(
-            f'config: metainfo.classes={file!r}: line {empty[0]} is empty, and would be a class without a name; '
+            f'{say}: line {empty[0]} is empty, and would be a class without a name; '
             f'delete {"it" if len(empty) == 1 else f"the {len(empty)} empty lines"}'
         )
+    return names
 
 
 def config_file(path: str) -> str:

@@ -39,6 +39,11 @@ def problems(metric: dict[str, Any], model: dict[str, Any]) -> Iterator[str]:
         yield f'metric={wanted} is a tuple, which upstream takes for one name; write a list'
     if 'segm' in as_list(wanted) and 'roi_head' in model and not model['roi_head'].get('mask_head'):
         yield 'metric has segm, but model.roi_head has no mask_head; leave segm out, or use a model with masks'
+    if 'proposal_fast' in as_list(wanted) and not metric.get('format_only'):
+        yield (
+            'metric has proposal_fast, which ends on images of different numbers of objects with numpy from 1.24 on; '
+            'write proposal'
+        )
     if metric.get('format_only') or not set(as_list(wanted)) & set(SUMMARISED):
         return
     if metric.get('iou_thrs') is not None:

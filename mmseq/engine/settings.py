@@ -135,6 +135,14 @@ def hook_type(hook: Any) -> Any:
 # Where a run is and what it begins with.
 
 
+def require_training(cfg: Config, settings: Settings) -> Config:
+    """A training has data, a loop and an optimiser."""
+    missing = [key for key in ('train_dataloader', 'train_cfg', 'optim_wrapper') if not cfg.get(key)]
+    if missing and settings.what == 'training':
+        raise InputError(f'config {settings.config}: has no {" and no ".join(missing)}, which a training needs')
+    return cfg
+
+
 def begin_notes(cfg: Config, settings: Settings) -> Config:
     """Lines for the log begin anew; a config that an earlier run left behind has that run's."""
     hooks = cfg.get('custom_hooks') or []
@@ -469,6 +477,7 @@ def name_visualizer(cfg: Config, settings: Settings) -> Config:
 
 
 ASKED: tuple[Edit, ...] = (
+    require_training,
     begin_notes,
     name_upstream_classes,
     set_work_dir,

@@ -10,6 +10,9 @@ from mmseq.explain.work import Work
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 DENIED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
+UPSTREAM = ('mmdet', 'mmseg', 'mmcv', 'mmengine')
+_CALL = re.compile(r'File "(.+?)", line \d+, in (\w+)')
+_OF_UPSTREAM = re.compile(rf'((?:{"|".join(UPSTREAM)})/\S+)$')
 # Pattern of the message, and what to say; {0}, {1} ... are its groups.
 EVENTS: tuple[tuple[str, str], ...] = (
     (
@@ -43,6 +46,15 @@ EVENTS: tuple[tuple[str, str], ...] = (
         r"'InstanceData' object has no attribute '(\w+)'",
         'the model wants {0} that the pipeline does not load: LoadAnnotations takes with_bbox, with_mask and with_seg, '
         'and mmseq check-data CONFIG looks for them in the annotations',
+    ),
+    (
+        r"'SegDataSample' object has no attribute '_?(\w+)'",
+        'the model wants {0} that the pipeline does not load: put LoadAnnotations into it',
+    ),
+    (
+        r'stack expects each tensor to be equal size, but got (\[.+?\]) at entry 0 and (\[.+?\])',
+        'a batch holds things of several sizes, {0} and {1}: end the pipeline of its data with one size (RandomCrop '
+        'and Pad, or Resize without keep_ratio), or have model.data_preprocessor pad images to one (size)',
     ),
     (
         'EADDRINUSE|[Aa]ddress already in use',
@@ -80,6 +92,11 @@ EVENTS: tuple[tuple[str, str], ...] = (
         '{0}: No such file or directory',
     ),
     (
+        r"'(\w+)' object has no attribute 'get_cat_ids'",
+        'ClassBalancedDataset counts the classes of one data set, and {0} does not tell them: put it around each data '
+        'set inside instead',
+    ),
+    (
         r"No module named '((?!mmseq\b)[\w.]+)'",
         'Python finds no module {0}: install it, or say with PYTHONPATH=DIR where it is',
     ),
@@ -114,7 +131,39 @@ def own_message(error: BaseException, work: Work) -> str | None:
     if isinstance(error, (AssertionError, NotImplementedError)) and (module := raising_module(error)):
         # Some assert without words.
         return f'{module}: {first_line(error) if str(error) else traceback.extract_tb(error.__traceback__)[-1].line}'
-    return None
+    return failing_transform(error)
+
+
+def failing_transform(error: BaseException) -> str | None:
+    """That one of upstream's transforms ends in upstream's code; errors of a user's own keep their traceback."""
+    name, text = in_worker(error) or in_this_process(error)
+    if name is None:
+        return None
+    return (
+        f'{name} ends with {text}; it does not take what the transforms before it give: correct the pipeline of the '
+        'data set'
+    )
+
+
+def in_this_process(error: BaseException) -> tuple[str | None, str]:
+    """The transform in which an error was raised, None for another place, and the error in a line."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)] if raising_module(error) else []
+    names = [
+        type(frame.f_locals.get('self')).__name__
+        for frame in frames
+        if frame.f_code.co_name == 'transform' and str(frame.f_globals.get('__name__')).partition('.')[0] in UPSTREAM
+    ]
+    return (names[-1] if names else None), f'{type(error).__name__}: {first_line(error)}'
+
+
+def in_worker(error: BaseException) -> tuple[str, str] | None:
+    """The same of an error that a worker of a data loader hands on as a text; the transform is named by its file."""
+    text = str(error)
+    calls = _CALL.findall(text) if 'in DataLoader worker process' in text else []
+    places = [path for path, function in calls if function == 'transform']
+    if not places or not _OF_UPSTREAM.search(calls[-1][0]) or not (found := _OF_UPSTREAM.search(places[-1])):
+        return None
+    return f'a transform of {found[1]}', text.strip().splitlines()[-1]
 
 
 def unwritable(error: OSError, work: Work) -> str | None:
@@ -129,7 +178,7 @@ def raising_module(error: BaseException) -> str | None:
     """The module of OpenMMLab that raised an error itself."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     module = str(frames[-1].f_globals.get('__name__')) if frames else ''
-    return module if module.partition('.')[0] in ('mmdet', 'mmseg', 'mmcv', 'mmengine') else None
+    return module if module.partition('.')[0] in UPSTREAM else None
 
 
 def metric_of_best(error: BaseException) -> str | None:

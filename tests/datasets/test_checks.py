@@ -202,6 +202,8 @@ def test_upstream_mixes_up_classes_in_another_order(root: Path) -> None:
 def test_classes_that_are_one_text(root: Path) -> None:
     assert "classes='cat': is one text" in _message(_coco, root, classes='cat')
     assert "classes='cat': is one text" in _message(_seg, root, classes='cat')
+    for check in (_coco, _seg):
+        assert 'classes: number 1 has no name; give it one, or drop it' in _message(check, root, classes=['cat', ' '])
 
 
 def test_classes_named_twice(root: Path) -> None:

@@ -62,6 +62,7 @@ def test_part_of_a_config(tmp_path):
     'option,message',
     [
         ('model.backbon.arch=m', "model has no 'backbon'; nearest: backbone"),
+        ('model=None', 'defines no model; name a config'),
         ('train_dataloadr.batch_size=2', "the config has no 'train_dataloadr'; nearest: train_dataloader"),
         ('custom_hooks.19.type=X', "'19' is no index of a list of"),
     ],

@@ -19,6 +19,7 @@ REFUSED = [
     (dict(proposal_nums=(1, 10)), r'proposal_nums=\(1, 10\)'),
     (dict(metric=('bbox', 'segm')), 'write a list'),
     (dict(metric=['bbox', 'segm']), 'has no mask_head'),
+    (dict(metric='proposal_fast'), 'write proposal$'),
 ]
 
 
@@ -57,7 +58,7 @@ def test_upstream_ends_with_it(options: dict[str, Any], said: str, tmp_path: Pat
     [
         dict(),
         dict(metric='bbox', proposal_nums=(1, 10, 100)),
-        dict(metric='proposal_fast', iou_thrs=[0.5], proposal_nums=[100]),
+        dict(metric='proposal_fast', format_only=True, outfile_prefix='x'),
         dict(format_only=True, proposal_nums=[1]),
         # As mmdet's configs of V3Det have it.
         dict(use_mp_eval=True, proposal_nums=[300]),

@@ -81,6 +81,8 @@ def test_each_edit_is_listed_once_and_says_what_it_does() -> None:
         (train(auto_scale_lr=True), {}, 'needs auto_scale_lr'),
         (train(ema=1.5), {}, '--ema 1.5'),
         (train(), {'compile': True}, 'config mine.py: compile= .*give --compile'),
+        (train(), {'optim_wrapper': None}, '^config mine.py: has no optim_wrapper, which a training needs'),
+        (train(), {'train_cfg': None, 'train_dataloader': None}, 'has no train_dataloader and no train_cfg, which'),
         (train(shard='fsdp', ema=0.1, processes=2), {}, 'use --shard zero'),
         (train(log_images=-1), {}, '--log-images -1'),
         (train(load_from='gone.pth'), {}, 'checkpoint gone.pth: no such file'),

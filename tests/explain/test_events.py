@@ -4,9 +4,12 @@ import errno
 import os
 import resource
 
+import numpy as np
 import pytest
 import torch
+from mmcv.transforms import BaseTransform
 from mmengine.config import Config
+from torch.utils.data import DataLoader, Dataset
 
 from mmseq.errors import InputError, ProcessError
 from mmseq.explain import explain, explaining
@@ -21,6 +24,12 @@ WORK = Work('training', 'mine.py', Config(dict(work_dir='out')))
         ('Expected to have finished reduction in the prior iteration before starting a new one.', 'find_unused_param'),
         ('CUDA error: device-side assert triggered', 'mmseq check-data CONFIG --all names such files'),
         ('CUDA error: invalid device ordinal', 'fewer GPUs here than processes: lower --gpus'),
+        ("'ConcatDataset' object has no attribute 'get_cat_ids'", 'put it around each data set inside instead'),
+        ("'SegDataSample' object has no attribute '_gt_sem_seg'", 'wants gt_sem_seg that the pipeline does not load'),
+        (
+            'stack expects each tensor to be equal size, but got [3, 128, 176] at entry 0 and [3, 167, 153] at entry 1',
+            'of several sizes, [3, 128, 176] and [3, 167, 153]: end the pipeline',
+        ),
         ('received 0 items of ancdata', 'ulimit -n 65536'),
         ('Given groups=1, expected input[2, 192, 8, 8] to have 256 channels, but got 192 channels instead', 'for 256'),
         (
@@ -35,6 +44,44 @@ def test_texts(text, said):
     assert said in message
     assert message.startswith('config mine.py: ')
     assert '\n' not in message
+
+
+class Numbers(Dataset):
+    """A sample whose masks a mosaic left behind: fewer than its boxes."""
+
+    def __init__(self, transform):
+        self.transform = transform
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        from mmdet.structures.mask import BitmapMasks
+
+        masks = BitmapMasks(np.zeros((1, 4, 4), np.uint8), 4, 4)
+        flags = np.array([False, False, True])
+        sample = dict(img=np.zeros((4, 4, 3), np.uint8), gt_masks=masks, gt_ignore_flags=flags)
+        return self.transform(sample)
+
+
+class Own(BaseTransform):
+    """A user's own, with a fault of its own."""
+
+    def transform(self, results):
+        return results['nothing']
+
+
+@pytest.mark.parametrize('workers, name', [(0, 'PackDetInputs'), (1, r'a transform of mmdet/\S+formatting\.py')])
+def test_a_transform_of_upstreams_that_does_not_take_its_sample(workers, name):
+    from mmdet.datasets.transforms import PackDetInputs
+
+    loader = DataLoader(Numbers(PackDetInputs(meta_keys=())), num_workers=workers)
+    message = f'{name} ends with IndexError: .*; it does not take'
+    with pytest.raises(InputError, match=message) as caught, explaining(WORK):
+        list(loader)
+    assert '\n' not in str(caught.value)
+    with pytest.raises(KeyError), explaining(WORK):
+        list(DataLoader(Numbers(Own()), num_workers=workers))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')

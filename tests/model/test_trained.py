@@ -106,6 +106,21 @@ def test_an_empty_line_is_no_class(tmp_path):
         load_trained(SEGMENTOR, None, options={'test_dataloader.dataset.metainfo': dict(classes=str(path))})
 
 
+@pytest.mark.parametrize(
+    'content, message',
+    [
+        (b'\xef\xbb\xbffirst\nsecond\n', 'begins with a byte order mark, which would belong to a name'),
+        ('first\nsecond\n'.encode('utf-16'), "'utf-8' codec can't decode .*; save it as UTF-8 text"),
+        (None, 'Is a directory.*; save it as UTF-8 text, a name in each line'),
+    ],
+)
+def test_a_file_of_class_names_in_another_form(content, message, tmp_path):
+    path = tmp_path / 'names.txt'
+    path.write_bytes(content) if content else path.mkdir()
+    with pytest.raises(InputError, match=rf"names\.txt': .*{message}"):
+        load_trained(SEGMENTOR, None, options={'test_dataloader.dataset.metainfo': dict(classes=str(path))})
+
+
 def test_a_checkpoint_that_says_its_classes_needs_no_file(checkpoint):
     absent = {'test_dataloader.dataset.metainfo': dict(classes='names.txt')}
     _, model = load_trained(SEGMENTOR, str(checkpoint), options=absent)

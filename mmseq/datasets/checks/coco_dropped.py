@@ -11,11 +11,14 @@ from mmseq.datasets.checks.use import Use
 USUAL = 0.1
 # So is more than this of all else.
 FAULTY = 0.01
+# COCO's evaluation ignores objects whose area is above, or below 0.
+LARGEST = 1e10
 ADVICE = {
     'in images below min_size': 'lower filter_cfg.min_size',
     'with ignore': 'set ignore to 0',
     'outside their image': 'correct bbox',
     'with an area of 0': 'write the area in square pixels',
+    'with no possible area': 'write the area in square pixels',
     'narrower than a pixel': 'give bbox in pixels',
     'with RLE instead of polygons': 'set poly2mask=True in LoadAnnotations',
     'with iscrowd': 'set iscrowd to 0 for single objects',
@@ -64,6 +67,8 @@ def reason(ann: dict[str, Any], width: float, height: float, use: Use) -> str | 
             return 'narrower than a pixel'
         if use.polygons and isinstance(ann.get('segmentation'), dict):
             return 'with RLE instead of polygons'
+    elif not 0 <= ann['area'] <= LARGEST:
+        return 'with no possible area'
     return 'with iscrowd' if ann.get('iscrowd') else None
 
 

@@ -26,11 +26,13 @@ def twins(report: Report, kind: str, where: str, what: str, values: Iterable[Has
 
 
 def plain_names(report: Report, classes: Sequence[str]) -> bool:
-    """Whether the config's classes are names; reports those named twice."""
+    """Whether the config's classes are names; reports those named twice, and one that is empty."""
     if isinstance(classes, str):
         report.error('categories', f'classes={classes!r}: is one text; give a list of names, as in ({classes!r},)')
         return False
     twins(report, 'categories', 'classes', 'name', classes)
+    if empty := [i for i, name in enumerate(classes) if not str(name).strip()]:
+        report.error('categories', f'classes: number {empty[0]} has no name; give it one, or drop it', count=len(empty))
     return True
 
 

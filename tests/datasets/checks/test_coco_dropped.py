@@ -51,6 +51,14 @@ def test_nothing_left_is_an_error(fault: dict[str, Any], why: str, tmp_path: Pat
     assert '; ' in finding.message
 
 
+@pytest.mark.parametrize('area', [-1, -0.5, 1e11, float('nan')])
+def test_areas_that_cocos_evaluation_ignores(area: float) -> None:
+    (finding,) = found(annotations(area=area), Use(trained=False)).findings.values()
+    assert (finding.kind, finding.level) == ('nothing_left', 'error')
+    assert '(20 with no possible area), so nothing is measured; write the area in square pixels' in finding.message
+    assert not found(annotations(area=0), Use(trained=False)).findings
+
+
 @pytest.mark.parametrize('fault, why', FAULTS)
 def test_much_left_out_is_a_warning_with_the_number(fault: dict[str, Any], why: str, tmp_path: Path) -> None:
     rows = annotations()
