@@ -570,8 +570,11 @@ def test_zero_that_seems_to_be_a_class(root: Path) -> None:
 
 def test_label_maps_alone_and_lists_of_names(root: Path, tmp_path: Path) -> None:
     images, _ = _seg_folders(root)
-    (images / '000000000002.png').unlink()
-    assert _counts(_seg_report(root)) == {'missing_images': ('warning', 1)}
+    # To the loader as good as gone.
+    (images / '000000000002.png').rename(images / '000000000002.PNG')
+    report = _seg_report(root)
+    assert _counts(report) == {'missing_images': ('warning', 1)}
+    assert "not used, first '000000000002.png'; add '000000000002.png'" in report.findings['missing_images'].message
     names = tmp_path / 'train.txt'
     names.write_text('000000000001\n000000000003\n000000000009\n')
     report = _seg_report(root, ann_file=str(names))

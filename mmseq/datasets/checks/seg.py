@@ -151,7 +151,8 @@ def _pairs(
     if alone:
         report.warning(
             'missing_images',
-            f'{img_dir}: {len(alone)} label maps have no image, first {alone[0] + seg_suffix!r}; they are not used',
+            f'{img_dir}: {len(alone)} of {len(labelled)} label maps have no image and are not used, first '
+            f'{alone[0] + seg_suffix!r}; add {alone[0] + img_suffix!r}, its suffix in these letters, and the rest',
             alone[0] + seg_suffix,
             len(alone),
         )
