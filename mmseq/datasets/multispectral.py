@@ -1,18 +1,66 @@
 """Images of any number of channels and up to 16 bits or floats, through upstream's pipelines."""
 
+import struct
+import zlib
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import cv2
 import numpy as np
 
-from mmseq.errors import InputError
+from mmseq.errors import InputError, first_line
 from mmseq.registry import TRANSFORMS
 
 SUFFIXES = ('.npy', '.tif', '.tiff')
 """What PIL, and with it upstream's loader, does not read in full."""
+# What numpy and tifffile raise over bytes that are not what they expect, and over more than fits into memory.
+UNREADABLE = (
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+
+
+def announced_size(path: str | Path) -> int | None:
+    """How many numbers a .npy file or a TIFF holds, as its header says; None for other files.
+
+    Raises:
+        InputError: the header cannot be read.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in SUFFIXES:
+        return None
+    try:
+        if suffix == '.npy':
+            # Nothing is read but the header.
+            return int(np.load(path, mmap_mode='r', allow_pickle=False).size)
+        with _tifffile(path).TiffFile(path) as file:
+            return int(file.series[0].size)
+    except InputError:
+        raise
+    except UNREADABLE as error:
+        raise InputError(f'{path}: cannot be read ({first_line(error)}); write it again') from error
+
+
+def _tifffile(path: str | Path) -> ModuleType:
+    """The package that reads TIFF.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    if not find_spec('tifffile'):
+        raise InputError(f'{path}: TIFF needs the package tifffile; pip install mmseq[tiff]')
+    return import_module('tifffile')
 
 
 def read_channels(path: str | Path) -> np.ndarray:
@@ -22,19 +70,17 @@ def read_channels(path: str | Path) -> np.ndarray:
         InputError: not readable, not of two or three axes, or a TIFF without the package that reads it.
     """
     suffix = Path(path).suffix.lower()
-    if suffix in ('.tif', '.tiff') and not find_spec('tifffile'):
-        raise InputError(f'{path}: TIFF needs the package tifffile; pip install mmseq[tiff]')
     try:
         if suffix == '.npy':
             image = np.load(path, allow_pickle=False)
         elif suffix in ('.tif', '.tiff'):
-            import tifffile
-
-            image = tifffile.imread(path)
+            image = _tifffile(path).imread(path)
         else:
             image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f'{path}: cannot be read ({str(error).splitlines()[0]}); write it again') from error
+    except InputError:
+        raise
+    except UNREADABLE as error:
+        raise InputError(f'{path}: cannot be read ({first_line(error)}); write it again') from error
     if image is None or image.ndim not in (2, 3):
         found = 'no image' if image is None else f'an array of shape {image.shape}'
         raise InputError(f'{path}: holds {found}; expected (height, width) or (height, width, channels)')

@@ -67,6 +67,12 @@ class Prediction:
         """The same with those instances alone that reach a score."""
         return self if self.instances is None else replace(self, instances=self.instances.above(score))
 
+    def arrays(self) -> list[np.ndarray]:
+        """All that it holds."""
+        of_instances = () if self.instances is None else vars(self.instances).values()
+        found = (self.picture, self.labels, self.certainty, self.panoptic, *of_instances)
+        return [array for array in found if array is not None]
+
     def class_map(self) -> np.ndarray | None:
         """(H, W) places in the classes, of a segmentor or of panoptic segments."""
         return self.panoptic % INSTANCE_OFFSET if self.labels is None and self.panoptic is not None else self.labels

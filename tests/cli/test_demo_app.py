@@ -49,11 +49,16 @@ def only_loopback():
 
 
 @pytest.fixture(scope='module')
-def addresses(only_loopback):
-    """Of the pages of both tasks."""
+def pages():
+    """Of both tasks."""
     pages = dict(seg=page_of(SEGMENTOR), det=page_of(DETECTOR))
     # Of weights that were not trained nothing is sure.
     pages['det'].score.value = 0
+    return pages
+
+
+@pytest.fixture(scope='module')
+def addresses(only_loopback, pages):
     yield {task: page.launch('127.0.0.1', None) for task, page in pages.items()}
     for page in pages.values():
         page.blocks.close(verbose=False)
@@ -171,21 +176,90 @@ def test_the_server_refuses_by_itself(address):
     assert httpx.get(f'{address}gradio_api/file={__file__}').status_code == 403
 
 
+def ask(address, handler, session, *data, event=None):
+    """The last line of the server's answer to what a browser sends when something happens on the page."""
+    import httpx
+
+    dependencies = httpx.get(f'{address}config').json()['dependencies']
+    number = next(one['id'] for one in dependencies if one['api_name'].startswith(handler))
+    call = dict(data=list(data), fn_index=number, session_hash=session, event_data=event)
+    assert httpx.post(f'{address}gradio_api/queue/join', json=call).status_code == 200
+    with httpx.stream('GET', f'{address}gradio_api/queue/data?session_hash={session}', timeout=60) as answer:
+        return next(line for line in answer.iter_lines() if 'process_completed' in line)
+
+
+def uploaded(address, path):
+    """An upload as the page names it."""
+    import httpx
+
+    file = (Path(path).name, Path(path).read_bytes())
+    (place,) = httpx.post(f'{address}gradio_api/upload', files=dict(files=file)).json()
+    return dict(path=place, meta=dict(_type='gradio.FileData'))
+
+
 @needs_gradio
 def test_only_uploads_are_looked_at(address, tmp_path):
     """Not any other file that the server might read."""
-    import httpx
-
     Image.new('RGB', (64, 64)).save(tmp_path / 'secret.png')
     file = dict(path=str(tmp_path / 'secret.png'), meta=dict(_type='gradio.FileData'))
-    config = httpx.get(f'{address}config').json()
-    look = next(number for number, one in enumerate(config['dependencies']) if len(one['inputs']) == 3)
-    call = dict(data=[file, 0.3, 0.5], fn_index=look, session_hash='test')
-    assert httpx.post(f'{address}gradio_api/queue/join', json=call).status_code == 200
-    with httpx.stream('GET', f'{address}gradio_api/queue/data?session_hash=test', timeout=30) as answer:
-        last = next(line for line in answer.iter_lines() if 'process_completed' in line)
+    last = ask(address, 'show_upload', 'thief', file, None, 0.3, 0.5)
     assert '"success":false' in last
     assert 'secret' not in last
+
+
+@needs_gradio
+def test_results_are_bounded_over_all_visitors(pages, address, picture):
+    results = pages['seg'].results
+    for visitor in range(web_page.SESSIONS + 2):
+        last = ask(address, 'show_upload', f'visitor{visitor}', uploaded(address, picture), None, 0.3, 0.5)
+        assert 'photo.png' in last
+    assert len(results) == web_page.SESSIONS
+    last = ask(address, 'draw', 'visitor0', None, 0.3, 0.4)
+    assert 'There is no result to show' in last
+    assert 'There is no result to show' in ask(address, 'show_field', 'visitor0', None, 0, None)
+    # By bytes, too; and who came last still has his.
+    results.most_bytes = 3 * next(iter(results._kept.values())).bytes
+    results.fit()
+    assert len(results) == 3
+    assert 'photo.png' in ask(address, 'draw', f'visitor{visitor}', None, 0.3, 0.4)
+    results.most_bytes = web_page.MOST_BYTES
+
+
+@needs_gradio
+def test_a_second_picture_takes_the_place_of_the_first(pages, address, picture):
+    before = len(pages['seg'].results)
+    for _ in range(3):
+        ask(address, 'show_upload', 'one', uploaded(address, picture), None, 0.3, 0.5)
+    after = len(pages['seg'].results)
+    assert after == min(before + 1, web_page.SESSIONS)
+    ask(address, 'show_upload', 'one', None, None, 0.3, 0.5)
+    assert len(pages['seg'].results) == after - 1
+
+
+@needs_gradio
+def test_files_are_bounded(only_loopback, picture, monkeypatch):
+    monkeypatch.setattr(web_page, 'MOST_FILES', 1)
+    page = page_of(SEGMENTOR)
+    address = page.launch('127.0.0.1', None)
+    first = Path(uploaded(address, picture)['path'])
+    assert first.is_file()
+    Image.open(picture).rotate(180).save(picture)
+    second = Path(uploaded(address, picture)['path'])
+    assert second.is_file()
+    assert not first.exists()
+    page.blocks.close(verbose=False)
+
+
+@needs_gradio
+@pytest.mark.parametrize(
+    'place', [[10**400, 0], [-5, 1], ['a', 'b'], [None, None], 'here', [1], [1e300, 0.5], {}], ids=repr
+)
+def test_clicks_that_no_browser_sends(address, picture, place):
+    """The server goes on, and answers in a line."""
+    session = 'odd'
+    ask(address, 'show_upload', session, uploaded(address, picture), None, 0.3, 0.5)
+    last = ask(address, 'handle', session, None, 0, event=dict(index=place, value=None))
+    assert 'This is no place in the picture' in last
 
 
 @needs_gradio

@@ -10,14 +10,18 @@ from typing import Any
 from mmengine.logging import MMLogger
 
 from mmseq.errors import InputError
+from mmseq.predict.page.bounded_files import BoundedFiles
 from mmseq.predict.page.own_address import OwnAddress
+from mmseq.predict.page.results import Results
 from mmseq.predict.page.style import CSS, LOGO
-from mmseq.predict.page.viewer import UploadResult, Viewer
+from mmseq.predict.page.viewer import Viewer
 
 # Seconds between two searches for old files, and the age at which an upload and its results are deleted.
 CLEANING = (300, 1800)
-# Sessions whose latest result is kept, up to some 64 MB each; the oldest one goes first.
-SESSIONS = 16
+# Visitors whose latest result is kept, of some 20 to 200 MB each, and bytes of all results together.
+SESSIONS, MOST_BYTES = 16, 512 * 2**20
+# Bytes of all uploads and drawn pictures on the disk.
+MOST_FILES = 512 * 2**20
 HINT = 'Click on the picture to see what the network looks at there.'
 
 
@@ -46,11 +50,12 @@ class Page:
 
     def __init__(self, viewer: Viewer, title: str, facts: Sequence[str]) -> None:
         self.viewer = viewer
+        self.results = Results(SESSIONS, MOST_BYTES)
         self.gr = require_gradio()
         gr = self.gr
         with gr.Blocks(title=f'mmseq · {title}', analytics_enabled=False, delete_cache=CLEANING) as self.blocks:
             gr.HTML(header(title, facts))
-            self.result = gr.State(None, time_to_live=CLEANING[1])
+            self.key = gr.State(None, time_to_live=CLEANING[1], delete_callback=self.results.drop)
             self.point = gr.State((0.5, 0.5))
             with gr.Row(equal_height=False, elem_classes='mmseq-panes'):
                 with gr.Column(scale=4, min_width=280):
@@ -72,7 +77,8 @@ class Page:
                 label='Picture', sources=sources, height=260, elem_id='upload', buttons=[], placeholder=words
             )
         taken = f'Up to {limits.bytes / 2**20:g} MB and {limits.pixels / 1e6:g} million pixels'
-        gr.HTML(f'<p class="mmseq-hint">{taken}. It goes nowhere but to this server.</p>')
+        kept = f'It goes nowhere but to this server, which keeps it for {CLEANING[1] // 60} minutes at most.'
+        gr.HTML(f'<p class="mmseq-hint">{taken}. {kept}</p>')
         self.message = gr.HTML('', elem_id='message', visible=False)
         self.score = gr.Slider(
             0, 1, 0.3, step=0.01, label='Lowest score shown', visible=self.viewer.detects, elem_id='score'
@@ -99,26 +105,37 @@ class Page:
         once = dict(concurrency_limit=1, concurrency_id='model', api_visibility='private')
         prediction_outputs = [self.overlay, self.legend]
         field_outputs = [self.tabs, self.point, self.field, self.sentence]
-        everything = [self.upload, self.result, self.message, *prediction_outputs, *field_outputs]
+        everything = [self.upload, self.key, self.message, *prediction_outputs, *field_outputs]
+        uploaded = [self.upload, self.key, self.score, self.opacity]
         # Not on change, which would also fire when a refused picture is removed. Without gradio's preprocessing, which
         # decodes the whole file before its size can be checked; gradio checks in any case that it was uploaded.
         for event in (self.upload.upload, self.upload.clear):
-            event(self.show_upload, [self.upload, self.score, self.opacity], everything, preprocess=False, **once)
+            event(self.show_upload, uploaded, everything, preprocess=False, **once)
         for slider in (self.score, self.opacity):
-            slider.release(self.draw, [self.result, self.score, self.opacity], prediction_outputs, **once)
-        field_inputs = [self.result, self.level, self.point]
+            slider.release(self.draw, [self.key, self.score, self.opacity], prediction_outputs, **once)
+        field_inputs = [self.key, self.level, self.point]
         self.level.input(self.show_field, field_inputs, field_outputs, **once)
         self.tab.select(self.show_field, field_inputs, field_outputs, **once)
         for picture in (self.overlay, self.field):
             picture.select(
-                with_clicked_pixel(self.gr, self.show_field_at), [self.result, self.level], field_outputs, **once
+                with_clicked_pixel(self.gr, self.show_field_at), [self.key, self.level], field_outputs, **once
             )
 
-    def show_upload(self, file: dict[str, Any] | None, score: float, opacity: float) -> dict[Any, Any]:
-        """Predict an upload, gradio's ``FileData``, or empty the page if it is None."""
+    def show_upload(
+        self, file: dict[str, Any] | None, before: str | None, score: float, opacity: float
+    ) -> dict[Any, Any]:
+        """Predict an upload, gradio's ``FileData``, or empty the page if it is None.
+
+        Args:
+            file: the upload.
+            before: the key of the result that it takes the place of.
+            score: see :meth:`draw`.
+            opacity: see there.
+        """
         gr = self.gr
+        self.results.drop(before)
         blank = {
-            self.result: None,
+            self.key: None,
             self.message: gr.HTML('', visible=False),
             self.overlay: None,
             self.legend: empty_legend(),
@@ -133,35 +150,38 @@ class Page:
             result = self.viewer.predict(file['path'], os.path.basename(file['path']))
         except InputError as error:
             return {**blank, self.upload: None, self.message: gr.HTML(notice(str(error)), visible=True)}
-        return {**blank, self.result: result, **self.draw(result, score, opacity)}
+        key = self.results.keep(result)
+        return {**blank, self.key: key, **self.draw(key, score, opacity)}
 
-    def draw(self, result: UploadResult | None, score: float, opacity: float) -> dict[Any, Any]:
+    def draw(self, key: str | None, score: float, opacity: float) -> dict[Any, Any]:
         """The prediction at another score or opacity."""
-        if result is None:
-            return {self.overlay: None, self.legend: empty_legend()}
+        try:
+            result = self.results.find(key)
+        except InputError as error:
+            return {self.overlay: None, self.legend: card(notice(str(error)))}
         return {
             self.overlay: self.viewer.overlay(result, score, opacity),
             self.legend: card(self.viewer.legend(result, score)),
         }
 
-    def show_field(self, result: UploadResult | None, level: int, point: tuple[float, float]) -> dict[Any, Any]:
+    def show_field(self, key: str | None, level: int, point: tuple[float, float]) -> dict[Any, Any]:
         """The receptive field of a level at a point, in shares of the picture."""
-        if result is None:
-            return {self.sentence: '<p class="mmseq-hint">First a picture.</p>'}
         try:
-            picture, text = self.viewer.receptive_field(result, level, point)
+            picture, text = self.viewer.receptive_field(self.results.find(key), level, point)
+            self.results.fit()
         except InputError as error:
             return {self.field: None, self.sentence: notice(str(error))}
         sentence = f'<p class="mmseq-sentence">{escape(text)} Click to move it.</p>'
         return {self.field: picture, self.sentence: sentence, self.point: point}
 
-    def show_field_at(self, result: UploadResult | None, level: int, place: tuple[int, int]) -> dict[Any, Any]:
-        """The receptive field at a pixel (across, down) of a picture that is shown."""
-        if result is None:
-            return {self.point: (0.5, 0.5)}
-        height, width = result.prediction.size
-        point = ((place[0] + 0.5) / width, (place[1] + 0.5) / height)
-        return {self.tabs: self.gr.Tabs(selected='field'), **self.show_field(result, level, point)}
+    def show_field_at(self, key: str | None, level: int, place: Any) -> dict[Any, Any]:
+        """The receptive field at a pixel (across, down) of a picture that is shown, as the browser tells it."""
+        tab = {self.tabs: self.gr.Tabs(selected='field')}
+        try:
+            point = share_of(place, self.results.find(key).prediction.size)
+        except InputError as error:
+            return {**tab, self.field: None, self.sentence: notice(str(error))}
+        return {**tab, **self.show_field(key, level, point)}
 
     def launch(self, host: str, port: int | None, *, browser: bool = False) -> str:
         """Serve the page from a thread; returns its address.
@@ -188,7 +208,12 @@ class Page:
                 quiet=True,
                 max_file_size=self.viewer.limits.bytes,
                 state_session_capacity=SESSIONS,
-                app_kwargs=dict(middleware=[Middleware(OwnAddress, host=host)]),
+                app_kwargs=dict(
+                    middleware=[
+                        Middleware(OwnAddress, host=host),
+                        Middleware(BoundedFiles, sets=self.blocks.temp_file_sets, most=MOST_FILES),
+                    ]
+                ),
                 footer_links=[],
                 run_history=False,
                 enable_monitoring=False,
@@ -240,11 +265,25 @@ def theme(gr: ModuleType) -> Any:
     )
 
 
+def share_of(place: Any, size: tuple[int, int]) -> tuple[float, float]:
+    """A pixel (across, down) in shares of a picture of this height and width.
+
+    Raises:
+        InputError: it is no pixel of the picture; programs send anything.
+    """
+    height, width = size
+    if not isinstance(place, (list, tuple)) or len(place) != 2 or not all(isinstance(one, int) for one in place):
+        raise InputError('This is no place in the picture: two whole numbers are.')
+    if not (0 <= place[0] < width and 0 <= place[1] < height):
+        raise InputError(f'This is no place in the picture, which has {width} x {height} px.')
+    return (place[0] + 0.5) / width, (place[1] + 0.5) / height
+
+
 def with_clicked_pixel(gr: ModuleType, handler: Callable[..., Mapping[Any, Any]]) -> Callable[..., Mapping[Any, Any]]:
     """A handler whose last argument is the clicked pixel; gradio passes the event by its annotation."""
 
-    def handle(result: UploadResult | None, level: int, event: Any) -> Mapping[Any, Any]:
-        return handler(result, level, event.index)
+    def handle(key: str | None, level: int, event: Any) -> Mapping[Any, Any]:
+        return handler(key, level, event.index)
 
     handle.__annotations__['event'] = gr.SelectData
     return handle

@@ -1,5 +1,6 @@
 """What the web page shows of a picture: prediction, legend, receptive field; nothing of the page itself."""
 
+import math
 import os
 import time
 import warnings
@@ -16,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import nn
 
 from mmseq.datasets.formats import open_image
+from mmseq.datasets.multispectral import announced_size
 from mmseq.errors import InputError
 from mmseq.measure.receptive_field import area, cell_at, effective_receptive_field, extractor, stride_of
 from mmseq.pictures.drawing import draw
@@ -26,6 +28,8 @@ from mmseq.predict.predictor import Predictor, Prepared
 MIN_SIDE, MAX_SIDE = 900, 1600
 # Rows of a legend.
 ROWS = 24
+# Receptive fields of one picture that are kept, each as large as what the model takes of it.
+FIELDS = 8
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class UploadResult:
         prepared: what the model takes.
         prediction: all instances, whatever their score, in the size to be shown.
         seconds: that the model took.
-        fields: receptive fields that were computed, by level and cell.
+        fields: the receptive fields that were computed last, by level and cell.
     """
 
     name: str
@@ -55,6 +59,19 @@ class UploadResult:
     prediction: Prediction
     seconds: float
     fields: dict[tuple[int, int, int], np.ndarray] = field(default_factory=dict)
+
+    @property
+    def bytes(self) -> int:
+        """What it takes of the memory."""
+        inputs = self.prepared.data['inputs']
+        arrays = (*self.prediction.arrays(), *self.fields.values())
+        return inputs.numel() * inputs.element_size() + sum(array.nbytes for array in arrays)
+
+    def add_field(self, key: tuple[int, int, int], seen: np.ndarray) -> None:
+        """Keep a receptive field in the place of the oldest one."""
+        self.fields[key] = seen
+        while len(self.fields) > FIELDS:
+            del self.fields[next(iter(self.fields))]
 
 
 class Viewer:
@@ -97,23 +114,32 @@ class Viewer:
         Raises:
             InputError: see :meth:`predict`.
         """
-        size, most = os.path.getsize(path), self.limits.bytes
+        try:
+            size, most = os.path.getsize(path), self.limits.bytes
+        except OSError as error:
+            raise InputError(f'{name} is no longer here; drop it again') from error
         if size > most:
             raise InputError(f'{name} has {size / 2**20:.1f} MB; at most {most / 2**20:g} MB are taken')
+        if self.predictor.from_files_alone and (numbers := announced_size(path)) is not None:
+            channels = getattr(self.predictor.model.backbone, 'in_channels', 3)
+            self.check_pixels(numbers / channels, name)
+            return
         try:
             with warnings.catch_warnings():
                 # Ours is the lower limit.
                 warnings.simplefilter('ignore', Image.DecompressionBombWarning)
                 with open_image(path) as image:
-                    pixels = image.width * image.height
+                    pixels = float(image.width * image.height)
         except Image.DecompressionBombError:
-            pixels = None
+            pixels = math.inf
         except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-            if self.predictor.from_files_alone:
-                return
             raise InputError(f'{name} is no picture that can be read; JPEG, PNG and WebP are') from error
-        if pixels is None or pixels > self.limits.pixels:
-            found = 'far more' if pixels is None else f'{pixels / 1e6:.1f} million'
+        self.check_pixels(pixels, name)
+
+    def check_pixels(self, pixels: float, name: str) -> None:
+        """Refuse an upload of too many pixels; see :meth:`check`."""
+        if pixels > self.limits.pixels:
+            found = 'far more' if pixels == math.inf else f'{pixels / 1e6:.1f} million'
             raise InputError(f'{name} has {found} pixels; at most {self.limits.pixels / 1e6:g} million are taken')
 
     def overlay(self, result: UploadResult, score: float, opacity: float) -> np.ndarray:
@@ -174,7 +200,7 @@ class Viewer:
             with reporting_lack_of_memory(result.name):
                 found = effective_receptive_field(self.predictor.model, inputs, level, cell)
             # The padding is no part of the picture.
-            result.fields[key] = found.cpu().numpy()[:height, :width]
+            result.add_field(key, found.cpu().numpy()[:height, :width])
         seen = result.fields[key]
         half, most = (area(torch.from_numpy(seen), share) for share in (0.5, 0.9))
         text = (

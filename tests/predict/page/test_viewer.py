@@ -1,5 +1,7 @@
 """What the web page shows, without the page."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 import torch
@@ -7,11 +9,12 @@ from PIL import Image
 
 from mmseq.errors import InputError
 from mmseq.model.trained import load_trained
-from mmseq.predict.page.viewer import MAX_SIDE, Limits, Viewer, draw_field, in_display_size, level_strides
+from mmseq.predict.page.viewer import FIELDS, MAX_SIDE, Limits, Viewer, draw_field, in_display_size, level_strides
 from mmseq.predict.predictor import Predictor
 
 SEGMENTOR = 'configs/upernet_seq2d_nano_shapes.py'
 DETECTOR = 'configs/mask_rcnn_seq2d_nano_shapes.py'
+needs_tifffile = pytest.mark.skipif(not find_spec('tifffile'), reason='tifffile is not installed (mmseq[tiff])')
 
 
 @pytest.fixture(scope='module', params=[SEGMENTOR, DETECTOR])
@@ -127,3 +130,59 @@ def test_a_field_glows_where_it_is():
     # Elsewhere the picture, darkened; at the point a ring.
     assert shown[50, 20].tolist() == [90, 90, 90]
     assert shown[84:97, 4:17].max() > 200
+
+
+def test_fields_of_a_picture_take_a_bounded_memory(viewer, picture):
+    """Somebody clicks on every cell."""
+    result = viewer.predict(picture, 'a.png')
+    before = result.bytes
+    for step in range(FIELDS + 3):
+        viewer.receptive_field(result, 0, ((step + 0.5) / 20, 0.5))
+    assert len(result.fields) == FIELDS
+    assert result.bytes == before + sum(field.nbytes for field in result.fields.values()) > before
+    # The latest is there.
+    assert max(column for _, _, column in result.fields) == list(result.fields)[-1][2]
+
+
+def test_bytes_of_a_result_are_those_of_all_that_it_holds(viewer, picture):
+    result = viewer.predict(picture, 'a.png')
+    held = [result.prepared.data['inputs'].numpy(), result.prediction.picture]
+    if viewer.detects:
+        found = result.prediction.instances
+        held += [found.boxes, found.labels, found.scores, found.masks]
+    else:
+        held += [result.prediction.labels, result.prediction.certainty]
+    assert result.bytes == sum(array.nbytes for array in held)
+
+
+@pytest.mark.parametrize('name', ['a.npy', pytest.param('a.tif', marks=needs_tifffile)])
+def test_files_of_many_channels_are_refused_by_their_header(tmp_path, monkeypatch, name):
+    """A small file may hold as many numbers as one likes."""
+    loader = dict(type='mmseq.LoadMultispectralImage', channels=6)
+    options = {
+        'model.backbone.in_channels': 6,
+        'model.data_preprocessor.mean': None,
+        'model.data_preprocessor.std': None,
+        'model.data_preprocessor.bgr_to_rgb': False,
+        'test_dataloader.dataset.pipeline.0': loader,
+    }
+    viewer = Viewer(Predictor(load_trained(SEGMENTOR, None, options=options, device='cpu')[1]), Limits(pixels=10**4))
+    path = tmp_path / name
+    if name == 'a.npy':
+        np.save(path, np.zeros((200, 200, 6), np.uint8))
+    else:
+        import tifffile
+
+        tifffile.imwrite(path, np.zeros((200, 200, 6), np.uint8), compression='zlib', planarconfig='separate')
+    monkeypatch.setattr(viewer.predictor, 'prepare', lambda path: pytest.fail('decoded'))
+    with pytest.raises(InputError, match='has 0.0 million pixels; at most 0.01 million'):
+        viewer.predict(str(path), 'mine')
+    # Long before its end is missed.
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(InputError, match='cannot be read'):
+        viewer.predict(str(path), 'mine')
+
+
+def test_an_upload_that_is_no_longer_there(viewer, tmp_path):
+    with pytest.raises(InputError, match='mine.png is no longer here; drop it again'):
+        viewer.predict(str(tmp_path / 'gone.png'), 'mine.png')
