@@ -5,6 +5,7 @@ Beside the file ``NAME`` lie ``NAME.part`` (what has come so far), ``NAME.part.j
 """
 
 import http.client
+import io
 import json
 import logging
 import os
@@ -26,6 +27,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from mmseq.checkpoints.digest import file_sha256
+from mmseq.errors import first_line
 from mmseq.files import put_in_place, write_json
 
 TIMEOUT = 30
@@ -33,9 +35,11 @@ BLOCK = 1 << 20
 LONGEST_WAIT = 30
 # New bytes after which the attempts are counted anew.
 ENOUGH = 1 << 20
-# Seconds after which an answer has to have brought so many bytes per second.
+# Seconds of waiting after which an answer has to have brought so many bytes per second, headers included.
 PATIENCE = 60.0
 LEAST_RATE = 1 << 10
+# Bytes that may come with none of the file among them: http.client takes any number of provisional answers.
+MOST_IDLE = 2 * BLOCK
 # More than any file of weights: an answer may have no end.
 LARGEST = 1 << 37
 # Request Timeout, Too Early, Too Many Requests: the same request may succeed later.
@@ -64,14 +68,86 @@ class _RestartError(Exception):
 
 
 class _SameSecurity(urllib.request.HTTPRedirectHandler):
-    """Follow redirections, but not out of https."""
+    """Follow redirections, but not out of https, and whatever is sent along with them."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> urllib.request.Request | None:
+        # urllib would read it all into the memory.
+        fp.close()
         if req.type == 'https' and not newurl.startswith('https://'):
             raise DownloadError(f'it is redirected to {public(newurl)}, which is not https')
         return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+class _TimelyBytes(io.RawIOBase):
+    """What a server sends, for as long as it comes at the least rate.
+
+    A socket's own timeout begins anew with each byte.
+
+    Attributes:
+        idle: bytes that have come since the last ones of the file.
+    """
+
+    def __init__(self, source: io.RawIOBase) -> None:
+        self.source, self.idle = source, 0
+        self._waited, self._came = 0.0, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        began = time.monotonic()
+        count = self.source.readinto(buffer)
+        self._waited += time.monotonic() - began
+        self._came += count or 0
+        self.idle += count or 0
+        if self.idle > MOST_IDLE:
+            raise http.client.HTTPException('the server sends much, but nothing of the file')
+        if self._waited > PATIENCE:
+            if self._came < LEAST_RATE * self._waited:
+                raise TimeoutError(f'the server sends less than {LEAST_RATE} bytes per second')
+            self._waited, self._came = 0.0, 0
+        return count
+
+    def close(self) -> None:
+        self.source.close()
+        super().close()
+
+
+class _TimelyAnswer(http.client.HTTPResponse):
+    """An answer whose headers and body come in time."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._bytes = _TimelyBytes(self.fp.detach())
+        self.fp = io.BufferedReader(self._bytes)
+
+    def read1(self, n: int = -1) -> bytes:
+        """What is there of the file, of up to so many bytes."""
+        block = super().read1(n)
+        self._bytes.idle = 0
+        return block
+
+
+class _Timely(urllib.request.AbstractHTTPHandler):
+    """Connections of urllib's whose answers come in time."""
+
+    def do_open(self, http_class: Any, req: urllib.request.Request, **options: Any) -> http.client.HTTPResponse:
+        def connect(host: str, **how: Any) -> http.client.HTTPConnection:
+            connection = http_class(host, **how)
+            connection.response_class = _TimelyAnswer
+            return connection
+
+        return super().do_open(connect, req, **options)
+
+
+class _TimelyHTTP(_Timely, urllib.request.HTTPHandler):
+    pass
+
+
+class _TimelyHTTPS(_Timely, urllib.request.HTTPSHandler):
+    pass
 
 
 def download(address: str, target: Path, digest: str | None = None, waits: Sequence[float] = (1, 2, 4)) -> None:
@@ -226,7 +302,8 @@ def _attempt(address: str, part: Path, certain: bool) -> bool:
             # A file that was replaced meanwhile comes from its beginning.
             request.add_header('If-Range', version)
     try:
-        answer = urllib.request.build_opener(_SameSecurity).open(request, timeout=TIMEOUT)
+        opener = urllib.request.build_opener(_SameSecurity, _TimelyHTTP, _TimelyHTTPS)
+        answer = opener.open(request, timeout=TIMEOUT)
     except HTTPError as error:
         if error.code != 416 or not have:
             raise
@@ -271,25 +348,13 @@ def _receive(answer: Any, part: Path, have: int, certain: bool) -> bool:
             write_json(_beside(part, '.json'), dict(version=_version(answer.headers)))
         # disable=None: a bar on a terminal, nothing in a log file.
         with tqdm(desc=part.stem, total=total, initial=have, unit='B', unit_scale=True, disable=None) as bar:
-            for block in _blocks(answer):
+            # At once whatever is there: read would wait for a whole block.
+            while block := answer.read1(BLOCK):
                 file.write(block)
                 bar.update(len(block))
                 if file.tell() > LARGEST:
                     raise DownloadError(f'the server sends more than {LARGEST} bytes')
         return total is None or file.tell() == total
-
-
-def _blocks(answer: Any) -> Iterator[bytes]:
-    """What comes, for as long as it comes at the least rate."""
-    began, came = time.monotonic(), 0
-    # At once whatever is there: read would wait for a whole block.
-    while block := answer.read1(BLOCK):
-        yield block
-        came += len(block)
-        if (passed := time.monotonic() - began) > PATIENCE:
-            if came < LEAST_RATE * passed:
-                raise TimeoutError(f'the server sends less than {LEAST_RATE} bytes per second')
-            began, came = time.monotonic(), 0
 
 
 def _promised(headers: HTTPMessage) -> int | None:
@@ -325,13 +390,15 @@ def _asked_wait(error: Exception) -> float:
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, HTTPError):
-        return f'the server answers {error.code} {error.reason}'
+        # urllib's word on redirections has three lines.
+        return f'the server answers {error.code} {first_line(ValueError(error.reason))}'
     if isinstance(error, http.client.InvalidURL):
         # Its text has what may be secret in the address.
         return 'the address is malformed'
     if isinstance(error, http.client.IncompleteRead):
         return 'the connection broke off'
-    return str(getattr(error, 'reason', '') or error) or type(error).__name__
+    reason = getattr(error, 'reason', None) or error
+    return first_line(reason if isinstance(reason, BaseException) else ValueError(reason))
 
 
 def _beside(path: Path, suffix: str) -> Path:

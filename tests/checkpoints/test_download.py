@@ -3,12 +3,15 @@
 import hashlib
 import json
 import random
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain, repeat
 
 import pytest
 from filelock import FileLock
@@ -154,6 +157,97 @@ def test_an_answer_that_hardly_comes_ends(server, target, monkeypatch):
         download(server.address, target, None, QUICK)
     assert time.monotonic() - began < 5
     assert len(server.asked) == 3
+
+
+def raw_server(answers):
+    """A server that sends each connection the pieces of the next row, for as long as somebody listens."""
+    listening = socket.create_server(('127.0.0.1', 0))
+
+    def serve():
+        for pieces in answers:
+            connection, _ = listening.accept()
+            with connection, suppress(OSError):
+                connection.recv(1 << 16)
+                for piece in pieces:
+                    connection.sendall(piece)
+
+    threading.Thread(target=serve, daemon=True).start()
+    return listening, f'http://127.0.0.1:{listening.getsockname()[1]}/w.pth'
+
+
+def slowly(data, seconds=0.02):
+    for byte in data:
+        time.sleep(seconds)
+        yield bytes([byte])
+
+
+OK = b'HTTP/1.1 200 OK\r\n'
+CHUNKED = OK + b'Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n'
+MOVED = b'HTTP/1.1 302 Found\r\nLocation: /there\r\nContent-Length: 3\r\n\r\nabc'
+
+
+@pytest.mark.parametrize(
+    'pieces',
+    [
+        lambda: slowly(OK * 999),
+        lambda: slowly(OK + b'X: y\r\n' * 999),
+        lambda: chain([OK], slowly(b'X: ' + b'y' * 9999)),
+        lambda: slowly(b'HTTP/1.1 100 Continue\r\n\r\n' * 999),
+        lambda: chain([CHUNKED], slowly(b'X: y\r\n' * 999)),
+        lambda: chain([OK + b'Transfer-Encoding: chunked\r\n\r\n'], slowly(b'0' * 9999)),
+    ],
+    ids=['status', 'headers', 'header', 'continue', 'trailers', 'chunk'],
+)
+def test_headers_that_hardly_come_end(target, monkeypatch, pieces):
+    """A socket's timeout begins anew with each byte."""
+    monkeypatch.setattr(download_module, 'PATIENCE', 0.1)
+    listening, address = raw_server([pieces()])
+    began = time.monotonic()
+    with listening, pytest.raises(DownloadError, match='less than 1024 bytes per second'):
+        download(address, target, DIGEST, ())
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize(
+    'pieces',
+    [
+        lambda: repeat(b'HTTP/1.1 100 Continue\r\n\r\n' * 999),
+        lambda: chain([CHUNKED], repeat(b'X: y\r\n' * 999)),
+    ],
+    ids=['continue', 'trailers'],
+)
+def test_much_that_is_nothing_of_the_file_ends(target, pieces):
+    listening, address = raw_server([pieces()])
+    with listening, pytest.raises(DownloadError, match='much, but nothing of the file'):
+        download(address, target, DIGEST, ())
+
+
+def test_what_comes_along_with_a_redirection_is_not_read(target):
+    endless = MOVED.replace(b'Content-Length: 3\r\n', b'')
+    whole = OK + b'Content-Length: %d\r\n\r\n' % len(BODY) + BODY
+    listening, address = raw_server([chain([endless], repeat(b'x' * 4096)), [whole]])
+    with listening:
+        download(address, target, DIGEST, ())
+    assert target.read_bytes() == BODY
+
+
+def test_redirections_in_a_circle_are_one_line(target):
+    listening, address = raw_server([[MOVED]] * 20)
+    with listening, pytest.raises(DownloadError, match='answers 302 .* infinite loop') as caught:
+        download(address, target, DIGEST, QUICK)
+    assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('code', [429, 503])
+@pytest.mark.parametrize('asked, waited', [('7', 7.0), ('999999', 30.0), ('Wed, 21 Oct 2015', 0.0), ('-1', 0.0)])
+def test_a_busy_server_is_given_the_time_that_it_asks_for(target, monkeypatch, code, asked, waited):
+    slept = []
+    monkeypatch.setattr(download_module.time, 'sleep', slept.append)
+    busy = b'HTTP/1.1 %d Busy\r\nRetry-After: %s\r\nContent-Length: 0\r\n\r\n' % (code, asked.encode())
+    listening, address = raw_server([[busy]] * 3)
+    with listening, pytest.raises(DownloadError, match=f'the server answers {code} Busy'):
+        download(address, target, DIGEST, QUICK)
+    assert slept == [waited] * 2
 
 
 @pytest.mark.parametrize('length', ['abc', '-1', '1e3', '9' * 30, ''])
