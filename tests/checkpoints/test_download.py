@@ -47,6 +47,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header('Content-Length', '0')
             self.end_headers()
             return
+        # Before a client can go on that closes at the headers.
+        end = start + server.cuts.pop(0) if server.cuts else len(body)
         self.send_response(206 if start else 200)
         if start:
             self.send_header('Content-Range', f'bytes {start + server.shift}-{len(body) - 1}/{len(body)}')
@@ -66,9 +68,6 @@ class Handler(BaseHTTPRequestHandler):
             for byte in body[start:]:
                 time.sleep(server.trickle)
                 self.wfile.write(bytes([byte]))
-        end = len(body)
-        if server.cuts:
-            end = start + server.cuts.pop(0)
         self.wfile.write(body[start:end])
         if end < len(body):
             # As when a line breaks: less than was promised, and no more.
