@@ -24,6 +24,8 @@ from numbers import Real
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
+from mmseq.addresses import public_text
+
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
@@ -165,9 +167,9 @@ def jsonable(value: Any) -> Any:
 
 
 def write_text(path: str | Path, text: str) -> Path:
-    """Write text in UTF-8; see :func:`whole_file`."""
+    """Write text in UTF-8, addresses in it without secrets; see :func:`whole_file`."""
     with whole_file(path) as draft:
-        draft.write_text(text, encoding='utf-8', newline='')
+        draft.write_text(public_text(text), encoding='utf-8', newline='')
     return Path(path)
 
 
@@ -216,7 +218,7 @@ def append_json_line(path: str | Path, value: Any) -> Path:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    line = json.dumps(jsonable(value), allow_nan=False) + '\n'
+    line = public_text(json.dumps(jsonable(value), allow_nan=False)) + '\n'
     with path.open('ab+') as file:
         if file.seek(0, os.SEEK_END):
             file.seek(-1, os.SEEK_END)

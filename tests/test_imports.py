@@ -23,7 +23,7 @@ def table():
 
 
 MAY = table()
-ANYWHERE = {'files', 'errors', 'nested', 'ranks'}
+ANYWHERE = {'addresses', 'files', 'errors', 'nested', 'ranks'}
 # Top-level packages that a package's modules may not import when they are loaded.
 FORBIDDEN = {
     'checkpoints': {'mmengine', 'mmcv', 'mmdet', 'mmseg', 'timm', 'torchvision'},

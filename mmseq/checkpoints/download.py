@@ -8,7 +8,6 @@ import http.client
 import io
 import json
 import logging
-import os
 import re
 import ssl
 import time
@@ -26,6 +25,7 @@ from urllib.parse import unquote
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
+from mmseq.addresses import public
 from mmseq.checkpoints.digest import file_sha256
 from mmseq.errors import first_line
 from mmseq.files import put_in_place, write_json
@@ -51,16 +51,6 @@ _log = logging.getLogger('mmseq')
 
 class DownloadError(Exception):
     """No file could be had; the text says why, without its address."""
-
-
-def public(address: str | os.PathLike[str]) -> str:
-    """An address without what may be secret in it: user and password, query and fragment."""
-    address = os.fspath(address)
-    scheme, separator, rest = address.partition('://')
-    if not separator:
-        return address
-    place, slash, path = re.split(r'[?#]', rest, maxsplit=1)[0].partition('/')
-    return f'{scheme}://{place.rpartition("@")[2]}{slash}{path}'
 
 
 class _RestartError(Exception):

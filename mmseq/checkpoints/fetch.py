@@ -17,8 +17,9 @@ from urllib.parse import unquote, urlparse
 
 import torch
 
+from mmseq.addresses import public
 from mmseq.checkpoints.digest import digest_in_name, file_sha256
-from mmseq.checkpoints.download import DownloadError, check, download, public, recorded_digest
+from mmseq.checkpoints.download import DownloadError, check, download, recorded_digest
 from mmseq.checkpoints.published import UNKNOWN, find_published, published
 from mmseq.errors import InputError
 

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from mmseq.addresses import public
 from mmseq.checkpoints.compare import casts, compare, shorten
-from mmseq.checkpoints.download import public
 from mmseq.checkpoints.fetch import locate
 from mmseq.checkpoints.resize import fit_geometry
 from mmseq.checkpoints.rules import Family, Renamed, absent_norms, place_blocks, rename

@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
+from mmseq.addresses import public_text
 from mmseq.errors import InputError, ProcessError
 from mmseq.explain import explaining
 from mmseq.explain.work import NO_CONFIG
@@ -77,7 +78,7 @@ def run(main: Callable[[], int | None]) -> None:
         if os.environ.get('MMSEQ_DEBUG'):
             raise
         if is_first_process() or isinstance(error, ProcessError):
-            print(f'error: {error}', file=sys.stderr, flush=True)
+            print(f'error: {public_text(str(error))}', file=sys.stderr, flush=True)
         sys.exit(2)
 
 

@@ -19,7 +19,7 @@ def build_parser() -> argparse.ArgumentParser:
         'infer',
         'Run a detector or segmentor on images and videos. Writes overlays, label maps (segmentors), detections.json '
         '(detectors; COCO annotations with masks as RLE), panoptic maps (panoptic models) and summary.json. Files '
-        'that cannot be read are reported, the others are processed, and the exit status is then 1.',
+        'that cannot be read or predicted are reported, the others are processed, and the exit status is then 1.',
         'mmseq infer mmseq::upernet_seq2d_s_ade20k iter_160000.pth photos/ clip.mp4',
     )
     add_model_arguments(parser)
@@ -80,7 +80,7 @@ def share(text: str) -> float:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns 1 if something could not be read, else 0; raises InputError for bad input."""
+    """Returns 1 if something could not be read or predicted, else 0; raises InputError for bad input."""
     args = build_parser().parse_args(argv)
     from mmseq.errors import InputError
 
@@ -144,11 +144,11 @@ def describe(row: dict[str, Any]) -> str:
 
 
 def report(summary: dict[str, Any], out: Path) -> None:
-    """Print the files that could not be read, the number of images and where the results are."""
+    """Print the files that failed, the number of images and where the results are."""
     for failure in summary['failures']:
-        print(f'cannot be read: {failure["reason"]}', file=sys.stderr)
+        print(f'failed: {failure["reason"]}', file=sys.stderr)
     number, seconds = summary['pictures'], summary['seconds']
-    failed = f', {summary["failed"]} could not be read' if summary['failed'] else ''
+    failed = f', {summary["failed"]} failed' if summary['failed'] else ''
     print(f'{number} pictures in {seconds:.1f} s ({number / seconds:.2f} per second){failed}')
     for path in sorted(out.iterdir()):
         if not path.name.startswith('.'):

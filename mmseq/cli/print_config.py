@@ -45,6 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Returns 0; raises InputError for bad input."""
     args = build_parser().parse_args(argv)
+    from mmseq.addresses import public_text
     from mmseq.config import read_config
     from mmseq.files import jsonable, write_text
 
@@ -58,6 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         text = json.dumps(jsonable(cfg.to_dict()), indent=2)
     else:
         text = python(args, cfg)
+    text = public_text(text)
     if args.out is None:
         print(text.rstrip('\n'))
         return 0
@@ -86,12 +88,14 @@ def other(args: argparse.Namespace, cfg: 'Config') -> 'Config':
 
 
 def python(args: argparse.Namespace, cfg: 'Config') -> str:
-    """The config as Python text; executed, it gives the same config.
+    """The config as Python text; executed, it gives the same config but for secrets in addresses.
 
     Raises:
         InputError: a value cannot be written as Python.
     """
     from mmengine.config import Config
+
+    from mmseq.addresses import public_values
 
     options = ''.join(f' {key}={value!r}' for key, value in args.cfg_options.items())
     text = f'# {args.config}, with all that it inherits{" and" * bool(options)}{options}\n{cfg.pretty_text}'
@@ -99,7 +103,7 @@ def python(args: argparse.Namespace, cfg: 'Config') -> str:
         again = Config.fromstring(text, '.py')
     except (NameError, SyntaxError, TypeError, ValueError) as error:
         raise InputError(f'config {args.config}: cannot be written as Python ({error}); use --json') from error
-    if again.to_dict() != cfg.to_dict():
+    if again.to_dict() != public_values(cfg.to_dict()):
         raise InputError(f'config {args.config}: holds values that Python text does not keep; use --json')
     return text
 

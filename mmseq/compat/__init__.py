@@ -11,6 +11,7 @@ from mmseq.compat import (
     panoptic_api,
     postscript,
     pretrained_init,
+    public_configs,
     roi_precision,
     shipped_configs,
 )
@@ -31,6 +32,7 @@ def install() -> None:
     ignored_pixels.install()
     shipped_configs.install()
     config_text.install()
+    public_configs.install()
     package_names.install()
     # mmengine imports pkg_resources, which says at every import that it will go; we keep setuptools below 81 for it.
     warnings.filterwarnings('ignore', message='pkg_resources is deprecated', category=UserWarning)

@@ -30,7 +30,7 @@ def _load(self: Any, module: Any) -> None:
     from mmengine.model import BaseModel, update_init_info
     from mmengine.runner.checkpoint import CheckpointLoader
 
-    from mmseq.checkpoints.download import public
+    from mmseq.addresses import public
     from mmseq.checkpoints.whole import load_part, load_whole
 
     payload = CheckpointLoader.load_checkpoint(self.checkpoint, 'cpu')

@@ -15,6 +15,7 @@ from mmengine.logging import MessageHub, print_log
 from mmengine.visualization import TensorboardVisBackend, WandbVisBackend
 from mmengine.visualization.vis_backend import force_init_env
 
+from mmseq.addresses import public_values
 from mmseq.errors import InputError
 from mmseq.registry import VISBACKENDS
 
@@ -86,7 +87,7 @@ class WandbBackend(WandbVisBackend):
     @force_init_env
     def add_config(self, config: Config) -> None:
         """Record the config."""
-        self._wandb.config.update(config.to_dict(), allow_val_change=True)
+        self._wandb.config.update(public_values(config.to_dict()), allow_val_change=True)
 
     @force_init_env
     def add_image(self, name: str, image: np.ndarray, step: int = 0) -> None:

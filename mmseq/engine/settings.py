@@ -19,7 +19,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.logging import print_log
 from mmengine.registry import HOOKS
 
-from mmseq.checkpoints.download import public
+from mmseq.addresses import public
 from mmseq.checkpoints.fetch import locate
 from mmseq.config import qualified, replace_synchronised_norms, work_dir_of
 from mmseq.datasets.nesting import loader_datasets
@@ -219,9 +219,10 @@ def begin_with_checkpoint(cfg: Config, settings: Settings) -> Config:
 def fetch_secret_addresses(cfg: Config, settings: Settings) -> Config:
     """Weights whose address has a password or a token are fetched: the config, which is kept, names the file."""
     for node in walk(cfg._cfg_dict):
-        name = node.get('checkpoint')
-        if isinstance(name, str) and name != public(name):
-            node['checkpoint'] = str(locate(name))
+        for key in ('checkpoint', 'pretrained'):
+            name = node.get(key)
+            if isinstance(name, str) and name != public(name):
+                node[key] = str(locate(name))
     return cfg
 
 

@@ -2,15 +2,20 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, islice
+from traceback import clear_frames
 from typing import Any
 
 import numpy as np
-import torch
+from mmengine.logging import print_log
 
 from mmseq.config import load_config
+from mmseq.datasets.checks.images import UNREADABLE
 from mmseq.datasets.sources import Picture, Unreadable, Video
-from mmseq.errors import InputError
+from mmseq.errors import InputError, first_line
+from mmseq.explain import explain
+from mmseq.explain.work import Work, inference
 from mmseq.model.shape import usual_shape
+from mmseq.pictures.prediction import Prediction
 from mmseq.predict.prediction_files import PredictionFolder, Subject
 from mmseq.predict.predictor import Predictor, Prepared
 
@@ -19,6 +24,14 @@ Item = tuple[Subject, str | np.ndarray]
 
 # Containers without an index only estimate how many frames they hold.
 SHORT = 0.9
+# What one image may be the cause of, in a pipeline and in a model; a lack of memory among them.
+FAULTS = (*UNREADABLE, RuntimeError)
+# Images that a model fails on without having predicted any, until it is the model's fault.
+CERTAIN = 3
+
+
+class _EndOfVideoError(Exception):
+    """A frame has failed, which is a failure of its video already: the rest of it is left out."""
 
 
 def infer(
@@ -32,7 +45,7 @@ def infer(
     limit: int | None = None,
     seen: Callable[[dict[str, Any] | None], None] = lambda row: None,
 ) -> None:
-    """Predict sources; what cannot be read becomes a failure of the folder, and the rest goes on.
+    """Predict sources; what cannot be read or predicted becomes a failure of the folder, and the rest goes on.
 
     Args:
         predictor: the model.
@@ -45,20 +58,24 @@ def infer(
         seen: called with the summary's row of each picture and frame, and with None for each failure.
 
     Raises:
-        InputError: the memory of the GPU does not suffice, or overlays of a video cannot be written.
+        InputError: overlays of a video cannot be written, or the model fails on the first few images or on all.
     """
+    trial = Trial(predictor, folder, score)
     for video, group in groupby(sources, key=video_or_none):
         files = (source for source in group if not isinstance(source, Video))
         items = frames(video, folder, every, limit) if video else pictures(files, folder, seen)
         try:
             for chunk in chunks(items, batch):
-                for row in predict(predictor, chunk, folder, score):
+                for row in trial.predict(chunk):
                     seen(row)
+        except _EndOfVideoError:
+            seen(None)
         except KeyboardInterrupt:
             # The usual end of a camera.
             if video is None or not isinstance(video.path, int):
                 raise
         folder.end_video()
+    trial.end()
 
 
 def video_or_none(source: Picture | Video | Unreadable) -> Video | None:
@@ -112,30 +129,83 @@ def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield chunk
 
 
-def predict(
-    predictor: Predictor, chunk: Sequence[Item], folder: PredictionFolder, score: float
-) -> Iterator[dict[str, Any] | None]:
-    """Predict some items at a time and write the results; gives the rows, and None for what cannot be read."""
-    subjects: list[Subject] = []
-    prepared: list[Prepared] = []
-    for subject, image in chunk:
+class Trial:
+    """Predicts images, each on its own where that has to be, and tells an odd one from a model that works for none.
+
+    Args:
+        predictor: the model.
+        folder: gets results and failures.
+        score: instances below are left out.
+    """
+
+    def __init__(self, predictor: Predictor, folder: PredictionFolder, score: float) -> None:
+        self.predictor, self.folder, self.score = predictor, folder, score
+        self._work = inference(predictor.model.cfg)
+        self._faults: list[Exception] = []
+
+    def predict(self, chunk: Sequence[Item]) -> Iterator[dict[str, Any] | None]:
+        """Predict some items at a time and write the results; gives the rows, and None for what has failed."""
+        ready: list[tuple[Subject, Prepared]] = []
+        for subject, image in chunk:
+            try:
+                ready.append((subject, self.predictor.prepare(image)))
+            except FAULTS as error:
+                self._fail(subject, error if isinstance(error, InputError) else named(subject, error, self._work))
+                yield None
+        for subject, found in self._run(ready):
+            if isinstance(found, Exception):
+                self._blame(subject, found)
+                yield None
+            else:
+                yield self.folder.add(found.above(self.score), subject)
+
+    def end(self) -> None:
+        """Refuse a model that has predicted nothing.
+
+        Raises:
+            InputError: what it raised first, as one line.
+        """
+        if self._faults and not self.folder.rows:
+            fault = self._faults[0]
+            raise explain(fault, self._work) or InputError(
+                self._work.say(f'{unexplained(fault)}; MMSEQ_DEBUG=1 shows where')
+            ) from fault
+
+    def _run(self, ready: Sequence[tuple[Subject, Prepared]]) -> list[tuple[Subject, Prediction | Exception]]:
+        """What the model makes of each, together if it can; its exception for one that it fails on alone."""
+        subjects, fault = [subject for subject, _ in ready], None
         try:
-            prepared.append(predictor.prepare(image))
-            subjects.append(subject)
-        except InputError as error:
-            if subject.frame is not None:
-                raise
-            folder.fail(subject.source, str(error))
-            yield None
-    try:
-        predictions = predictor.run(prepared)
-    except torch.OutOfMemoryError as error:
-        raise InputError(
-            f'{subjects[0].source}: the memory of the GPU does not suffice for {len(prepared)} at a time; '
-            'a smaller --batch, --sliding (segmentors) or --device cpu'
-        ) from error
-    for subject, prediction in zip(subjects, predictions):
-        yield folder.add(prediction.above(score), subject)
+            return list(zip(subjects, self.predictor.run([prepared for _, prepared in ready])))
+        except FAULTS as error:
+            # They hold what takes the memory.
+            clear_frames(error.__traceback__)
+            fault = error
+        if len(ready) == 1:
+            return [(subjects[0], fault)]
+        print_log(f'{len(ready)} images at a time fail ({first_line(fault)}); they are tried one by one', 'current')
+        return [pair for one in ready for pair in self._run([one])]
+
+    def _blame(self, subject: Subject, fault: Exception) -> None:
+        self._faults.append(fault)
+        if not self.folder.rows and len(self._faults) >= CERTAIN:
+            self.end()
+        self._fail(subject, named(subject, fault, self._work))
+
+    def _fail(self, subject: Subject, problem: InputError) -> None:
+        self.folder.fail(subject.source, str(problem))
+        if subject.frame is not None:
+            raise _EndOfVideoError
+
+
+def named(subject: Subject, error: Exception, work: Work) -> InputError:
+    """An error as one line that names the image."""
+    name = subject.source if subject.frame is None else f'{subject.source}: frame {subject.frame}'
+    return InputError(f'{name}: {explain(error, work) or unexplained(error)}')
+
+
+def unexplained(error: Exception) -> str:
+    """An error of a model or pipeline that nothing is known of."""
+    return f'the model or its pipeline fails ({type(error).__name__}: {first_line(error)})'
 
 
 def sliding_options(

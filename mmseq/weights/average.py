@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from mmseq.addresses import public
 from mmseq.checkpoints.compare import FLOATS, compare, is_finite, shorten
-from mmseq.checkpoints.download import public
 from mmseq.checkpoints.fetch import locate
 from mmseq.checkpoints.rules import EXACT
 from mmseq.checkpoints.storage import load_file

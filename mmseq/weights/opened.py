@@ -6,8 +6,8 @@ from pathlib import Path
 
 from torch import Tensor
 
+from mmseq.addresses import public
 from mmseq.checkpoints.digest import file_sha256
-from mmseq.checkpoints.download import public
 from mmseq.checkpoints.fetch import locate
 from mmseq.checkpoints.load import FAMILIES, describe
 from mmseq.checkpoints.rules import Family, Layout

@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
+from mmseq.addresses import public
 from mmseq.checkpoints.compare import is_finite, shorten
 from mmseq.checkpoints.digest import file_sha256
-from mmseq.checkpoints.download import public
 from mmseq.checkpoints.fetch import locate
 from mmseq.checkpoints.storage import load_file, load_metadata
 from mmseq.checkpoints.wrappers import state_dict

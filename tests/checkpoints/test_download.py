@@ -17,7 +17,7 @@ import pytest
 from filelock import FileLock
 
 from mmseq.checkpoints import download as download_module
-from mmseq.checkpoints.download import DownloadError, check, download, public
+from mmseq.checkpoints.download import DownloadError, check, download
 
 BODY = random.Random(0).randbytes(300_000)
 DIGEST = hashlib.sha256(BODY).hexdigest()
@@ -288,12 +288,6 @@ def test_secrets_in_an_address_are_used_and_left_nowhere(server, target, caplog)
     with pytest.raises(DownloadError) as caught:
         download(address, target.with_name('other.pth'), None, QUICK)
     assert 'geheim' not in str(caught.value)
-
-
-def test_what_is_public_in_an_address():
-    assert public('https://u:p@host:8/a/b.pth?x=1#y') == 'https://host:8/a/b.pth'
-    assert public('https://host?x@y') == 'https://host'
-    assert public('dir/a?b#c@d.pth') == 'dir/a?b#c@d.pth'
 
 
 def test_waiting_for_another_process_says_so(server, target, caplog):

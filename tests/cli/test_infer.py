@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from pycocotools.coco import COCO
 
+from mmseq.backbones import Sequencer2D
 from mmseq.cli.infer import main
 from mmseq.datasets import sources
 from mmseq.datasets.shapes import generate
@@ -108,8 +109,8 @@ def test_what_is_damaged_is_named_and_the_rest_goes_on(folder, tmp_path, capsys)
     assert (summary['pictures'], summary['failed']) == (1, 3)
     assert summary['predictions'][0]['file_name'] == str(inputs / 'b.png')
     out, err = capsys.readouterr()
-    assert '3 could not be read' in out
-    lines = [line for line in err.splitlines() if line.startswith('cannot be read: ')]
+    assert '3 failed' in out
+    lines = [line for line in err.splitlines() if line.startswith('failed: ')]
     assert sorted(line.split(': ')[1].rpartition('/')[2] for line in lines) == ['a.png', 'c.jpg', 'd.mp4']
 
 
@@ -219,15 +220,94 @@ def test_results_go_to_the_work_dir(folder, tmp_path):
     assert (tmp_path / 'predictions' / 'summary.json').exists()
 
 
-def test_memory_that_does_not_suffice(folder, tmp_path, monkeypatch):
-    from mmseq.predict.predictor import Predictor
+@pytest.fixture
+def fails_on(monkeypatch):
+    """Lets backbones fail on batches for which a function gives an exception."""
 
-    def fails(self, prepared):
-        raise torch.OutOfMemoryError('CUDA out of memory')
+    def patch(fault):
+        forward = Sequencer2D.forward
 
-    monkeypatch.setattr(Predictor, 'run', fails)
-    with pytest.raises(InputError, match=r'at a time; a smaller --batch, --sliding'):
-        run(folder, 'seg', [folder / 'pictures'], tmp_path / 'out')
+        def failing(self, x):
+            if (error := fault(x)) is not None:
+                raise error
+            return forward(self, x)
+
+        monkeypatch.setattr(Sequencer2D, 'forward', failing)
+
+    return patch
+
+
+FULL = torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 8.00 GiB')
+
+
+@pytest.fixture
+def pictures(folder, tmp_path):
+    """Three sound pictures and a wide one among them."""
+    sound = sorted((folder / 'pictures').iterdir())[:3]
+    wide = tmp_path / 'wide.png'
+    Image.new('RGB', (512, 128)).save(wide)
+    return [sound[0], wide, *sound[1:]]
+
+
+@pytest.mark.parametrize(
+    'error, words',
+    [
+        (FULL, r'out of GPU memory in inference \(2.00 GiB more were asked for of 8.00 GiB in all\): '),
+        (MemoryError(), 'out of main memory in inference'),
+        (
+            RuntimeError('no kernel for this size\nmore'),
+            r'fails \(RuntimeError: no kernel for this size\)$',
+        ),
+        (IndexError('index 7 is out of bounds'), r'fails \(IndexError: index 7 is out of bounds\)'),
+        (cv2.error('resize'), r'fails \(error: resize\)'),
+    ],
+    ids=['gpu', 'memory', 'kernel', 'index', 'opencv'],
+)
+@pytest.mark.parametrize('task', ['seg', 'det'])
+def test_an_image_that_the_model_fails_on_ends_alone(folder, pictures, tmp_path, fails_on, capsys, task, error, words):
+    fails_on(lambda x: error if x.shape[-1] > 2 * x.shape[-2] else None)
+    summary = run(folder, task, pictures, tmp_path / 'out', '--batch', '4', '--full-size', status=1)
+    assert (summary['pictures'], summary['failed']) == (3, 1)
+    assert [row['file_name'] for row in summary['predictions']] == [
+        str(path) for path in pictures if path.stem != 'wide'
+    ]
+    out, err = capsys.readouterr()
+    assert re.search(f'^failed: {pictures[1]}: .*{words}', err, re.M)
+    assert ', 1 failed' in out
+
+
+def test_memory_for_one_at_a_time_is_enough(folder, tmp_path, fails_on):
+    fails_on(lambda x: FULL if len(x) > 1 else None)
+    summary = run(folder, 'seg', [folder / 'pictures'], tmp_path / 'out', '--batch', '4')
+    assert (summary['pictures'], summary['failed']) == (4, 0)
+
+
+def test_a_model_that_fails_on_every_image_ends_in_a_line(folder, pictures, tmp_path, fails_on):
+    tried = []
+    fails_on(lambda x: tried.append(x) or RuntimeError('weights of another kind'))
+    with pytest.raises(
+        InputError, match=r'nano_shapes.* fails \(RuntimeError: weights of another kind\); MMSEQ_DEBUG=1'
+    ) as caught:
+        run(folder, 'seg', pictures, tmp_path / 'out')
+    assert '\n' not in str(caught.value)
+    # After a few it is plain.
+    assert len(tried) == 3
+    with pytest.raises(InputError, match='weights of another kind'):
+        run(folder, 'seg', pictures[:1], tmp_path / 'one')
+    fails_on(lambda x: FULL)
+    with pytest.raises(InputError, match='out of GPU memory in inference .*: infer in windows: '):
+        run(folder, 'seg', pictures, tmp_path / 'full')
+
+
+def test_a_video_that_the_model_fails_on_ends_alone(folder, pictures, tmp_path, fails_on, capsys):
+    clip = video(tmp_path / 'clip.avi')
+    passes = []
+    fails_on(lambda x: passes.append(x) or (RuntimeError('no') if len(passes) == 4 else None))
+    summary = run(folder, 'seg', [pictures[0], clip, pictures[2]], tmp_path / 'out', status=1)
+    assert (summary['pictures'], summary['failed']) == (4, 1)
+    assert [row.get('frame') for row in summary['predictions']] == [None, 0, 1, None]
+    assert f'failed: {clip}: frame 2: ' in capsys.readouterr().err
+    assert (tmp_path / 'out' / 'overlays' / 'clip.mp4').exists()
 
 
 def test_real_pictures(folder, tmp_path, real_data):
