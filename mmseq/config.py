@@ -33,8 +33,8 @@ def read_config(path: str, options: Mapping[str, Any]) -> Config:
     """Read a config and override it. A config is a program and is run, but for those that a run has left behind.
 
     Args:
-        path: of the config, ``mmseq::NAME`` for one that comes with mmseq, or ``mmdet::FOLDER/NAME.py`` and
-            ``mmseg::FOLDER/NAME.py`` for one of upstream's.
+        path: of the config, ``mmseq::NAME`` for one that comes with mmseq, or ``mmdet::NAME`` and
+            ``mmseg::NAME``, also as ``FOLDER/NAME.py``, for one of upstream's.
         options: dotted keys and values that override it.
 
     Raises:
@@ -247,7 +247,7 @@ def class_lines(file: str) -> list[str]:
 
 
 def config_file(path: str) -> str:
-    """The file of a config: of its path, of ``mmseq::NAME``, or of upstream's ``mmdet::FOLDER/NAME.py``.
+    """The file of a config: its path, ``mmseq::NAME``, or upstream's ``mmdet::NAME`` with its folder or without.
 
     Raises:
         InputError: there is no such file.
@@ -261,6 +261,8 @@ def config_file(path: str) -> str:
     if '::' in path:
         try:
             return shipped_configs.upstream(path)
+        except InputError:
+            raise
         except files.UNREADABLE as error:
             raise InputError(f'config {path}: {files.explain(error, path).removeprefix("_base_: ")}') from error
     shipped = shipped_configs.locate(Path(path).name)

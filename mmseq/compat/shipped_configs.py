@@ -6,6 +6,8 @@ Could go once mmengine asks any installed package for its ``.mim/configs`` and l
 """
 
 import functools
+from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -46,15 +48,35 @@ def name_of(file: str) -> str:
 
 
 def upstream(name: str) -> str:
-    """The file of ``PACKAGE::FOLDER/NAME.py``, as mmengine finds it for a ``_base_``.
+    """The file of ``PACKAGE::FOLDER/NAME.py``, as mmengine finds it for a ``_base_``, or of ``PACKAGE::NAME`` alone.
 
     Raises:
+        InputError: several configs, or none, have a bare name.
         ImportError, OSError, RuntimeError or ValueError: there is no such package or file, or the name is none.
     """
     # Imported where it is used: our own configs are found without mmengine.
     from mmengine.config import Config
 
-    return Config._get_cfg_path(name if name.endswith('.py') else f'{name}.py', '')[0]
+    name = name if name.endswith('.py') else f'{name}.py'
+    if '/' not in name:
+        return _by_bare_name(name)
+    return Config._get_cfg_path(name, '')[0]
+
+
+def _by_bare_name(name: str) -> str:
+    """The one config of a package that has a name, in whatever folder; see :func:`upstream`."""
+    package, _, file = name.partition('::')
+    spec = find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.origin:
+        raise InputError(f'config {name}: no package {package!r} is installed; expected mmseq, mmdet or mmseg')
+    place = Path(spec.origin).parent / '.mim' / 'configs'
+    paths = {path.relative_to(place).as_posix(): path for path in sorted(place.rglob('*.py'))}
+    found = [relative for relative, path in paths.items() if path.name == file]
+    if len(found) == 1:
+        return str(paths[found[0]])
+    near = found or get_close_matches(file, {Path(one).name: one for one in paths}, 3)
+    how = 'several have this name' if found else 'no config has this name; nearest'
+    raise InputError(f'config {name}: {how}: {", ".join(f"{package}::{one}" for one in near) or "none"}')
 
 
 def _patch(module: ModuleType) -> None:

@@ -11,6 +11,7 @@ from mmengine.registry import METRICS, TRANSFORMS
 from mmseq.config import read_metainfo
 from mmseq.datasets.checks import Report, Use, examine_coco, examine_seg
 from mmseq.datasets.checks.shared import Progress
+from mmseq.datasets.data_root import advice
 from mmseq.datasets.nesting import dataset_class
 from mmseq.engine.config_classes import as_list, bases, class_of, constructor_defaults
 from mmseq.engine.ignored_pixels import head_ignore_index, subset_map
@@ -46,7 +47,7 @@ def examiner(dataset: dict[str, Any], loader: str, work: Work, num_classes: int 
         return None
     root = dataset.get('data_root') or ''
     if root and not os.path.isdir(root):
-        return partial(absent_root, root)
+        return partial(absent_root, root, advice(work.cfg, root))
     prefix = dataset.get('data_prefix') or {}
     if 'CocoPanopticDataset' in names:
         # A subclass, whose annotations are of another form: segments, drawn in pictures.
@@ -125,16 +126,16 @@ def examine_panoptic(paths: Sequence[str], sample: int | None, progress: Progres
     return report
 
 
-def absent_root(root: str, sample: int | None, progress: Progress | None) -> Report:
+def absent_root(root: str, what: str, sample: int | None, progress: Progress | None) -> Report:
     """The report of a data set whose folder is not there."""
     report = Report(root)
-    report.error('missing', absent_message(root))
+    report.error('missing', absent_message(root, what))
     return report
 
 
-def absent_message(root: str) -> str:
-    """The line about a data root that is not there."""
-    return f'data root {root}: no such folder; put the data there or set MMSEQ_DATA to its parent'
+def absent_message(root: str, what: str) -> str:
+    """The line about a data root that is not there, and what to do."""
+    return f'data root {root}: no such folder; {what}'
 
 
 def class_names(cls: 'type[BaseDataset]', dataset: dict[str, Any]) -> list[str] | None:
@@ -143,7 +144,7 @@ def class_names(cls: 'type[BaseDataset]', dataset: dict[str, Any]) -> list[str] 
     return list(classes) if classes else None
 
 
-def check_places(key: str, dataset: dict[str, Any]) -> None:
+def check_places(key: str, dataset: dict[str, Any], cfg: Any) -> None:
     """The folders and the annotation file that a data set names are there.
 
     Raises:
@@ -157,7 +158,7 @@ def check_places(key: str, dataset: dict[str, Any]) -> None:
         return
     root = dataset.get('data_root') or ''
     if root and '://' not in root and not os.path.isdir(root):
-        raise InputError(absent_message(root))
+        raise InputError(absent_message(root, advice(cfg, root)))
     prefix = dataset.get('data_prefix') or {}
     named = [('ann_file', dataset.get('ann_file'))]
     named += [(f'data_prefix.{name}', path) for name, path in prefix.items()] if isinstance(prefix, dict) else []

@@ -53,7 +53,7 @@ def check_data_places(cfg: Config, loaders: Sequence[str]) -> None:
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
         for loader in loaders:
             for key, dataset in loader_datasets(cfg.get(loader), loader):
-                check_places(key, dataset)
+                check_places(key, dataset, cfg)
     for name in [loader.replace('_dataloader', '_evaluator') for loader in loaders]:
         for metric in as_list(cfg.get(name)):
             path = metric.get('ann_file')

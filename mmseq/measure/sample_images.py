@@ -12,6 +12,7 @@ from mmengine.registry import DATASETS, DefaultScope
 from torch import Tensor
 from torch.nn import functional as F
 
+from mmseq.datasets.data_root import advice
 from mmseq.datasets.nesting import loader_datasets
 from mmseq.errors import InputError
 from mmseq.measure.throughput import samples
@@ -44,7 +45,8 @@ def of_test_data(model: 'BaseModel', count: int, shape: Shape) -> Tensor:
         try:
             dataset = DATASETS.build(dict(dataset_config(model.cfg), pipeline=[], lazy_init=False))
         except FileNotFoundError as error:
-            raise InputError(f'no test data: {str(error).splitlines()[0]}; set MMSEQ_DATA') from error
+            what = advice(model.cfg, error.filename or '')
+            raise InputError(f'no test data: {str(error).splitlines()[0]}; {what}') from error
     total = len(dataset)
     if not total:
         raise InputError('the test data of the config are empty')

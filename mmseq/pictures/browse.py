@@ -14,6 +14,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS, DefaultScope
 
+from mmseq.datasets.data_root import advice
 from mmseq.datasets.nesting import innermost_configs
 from mmseq.errors import InputError
 from mmseq.pictures.displayable import displayable
@@ -136,7 +137,8 @@ class Browser:
             try:
                 self.dataset: BaseDataset = DATASETS.build(config)
             except FileNotFoundError as error:
-                raise InputError(f'{split} data: {str(error).splitlines()[0]}; set MMSEQ_DATA') from error
+                what = advice(cfg, error.filename or '')
+                raise InputError(f'{split} data: {str(error).splitlines()[0]}; {what}') from error
         meta = self.dataset.metainfo
         self.classes = tuple(meta.get('classes') or ())
         self.palette = palette(meta.get('palette'), len(self.classes))

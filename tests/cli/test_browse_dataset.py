@@ -134,7 +134,7 @@ def test_bad_input_is_one_line(tmp_path, data, monkeypatch):
     with pytest.raises(InputError, match='--num and --columns begin at 1'):
         main([SEGMENTOR, *options, '--num', '0'])
     monkeypatch.setenv('MMSEQ_DATA', str(tmp_path / 'nothing'))
-    with pytest.raises(InputError, match='train data: .*; set MMSEQ_DATA'):
+    with pytest.raises(InputError, match='train data: .*; put the data there or set MMSEQ_DATA'):
         main([DETECTOR, *options])
     cfg = Config.fromfile(SEGMENTOR)
     cfg.val_dataloader = None

@@ -99,7 +99,7 @@ def test_weights_of_one_name_are_told_apart(checkpoint):
         (['--noise', '--pixel', '128', '0'], '--pixel 128 0: the image has 128 x 128 px, counted from 0'),
         (['--noise', '--neck'], '--neck: the model has none'),
         (['--noise', '--before', 'nowhere.pth'], 'checkpoint nowhere.pth: no such file'),
-        ([], r'no test data: .*; set MMSEQ_DATA; or give --images or --noise'),
+        ([], r'no test data: .*; put the data there or set MMSEQ_DATA to its parent; or give --images or --noise'),
         (['--images', 'README.md'], 'README.md: cannot be read as an image'),
     ],
 )

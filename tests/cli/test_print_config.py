@@ -82,10 +82,17 @@ SWIN = 'mmseg::swin/swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-5
 
 def test_upstreams_configs_by_name(capsys):
     assert main([SWIN]) == 0
-    assert 'SwinTransformer' in capsys.readouterr().out
+    whole = capsys.readouterr().out
+    assert 'SwinTransformer' in whole
+    for bare in (SWIN.replace('swin/', ''), SWIN.replace('swin/', '').removesuffix('.py')):
+        assert main([bare]) == 0
+        assert capsys.readouterr().out.split('\n', 1)[1] == whole.split('\n', 1)[1]
     for name, message in (
         ('mmdet::no/such.py', r'config mmdet::no/such\.py: no such file: .*no/such\.py'),
-        ('mmdet::such', 'config mmdet::such: expected PACKAGE::FOLDER/FILE'),
+        ('mmdet::mask-rcnn_r50', r'config mmdet::mask-rcnn_r50\.py: no config has this name; nearest: mmdet::mask'),
+        ('mmdet::x', r'config mmdet::x\.py: no config has this name; nearest: none'),
+        ('nothing::a', "config nothing::a.py: no package 'nothing' is installed; expected mmseq, mmdet or mmseg"),
+        ('::a', "config ::a.py: no package '' is installed"),
         ('nothing::a/b.py', 'config nothing::a/b.py: .*nothing'),
     ):
         with pytest.raises(InputError, match=f'^{message}'):

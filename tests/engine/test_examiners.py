@@ -74,4 +74,4 @@ def test_an_empty_line_among_the_class_names_is_found_without_the_data(tmp_path:
     path.write_text('first\n\nsecond\n')
     dataset = dict(type='mmseg.BaseSegDataset', metainfo=dict(classes=str(path)))
     with pytest.raises(InputError, match=r'line 2 is empty'):
-        check_places('train_dataloader.dataset', dataset)
+        check_places('train_dataloader.dataset', dataset, {})
