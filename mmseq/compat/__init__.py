@@ -14,6 +14,7 @@ from mmseq.compat import (
     public_configs,
     roi_precision,
     shipped_configs,
+    yaml_values,
 )
 
 
@@ -33,6 +34,7 @@ def install() -> None:
     shipped_configs.install()
     config_text.install()
     public_configs.install()
+    yaml_values.install()
     package_names.install()
     # mmengine imports pkg_resources, which says at every import that it will go; we keep setuptools below 81 for it.
     warnings.filterwarnings('ignore', message='pkg_resources is deprecated', category=UserWarning)
