@@ -69,7 +69,8 @@ def test_a_moved_work_dir_has_its_checkpoint_with_it(moved: Run) -> None:
 
 def test_images_are_prepared_as_for_the_evaluation(moved: Run) -> None:
     config = next(moved.folder.glob('*/vis_data/config.py'))
-    config.write_text(config.read_text() + '\ntest_dataloader = test_evaluator = test_cfg = None\n')
+    gone = ''.join(f'{key} = None\n' for key in ('test_dataloader', 'test_evaluator', 'test_cfg'))
+    config.write_text(f'{config.read_text()}\n{gone}')
     loaded = pictures.load_run(moved, 'cpu')
     assert loaded.predictor.model.cfg.test_dataloader.dataset.data_prefix.img_path == 'images/validation'
     assert len(pictures.gallery([moved], 1, 'cpu')[0][0]['sections']) == 2
