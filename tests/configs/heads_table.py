@@ -17,6 +17,7 @@ TITLES = {
     ('deeplabv3plus', 'ade20k'): 'DeepLabV3+',
     ('mask2former', 'ade20k'): 'Mask2Former, semantic',
     ('mask_rcnn', 'coco'): 'Mask R-CNN',
+    ('faster_rcnn', 'coco'): 'Faster R-CNN',
     ('cascade_mask_rcnn', 'coco'): 'Cascade Mask R-CNN',
     ('retinanet', 'coco'): 'RetinaNet',
     ('atss', 'coco'): 'ATSS',

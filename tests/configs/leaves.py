@@ -14,7 +14,7 @@ from mmseq.registry import MODELS
 CONFIGS = Path(__file__).parents[2] / 'configs'
 LEAVES = sorted(CONFIGS.glob('*.py'))
 SEMANTIC = ('upernet', 'semantic_fpn', 'segformer', 'fcn', 'deeplabv3plus')
-DETECTION = ('mask_rcnn', 'cascade_mask_rcnn', 'retinanet', 'atss', 'gfl', 'dino')
+DETECTION = ('mask_rcnn', 'faster_rcnn', 'cascade_mask_rcnn', 'retinanet', 'atss', 'gfl', 'dino')
 # {head}_{backbone}_{size}_{dataset}[_{schedule}]
 NAME = re.compile(
     rf'(?P<head>{"|".join((*SEMANTIC, *DETECTION, "mask2former"))})_(?P<backbone>seq2d|vsequencer|shiftvit|vil)'

@@ -1,0 +1,8 @@
+"""As faster_rcnn_seq2d_nano_shapes.py, with VSequencer-nano.
+
+Command: tools/train.py configs/faster_rcnn_vsequencer_nano_shapes.py
+Expected: not measured yet.
+"""
+
+_base_ = ['faster_rcnn_seq2d_nano_shapes.py', '_base_/backbones/vsequencer_nano.py']
+model = dict(backbone=_base_.pop('backbone'), neck=dict(in_channels=_base_.pop('channels')))
