@@ -2,7 +2,7 @@
 
 import ast
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,15 +27,18 @@ NUMBERS: dict[str, type | tuple[type, ...]] = {
     **{f'optim_wrapper.{key}': (int, float) for key in ('optimizer.lr', 'optimizer.weight_decay')},
     'optim_wrapper.accumulative_counts': int,
 }
+# Gets a config as it was read from its file, and the options that will override it.
+Change = Callable[[Config, Mapping[str, Any]], None]
 
 
-def read_config(path: str, options: Mapping[str, Any]) -> Config:
+def read_config(path: str, options: Mapping[str, Any], change: Change | None = None) -> Config:
     """Read a config and override it. A config is a program and is run, but for those that a run has left behind.
 
     Args:
         path: of the config, ``mmseq::NAME`` for one that comes with mmseq, or ``mmdet::NAME`` and
             ``mmseg::NAME``, also as ``FOLDER/NAME.py``, for one of upstream's.
         options: dotted keys and values that override it.
+        change: what is changed in it before that.
 
     Raises:
         InputError: packages that do not fit, no such file, a file that is no config, or an option for nothing in it.
@@ -49,6 +52,8 @@ def read_config(path: str, options: Mapping[str, Any]) -> Config:
                 import_modules_from_strings(**cfg.custom_imports)
         else:
             cfg = Config.fromfile(file)
+    if change:
+        change(cfg, options)
     for key, value in options.items():
         check_option(cfg, key, value, path)
     try:
@@ -135,13 +140,13 @@ def explained(path: str, file: str) -> Iterator[None]:
         raise InputError(f'config {path}: {files.explain(error, file)}') from error
 
 
-def read_model_config(path: str, options: Mapping[str, Any]) -> Config:
+def read_model_config(path: str, options: Mapping[str, Any], change: Change | None = None) -> Config:
     """Read the config of a model, override it and check it.
 
     Raises:
         InputError: as :func:`read_config`, it defines no model, or its scope or a number cannot be right.
     """
-    cfg = read_config(path, options)
+    cfg = read_config(path, options, change)
     if not isinstance(cfg.get('model'), Mapping):
         raise InputError(f'config {path}: defines no model; name a config of configs/, not one of its parts')
     check_scope(cfg, path)
@@ -149,13 +154,15 @@ def read_model_config(path: str, options: Mapping[str, Any]) -> Config:
     return cfg
 
 
-def load_config(path: str, options: Mapping[str, Any], work_dir: str | None = None) -> Config:
+def load_config(
+    path: str, options: Mapping[str, Any], work_dir: str | None = None, change: Change | None = None
+) -> Config:
     """The config of a model for all that is no run: read, overridden, checked, with plain norms and its work dir.
 
     Raises:
         InputError: as :func:`read_model_config`.
     """
-    cfg = read_model_config(path, options)
+    cfg = read_model_config(path, options, change)
     cfg.work_dir = work_dir_of(cfg, work_dir)
     replace_synchronised_norms(cfg)
     return cfg

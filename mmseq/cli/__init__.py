@@ -7,13 +7,16 @@ import signal
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from mmseq.addresses import public_text
 from mmseq.errors import InputError, ProcessError
 from mmseq.explain import explaining
 from mmseq.explain.work import NO_CONFIG
 from mmseq.ranks import end_with_parent, is_first_process
+
+if TYPE_CHECKING:
+    from mmseq.engine.own.changes import OwnData
 
 CONFIG_HELP = 'config file, or mmseq::NAME for one that comes with mmseq'
 RUNS_HELP = 'work dirs; the folder of mmseq seeds counts as the work dirs of its seeds'
@@ -89,9 +92,9 @@ def _is_unread(stream: TextIO) -> bool:
     return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
-def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+def add_config_arguments(parser: argparse.ArgumentParser, optional: bool = False) -> None:
     """The arguments of the commands that run on the data of a config."""
-    add_model_arguments(parser)
+    add_model_arguments(parser, optional)
     parser.add_argument('--seed', type=int, help="seed of all random numbers (default: the config's, else 0)")
     parser.add_argument(
         '--launcher',
@@ -142,15 +145,15 @@ def launch_processes(command: str, args: argparse.Namespace, argv: list[str] | N
     return 2 if 2 in ends.values() else int(bool(ends))
 
 
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+def add_model_arguments(parser: argparse.ArgumentParser, optional: bool = False) -> None:
     """The arguments of the commands that take the config of a model."""
-    add_config_file(parser)
+    add_config_file(parser, optional)
     parser.add_argument('--work-dir', metavar='DIR', help='output folder (default: work_dirs/<config name>)')
 
 
-def add_config_file(parser: argparse.ArgumentParser) -> None:
-    """The arguments of the commands that take a config."""
-    parser.add_argument('config', help=CONFIG_HELP)
+def add_config_file(parser: argparse.ArgumentParser, optional: bool = False) -> None:
+    """The arguments of the commands that take a config, which may be left out for one that goes with own data."""
+    add_config_name(parser, optional)
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -159,6 +162,52 @@ def add_config_file(parser: argparse.ArgumentParser) -> None:
         metavar='KEY=VALUE',
         help='override config entries, such as train_dataloader.batch_size=4 model.backbone.with_cp=True',
     )
+
+
+def add_config_name(parser: argparse.ArgumentParser, optional: bool = False) -> None:
+    """The config alone."""
+    more = '; with --data it may be left out, and one for the task of the data is taken' if optional else ''
+    parser.add_argument('config', nargs='?' if optional else None, help=CONFIG_HELP + more)
+
+
+def add_data_arguments(parser: argparse.ArgumentParser, epochs: bool = False) -> None:
+    """The options that put own data under a config, and change its length and its image size."""
+    group = parser.add_argument_group(
+        'own data', 'The config is changed first, and --cfg-options override what has become of it.'
+    )
+    group.add_argument(
+        '--data',
+        metavar='CARD',
+        help='images and labels of this data card (mmseq import-data writes one) in the place of those of the config; '
+        'classes, image size, schedule and all else that depends on them follow',
+    )
+    if epochs:
+        group.add_argument(
+            '--epochs',
+            type=positive,
+            metavar='N',
+            help='see every training image N times, with the schedule in proportion',
+        )
+    group.add_argument(
+        '--image-size',
+        type=positive,
+        metavar='PX',
+        help="side of a segmentor's crop, or shorter side of a detector's images; all sizes of the config change with "
+        'it, in one ratio',
+    )
+
+
+def own_data(args: argparse.Namespace) -> 'OwnData':
+    """What the options of :func:`add_data_arguments` ask of the config; without one, ``args`` gets that of the task.
+
+    Raises:
+        InputError: there is neither a config nor a data card.
+    """
+    from mmseq.engine.own.changes import OwnData
+
+    own = OwnData(args.data, getattr(args, 'epochs', None), args.image_size)
+    args.config = own.config(args.config)
+    return own
 
 
 def add_checkpoint_argument(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from mmseq.cli import add_model_arguments, command_parser
+from mmseq.cli import add_data_arguments, add_model_arguments, command_parser, own_data
 from mmseq.errors import InputError
 from mmseq.explain import explaining
 from mmseq.explain.work import inference
@@ -20,7 +20,8 @@ def build_parser() -> argparse.ArgumentParser:
         'browse_<split>.png, and browse_<split>.json into the work dir.',
         'mmseq browse-dataset mmseq::mask_rcnn_seq2d_s_coco --split train --num 24',
     )
-    add_model_arguments(parser)
+    add_model_arguments(parser, optional=True)
+    add_data_arguments(parser)
     parser.add_argument('--split', choices=('train', 'val', 'test'), default='train', help='(default: train)')
     parser.add_argument(
         '--num', '-n', type=int, default=24, metavar='N', help='samples, evenly spaced over the data (default: 24)'
@@ -49,7 +50,8 @@ def main(argv: list[str] | None = None) -> int:
     from mmseq.pictures.browse import Browser, Counts
     from mmseq.pictures.contact_sheet import contact_sheet
 
-    cfg = load_config(args.config, args.cfg_options, args.work_dir)
+    change = own_data(args)
+    cfg = load_config(args.config, args.cfg_options, args.work_dir, change)
     with explaining(inference(cfg)):
         browser = Browser(cfg, args.split, args.raw)
         if not len(browser):

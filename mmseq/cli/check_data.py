@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from mmseq.cli import add_model_arguments, command_parser, positive
+from mmseq.cli import add_data_arguments, add_model_arguments, command_parser, own_data, positive
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -20,8 +20,10 @@ def build_parser() -> argparse.ArgumentParser:
         "from the head's, and classes that never occur. Prints a count per fault and, for the first case, how to fix "
         'it. Writes data_check.json into the work dir. The exit status is 1 if there are errors.',
         'mmseq check-data mmseq::upernet_seq2d_s_ade20k --all',
+        'mmseq check-data --data data/mine/card.yaml',
     )
-    add_model_arguments(parser)
+    add_model_arguments(parser, optional=True)
+    add_data_arguments(parser)
     number = parser.add_mutually_exclusive_group()
     number.add_argument('--all', action='store_true', help='open every image and label map, with progress')
     number.add_argument(
@@ -38,13 +40,15 @@ def main(argv: list[str] | None = None) -> int:
     """Returns 1 if errors were found, else 0; raises InputError for a config that cannot be read."""
     args = build_parser().parse_args(argv)
     from mmseq.config import load_config
-    from mmseq.engine.ignored_pixels import check_ignored_pixels
+    from mmseq.engine.ignored_pixels import check_ignored_pixels, check_zero_label
     from mmseq.engine.preflight import check_class_counts, examine_datasets, save_reports
     from mmseq.explain.work import inference
 
-    cfg = load_config(args.config, args.cfg_options, args.work_dir)
+    change = own_data(args)
+    cfg = load_config(args.config, args.cfg_options, args.work_dir, change)
     check_class_counts(cfg)
     check_ignored_pixels(cfg, LOADERS)
+    check_zero_label(cfg, LOADERS)
     reports = examine_datasets(inference(cfg), LOADERS, None if args.all else args.sample, progress)
     for report in reports:
         print(f'{report.where}: {report.total} images, {report.checked} opened')

@@ -5,7 +5,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mmseq.cli import add_checkpoint_argument, add_device_argument, add_model_arguments, command_parser, positive
+from mmseq.cli import (
+    add_checkpoint_argument,
+    add_data_arguments,
+    add_device_argument,
+    add_model_arguments,
+    command_parser,
+    own_data,
+    positive,
+)
 from mmseq.explain import explaining
 from mmseq.explain.work import inference
 
@@ -40,6 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
         '--full-size', action='store_true', help="do not resize images as the config's test pipeline does"
     )
     add_output_arguments(parser)
+    add_data_arguments(parser)
     group = parser.add_argument_group('sliding window', 'For segmentors and large images.')
     group.add_argument(
         '--sliding', action='store_true', help='predict window by window; memory hardly grows with the image'
@@ -97,10 +106,12 @@ def main(argv: list[str] | None = None) -> int:
     from mmseq.predict.prediction_files import PICTURE_FOLDERS, PredictionFolder
     from mmseq.predict.predictor import Predictor
 
-    options = dict(args.cfg_options)
+    options, change = dict(args.cfg_options), own_data(args)
     if args.sliding:
-        options |= sliding_options(args.config, args.cfg_options, args.crop, args.stride)
-    cfg, model = load_trained(args.config, args.checkpoint, options=options, work_dir=args.work_dir, device=args.device)
+        options |= sliding_options(args.config, args.cfg_options, args.crop, args.stride, change)
+    cfg, model = load_trained(
+        args.config, args.checkpoint, options=options, work_dir=args.work_dir, device=args.device, change=change
+    )
     with explaining(inference(cfg)):
         predictor = Predictor(model, full_size=args.full_size)
         out = Path(args.out or Path(cfg.work_dir) / 'predictions')

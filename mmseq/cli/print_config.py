@@ -7,7 +7,7 @@ from pprint import pformat
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
-from mmseq.cli import add_config_file, command_parser
+from mmseq.cli import add_config_file, add_data_arguments, command_parser, own_data
 from mmseq.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ def build_parser() -> argparse.ArgumentParser:
         'machine.',
         'mmseq print-config mmseq::upernet_seq2d_m_ade20k --diff mmseq::upernet_seq2d_s_ade20k',
     )
-    add_config_file(parser)
+    add_config_file(parser, optional=True)
+    add_data_arguments(parser, epochs=True)
     parser.add_argument(
         '--diff',
         nargs='?',
@@ -49,7 +50,8 @@ def main(argv: list[str] | None = None) -> int:
     from mmseq.config import read_config
     from mmseq.files import jsonable, write_text
 
-    cfg = read_config(args.config, args.cfg_options)
+    own = own_data(args)
+    cfg = read_config(args.config, args.cfg_options, own)
     if args.diff is not None:
         from mmseq.runs.config_diff import difference
 
@@ -58,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     elif args.json:
         text = json.dumps(jsonable(cfg.to_dict()), indent=2)
     else:
-        text = python(args, cfg)
+        text = python(args, cfg, own.notes(args.config))
     text = public_text(text)
     if args.out is None:
         print(text.rstrip('\n'))
@@ -87,7 +89,7 @@ def other(args: argparse.Namespace, cfg: 'Config') -> 'Config':
     return bases
 
 
-def python(args: argparse.Namespace, cfg: 'Config') -> str:
+def python(args: argparse.Namespace, cfg: 'Config', notes: Sequence[str]) -> str:
     """The config as Python text; executed, it gives the same config but for secrets in addresses.
 
     Raises:
@@ -98,7 +100,8 @@ def python(args: argparse.Namespace, cfg: 'Config') -> str:
     from mmseq.addresses import public_values
 
     options = ''.join(f' {key}={value!r}' for key, value in args.cfg_options.items())
-    text = f'# {args.config}, with all that it inherits{" and" * bool(options)}{options}\n{cfg.pretty_text}'
+    text = f'# {args.config}, with all that it inherits{" and" * bool(options)}{options}\n'
+    text += ''.join(f'# {note}\n' for note in notes) + cfg.pretty_text
     try:
         again = Config.fromstring(text, '.py')
     except (NameError, SyntaxError, TypeError, ValueError) as error:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmseq.cli import CONFIG_HELP, command_parser, positive
+from mmseq.cli import add_config_name, add_data_arguments, command_parser, own_data, positive
 from mmseq.errors import InputError
 
 # Options that this command sets for each training.
@@ -36,8 +36,9 @@ def build_parser() -> argparse.ArgumentParser:
         'mmseq seeds mmseq::upernet_seq2d_nano_shapes --seeds 3 -- --amp',
         parser_class=Parser,
     )
-    parser.usage = '%(prog)s [-h] CONFIG [--seeds N] [...] [-- options of mmseq train]'
-    parser.add_argument('config', help=CONFIG_HELP)
+    parser.usage = '%(prog)s [-h] [CONFIG] [--data CARD] [--seeds N] [...] [-- options of mmseq train]'
+    add_config_name(parser, optional=True)
+    add_data_arguments(parser, epochs=True)
     parser.add_argument('--seeds', type=positive, default=3, metavar='N', help='number of seeds (default: 3)')
     parser.add_argument('--first-seed', type=int, default=0, metavar='SEED', help='the first seed (default: 0)')
     parser.add_argument(
@@ -53,6 +54,12 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def data_options(args: argparse.Namespace) -> list[str]:
+    """The options on own data as each training gets them."""
+    given = {'--data': args.data, '--epochs': args.epochs, '--image-size': args.image_size}
+    return [text for name, value in given.items() if value is not None for text in (name, str(value))]
+
+
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit status; raises InputError for bad input."""
     args = build_parser().parse_args(argv)
@@ -62,9 +69,10 @@ def main(argv: list[str] | None = None) -> int:
     from mmseq.config import config_file
     from mmseq.engine.seeds import STATISTICS, run_seeds, table
 
+    own_data(args)
     folder = Path(args.work_dir or Path('work_dirs') / f'{Path(config_file(args.config)).stem}_seeds')
     seeds = range(args.first_seed, args.first_seed + args.seeds)
-    report = run_seeds(args.config, seeds, folder, args.processes, args.options)
+    report = run_seeds(args.config, seeds, folder, args.processes, [*data_options(args), *args.options])
     rows = table(report)
     width = max([len(row[0]) for row in rows] + [6])
     print(f'{len(report["seeds"])} seeds: {", ".join(report["seeds"])}')

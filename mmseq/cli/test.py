@@ -5,6 +5,7 @@ import argparse
 from mmseq.cli import (
     add_checkpoint_argument,
     add_config_arguments,
+    add_data_arguments,
     add_process_arguments,
     command_parser,
     launch_processes,
@@ -29,6 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
         help='test-time augmentation by scales and flips (detectors: boxes only, mmdetection merges no masks)',
     )
     parser.add_argument('--compile', action='store_true', help='compile the backbone, once per image shape')
+    add_data_arguments(parser)
     add_process_arguments(parser)
     return parser
 
@@ -44,6 +46,8 @@ def main(argv: list[str] | None = None) -> int:
     evaluate(
         args.config,
         args.checkpoint,
+        data=args.data,
+        image_size=args.image_size,
         options=args.cfg_options,
         work_dir=args.work_dir,
         seed=args.seed,

@@ -2,17 +2,27 @@
 
 import argparse
 
-from mmseq.cli import add_config_arguments, add_process_arguments, command_parser, launch_processes, run
+from mmseq.cli import (
+    add_config_arguments,
+    add_data_arguments,
+    add_process_arguments,
+    command_parser,
+    launch_processes,
+    run,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = command_parser(
         'train',
-        'Train the detector or segmentor of a config and evaluate it.',
+        'Train the detector or segmentor of a config and evaluate it; with --data CARD on data of your own, with a '
+        'config for their labels if none is named.',
         'mmseq train mmseq::upernet_seq2d_nano_shapes --work-dir work_dirs/first',
+        'mmseq train --data data/mine/card.yaml',
     )
-    add_config_arguments(parser)
+    add_config_arguments(parser, optional=True)
+    add_data_arguments(parser, epochs=True)
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -101,6 +111,9 @@ def main(argv: list[str] | None = None) -> int:
 
     train(
         args.config,
+        data=args.data,
+        epochs=args.epochs,
+        image_size=args.image_size,
         options=args.cfg_options,
         work_dir=args.work_dir,
         seed=args.seed,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mmengine.config import Config
-from mmengine.registry import METRICS, MODELS, TRANSFORMS, DefaultScope
+from mmengine.registry import DATASETS, METRICS, MODELS, TRANSFORMS, DefaultScope
 
 from mmseq.datasets.nesting import dataset_class, loader_datasets
 from mmseq.engine.config_classes import arguments, as_list, bases, class_of
@@ -43,6 +43,25 @@ def check_ignored_pixels(cfg: Config, loaders: Sequence[str]) -> None:
             f'config: pixels to ignore are {key}.ignore_index={wanted}, but {", ".join(dict.fromkeys(other))}; set all '
             f'to one value, {TAKEN_AWAY} unless labels use it'
         )
+
+
+def check_zero_label(cfg: Config, loaders: Sequence[str]) -> None:
+    """A data set and the steps that load its labels agree on whether 0 is no class, which upstream asserts in a worker.
+
+    Raises:
+        InputError: they differ.
+    """
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
+        for loader in loaders:
+            for key, dataset in loader_datasets(cfg.get(loader), loader):
+                wanted = arguments(DATASETS, dataset).get('reduce_zero_label')
+                for name, step in walk_named(dataset.get('pipeline') or [], f'{key}.pipeline'):
+                    given = step.get('reduce_zero_label')
+                    if None not in (wanted, given) and given != wanted:
+                        raise InputError(
+                            f'config: {key}.reduce_zero_label={wanted}, but {name}.reduce_zero_label={given}; set both '
+                            'to True if 0 in the label maps is no class, else to False'
+                        )
 
 
 def head_ignore_index(cfg: Config) -> int | None:

@@ -15,6 +15,7 @@ from mmseq.compat.allocator import keep_memory
 from mmseq.config import read_model_config
 from mmseq.engine.hooks.kept_memory import KeptMemoryHook
 from mmseq.engine.loss_trial import check_losses
+from mmseq.engine.own.changes import OwnData
 from mmseq.engine.paramwise import is_no_frozen_tensor
 from mmseq.engine.preflight import check_config, check_datasets
 from mmseq.engine.processes import naming_missing_processes, start_without_gpu
@@ -27,8 +28,11 @@ from mmseq.ranks import is_first_process, world_size
 
 
 def train(
-    config: str,
+    config: str | None,
     *,
+    data: str | None = None,
+    epochs: int | None = None,
+    image_size: int | None = None,
     options: Mapping[str, Any] | None = None,
     work_dir: str | None = None,
     seed: int | None = None,
@@ -51,9 +55,12 @@ def train(
     """Train and evaluate as a config says.
 
     Args:
-        config: path of the config.
+        config: path of the config; None takes one for the task of ``data``.
+        data: a data card, whose images and labels take the place of the config's.
+        epochs: length of the run, with the schedule in proportion.
+        image_size: side of a segmentor's crop, or shorter side of a detector's images, in pixels.
         options: dotted keys and values that override it.
-        work_dir: where outputs go; ``work_dirs/<config name>`` by default.
+        work_dir: where outputs go; ``work_dirs/<config name>``, with the name of the card behind it, by default.
         seed: overrides ``randomness.seed``.
         launcher: ``none``, or ``pytorch`` or ``slurm`` in a process that one of them started.
         resume: a checkpoint to go on from, or ``auto`` for the newest of the run in the work dir, which has to be
@@ -78,7 +85,9 @@ def train(
     Raises:
         InputError: bad input, before any training.
     """
-    cfg = read_model_config(config, options or {})
+    own = OwnData(data, epochs, image_size, load_from)
+    config = own.config(config)
+    cfg = read_model_config(config, options or {}, own)
     may_begin, resume = resume is None, resume or resume_of(cfg)
     settings = Settings(
         'training',
@@ -101,6 +110,7 @@ def train(
         channels_last=channels_last,
         loggers=loggers,
         log_images=log_images,
+        notes=own.notes(config),
     )
     cfg, work = edited(cfg, settings)
     loaders = ('train_dataloader', 'val_dataloader')
@@ -121,6 +131,8 @@ def evaluate(
     config: str,
     checkpoint: str,
     *,
+    data: str | None = None,
+    image_size: int | None = None,
     options: Mapping[str, Any] | None = None,
     work_dir: str | None = None,
     seed: int | None = None,
@@ -135,6 +147,8 @@ def evaluate(
     Args:
         config: path of the config.
         checkpoint: a checkpoint of a training run; it must fit the model tensor by tensor.
+        data: a data card, as for :func:`train`.
+        image_size: as for :func:`train`.
         options: dotted keys and values that override the config.
         work_dir: where outputs go; ``work_dirs/<config name>`` by default.
         seed: overrides ``randomness.seed``.
@@ -163,7 +177,8 @@ def evaluate(
         show_dir=show_dir,
         tta=tta,
     )
-    cfg, work = edited(read_model_config(config, options or {}), settings)
+    own = OwnData(data, image_size=image_size)
+    cfg, work = edited(read_model_config(config, options or {}, own), settings)
     with explaining(work):
         check_config(work.cfg, ('test_dataloader',))
         if is_first_process():

@@ -16,7 +16,7 @@ from mmseq.datasets.checks.shared import Progress
 from mmseq.datasets.nesting import loader_datasets
 from mmseq.engine.config_classes import as_list
 from mmseq.engine.examiners import check_places, examiner, keeps_eight_bits
-from mmseq.engine.ignored_pixels import check_ignored_pixels
+from mmseq.engine.ignored_pixels import check_ignored_pixels, check_zero_label
 from mmseq.engine.metric_options import check_metric_options
 from mmseq.errors import InputError
 from mmseq.explain.work import Work
@@ -35,12 +35,13 @@ def check_config(cfg: Config, loaders: Sequence[str]) -> None:
 
     Raises:
         InputError: data that are not there, heads that differ in their classes, values to ignore that differ,
-            options that end the evaluation.
+            a 0 that is a class for one and none for another, options that end the evaluation.
     """
     check_data_places(cfg, loaders)
     check_class_counts(cfg)
     check_label_range(cfg, loaders)
     check_ignored_pixels(cfg, loaders)
+    check_zero_label(cfg, loaders)
     check_metric_options(cfg, loaders)
 
 

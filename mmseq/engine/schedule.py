@@ -1,5 +1,6 @@
 """Schedules of rates: as long as the run, in a config and in a run that is resumed."""
 
+import math
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import Any
@@ -14,6 +15,10 @@ from mmseq.files import jsonable
 NO_END = 10**9
 # They lead to the base rate; the others lead from it to the end of the run.
 WARM_UPS = ('LinearLR', 'ConstantLR', 'QuadraticWarmupLR')
+# The most of a run that a warm-up takes where the run's length is chosen for the data.
+WARM_UP_SHARE = 0.05
+# They fall from their first step on.
+GRADUAL = ('CosineAnnealingLR', 'PolyLR', 'LinearLR')
 # What a scheduler counts in epochs or iterations.
 _PLACES = ('begin', 'end', 'T_max', 'step_size', 'total_steps', 'milestones', 'periods')
 # What of a scheduler's state is its progress, and not its plan.
@@ -29,7 +34,7 @@ def fit(cfg: Config, path: str) -> str | None:
     Raises:
         InputError: milestones beyond the run, with which no end is given.
     """
-    length, unit = _length(cfg)
+    length, unit = length_of(cfg)
     schedulers = schedulers_of(cfg)
     ends = [end for one in schedulers if (end := _end(one, unit))]
     if length is None or not ends:
@@ -56,7 +61,76 @@ def schedulers_of(cfg: Mapping[str, Any] | Config) -> list[Any]:
     return list(found)
 
 
-def _length(cfg: Config) -> tuple[int | None, str]:
+def set_length(cfg: Config, length: int, iterations: int) -> int:
+    """Change the length of a run and its schedule with it: the peak of the rate stays that of the recipe.
+
+    Steps and decays keep their places in the run. A warm-up takes a twentieth of the run, or less where the recipe's
+    own is shorter, and decays that began with it or at its end begin at its end.
+
+    Args:
+        cfg: a config with ``train_cfg``.
+        length: of the run, in the unit of its ``train_cfg``.
+        iterations: that this comes to.
+
+    Returns:
+        The iterations of the warm-up; 0 for none.
+    """
+    before, unit = length_of(cfg)
+    cfg.train_cfg[unit] = length
+    schedulers = [one for one in schedulers_of(cfg) if isinstance(one, Mapping)]
+    if before is None or not schedulers:
+        return 0
+    per_unit = iterations / length
+    warm_ups = [one for one in schedulers if _is_warm_up(one)]
+    arrival = max((round(one.get('end', NO_END) * _step_length(one, per_unit)) for one in warm_ups), default=0)
+    warm_up = min(arrival, int(iterations * WARM_UP_SHARE))
+    warm_up = warm_up if warm_up >= 2 else 0
+    factor = length / max([end for one in schedulers if (end := _end(one, unit))] or [before])
+    decays = [_decaying(one, factor, warm_up, arrival, per_unit) for one in schedulers if one not in warm_ups]
+    ends = [length if one.get('by_epoch', True) else iterations for one in decays]
+    fitted = [*(_warming(one, warm_up) for one in warm_ups if warm_up), *map(_within, decays, ends)]
+    cfg.param_scheduler = [one for one in fitted if one is not None]
+    return warm_up
+
+
+def _step_length(scheduler: Mapping[str, Any], per_unit: float) -> float:
+    """The iterations of what a scheduler counts."""
+    return per_unit if scheduler.get('by_epoch', True) else 1
+
+
+def _warming(scheduler: Mapping[str, Any], iterations: int) -> ConfigDict:
+    """A warm-up of so many iterations."""
+    warming = ConfigDict(scheduler, by_epoch=False, begin=0, end=iterations)
+    warming.pop('convert_to_iter_based', None)
+    return warming
+
+
+def _decaying(scheduler: Mapping[str, Any], factor: float, warm_up: int, arrival: int, per_unit: float) -> ConfigDict:
+    """A scheduler in proportion, which begins to fall where the warm-up ends if it did, or began with it."""
+    decaying, step = _scaled(scheduler, factor), _step_length(scheduler, per_unit)
+    gradual = str(scheduler.get('type')).rpartition('.')[2] in GRADUAL
+    if not gradual or scheduler.get('begin', 0) * step not in (0, arrival):
+        return decaying
+    decaying.begin = warm_up
+    if step != 1:
+        # Rounded up, since mmengine cuts off what is no whole iteration.
+        decaying.update(begin=math.ceil(warm_up / per_unit * 1e6) / 1e6, convert_to_iter_based=True)
+    if decaying.pop('T_max', None):
+        # mmengine then takes what is between begin and end.
+        decaying.setdefault('end', round((scheduler.get('begin', 0) + scheduler['T_max']) * factor))
+    return decaying
+
+
+def _within(scheduler: ConfigDict, end: int) -> ConfigDict | None:
+    """A scheduler whose steps all fall before the end of the run; None if there is no room for one."""
+    if not scheduler.get('milestones'):
+        return scheduler
+    scheduler.milestones = sorted({min(step, end - 1) for step in scheduler.milestones} - {0})
+    return scheduler if scheduler.milestones else None
+
+
+def length_of(cfg: Config) -> tuple[int | None, str]:
+    """The length of a run and its unit, ``max_epochs`` or ``max_iters``; None where a config has none."""
     loop = cfg.get('train_cfg') or {}
     unit = 'max_epochs' if 'max_epochs' in loop else 'max_iters'
     return loop.get(unit), unit
@@ -102,6 +176,9 @@ def _scaled(scheduler: Any, factor: float) -> Any:
         value = scheduler.get(key)
         if isinstance(value, (list, tuple)):
             scaled[key] = [max(1, round(item * factor)) for item in value]
+        elif isinstance(value, float):
+            # A part of an epoch.
+            scaled[key] = value * factor
         elif value is not None and value != NO_END:
             scaled[key] = max(int(key != 'begin'), round(value * factor))
     if scheduler.get('end') in (None, NO_END):

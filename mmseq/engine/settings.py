@@ -67,6 +67,7 @@ class Settings:
         may_begin: a run may begin where ``auto`` finds no checkpoint.
         anew: move an earlier run of the work dir aside.
         load_from: a checkpoint to begin with; of an evaluation, the one that is evaluated.
+        notes: the first lines of the log.
     """
 
     what: Literal['training', 'evaluation']
@@ -92,6 +93,7 @@ class Settings:
     out: str | None = None
     show_dir: str | None = None
     tta: bool = False
+    notes: Sequence[str] = ()
 
 
 Edit = Callable[[Config, Settings], Config]
@@ -147,7 +149,7 @@ def begin_notes(cfg: Config, settings: Settings) -> Config:
     """Lines for the log begin anew; a config that an earlier run left behind has that run's."""
     hooks = cfg.get('custom_hooks') or []
     cfg.custom_hooks = [hook for hook in hooks if hook_type(hook) != 'mmseq.RecipeHook']
-    return add_hooks(cfg, dict(type='mmseq.RecipeHook', notes=[]))
+    return add_hooks(cfg, dict(type='mmseq.RecipeHook', notes=[*settings.notes]))
 
 
 def name_upstream_classes(cfg: Config, settings: Settings) -> Config:

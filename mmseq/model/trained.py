@@ -17,7 +17,7 @@ from mmseq.checkpoints.fetch import locate
 from mmseq.checkpoints.storage import load_file
 from mmseq.checkpoints.whole import load_whole
 from mmseq.compat.allocator import keep_memory
-from mmseq.config import load_config, read_metainfo
+from mmseq.config import Change, load_config, read_metainfo
 from mmseq.datasets.nesting import dataset_class, loader_datasets
 from mmseq.errors import InputError
 from mmseq.explain.names import unknown_type
@@ -35,6 +35,7 @@ def load_trained(
     options: Mapping[str, Any] | None = None,
     work_dir: str | None = None,
     device: str | torch.device | None = None,
+    change: Change | None = None,
 ) -> tuple[Config, 'BaseModel']:
     """Build a config's model for inference.
 
@@ -45,6 +46,7 @@ def load_trained(
         options: dotted keys and values that override the config.
         work_dir: where outputs go; ``work_dirs/<config name>`` by default, in ``cfg.work_dir`` afterwards.
         device: ``cuda`` if there is one, else ``cpu``, by default.
+        change: what is changed in the config before ``options`` override it.
 
     Returns:
         The config and the model in evaluation mode, with ``model.cfg`` and ``model.dataset_meta`` (classes and palette)
@@ -53,7 +55,7 @@ def load_trained(
     Raises:
         InputError: no such file, a config that builds no model, a checkpoint of another model, a device that is absent.
     """
-    cfg = load_config(config, options or {}, work_dir)
+    cfg = load_config(config, options or {}, work_dir, change)
     if checkpoint is not None:
         checkpoint = str(locate(checkpoint))
         if cfg.model.get('backbone'):

@@ -141,7 +141,7 @@ class Browser:
                 raise InputError(f'{split} data: {str(error).splitlines()[0]}; {what}') from error
         meta = self.dataset.metainfo
         self.classes = tuple(meta.get('classes') or ())
-        self.palette = palette(meta.get('palette'), len(self.classes))
+        self.palette = palette(self.classes, meta.get('palette'))
         steps = [step['type'] for step in innermost(config)['pipeline']]
         self.of_bytes = steps[0].endswith('LoadImageFromFile')
         # In evaluation, what is true is not resized with the image.

@@ -16,15 +16,18 @@ from mmseq.datasets.nesting import dataset_class, loader_datasets
 
 # Of a turn: hues one after another stay far apart, however many there are.
 GOLDEN = 0.618034
+# Names of what is no object, and their colours: grey, since most pixels of many images have them.
+BACKGROUNDS = ('background', 'bg', 'void', 'other', 'others', 'unlabelled', 'unlabeled', 'none', 'ignore')
+NEUTRALS = ((60, 60, 66), (110, 110, 116), (160, 160, 166))
 
 
 def class_colours(model: nn.Module) -> tuple[tuple[str, ...], np.ndarray]:
     """Names of the classes and (classes, 3) bytes, red first, of a model with ``dataset_meta``."""
     meta = getattr(model, 'dataset_meta', None) or {}
-    names = meta.get('classes') or [f'class {i}' for i in range(head_classes(model))]
+    names = tuple(map(str, meta.get('classes') or [f'class {i}' for i in range(head_classes(model))]))
     if text := shortage(meta.get('palette'), len(names)):
         print_log(text, 'current', logging.WARNING)
-    return tuple(map(str, names)), palette(meta.get('palette'), len(names))
+    return names, palette(names, meta.get('palette'))
 
 
 def head_classes(model: nn.Module) -> int:
@@ -51,7 +54,7 @@ def complete_palettes(cfg: Config) -> list[str]:
                 classes = read_metainfo(dict(classes=meta.get('classes')))['classes'] or ()
                 if text := shortage(meta['palette'], len(classes)):
                     texts[text] = None
-                    colours = [tuple(colour) for colour in palette(meta['palette'], len(classes)).tolist()]
+                    colours = [tuple(colour) for colour in palette(classes, meta['palette']).tolist()]
                     dataset['metainfo'] = dict(dataset.get('metainfo') or {}, palette=colours)
     return list(texts)
 
@@ -66,11 +69,18 @@ def shortage(given: Any, count: int) -> str | None:
     )
 
 
-def palette(given: Sequence[Sequence[int]] | Any, count: int) -> np.ndarray:
-    """(count, 3) bytes: the given colours as far as they are, then ones of our own."""
+def palette(names: Sequence[str], given: Sequence[Sequence[int]] | Any = None) -> np.ndarray:
+    """(names, 3) bytes: the given colours as far as they are, then ones of our own, dark grey for a background."""
     # Upstream's data sets also have words here, as 'random'.
     given = [tuple(colour) for colour in given] if isinstance(given, (list, tuple)) else []
-    return np.array([*given[:count], *(own_colour(i) for i in range(len(given), count))], np.uint8).reshape(-1, 3)
+    greys = iter(NEUTRALS)
+    own = [(next(greys, None) if plain(name) in BACKGROUNDS else None) or own_colour(i) for i, name in enumerate(names)]
+    return np.array([*given[: len(names)], *own[len(given) :]], np.uint8).reshape(-1, 3)
+
+
+def plain(name: str) -> str:
+    """A name as one of ``BACKGROUNDS`` is written: labelling tools also write ``_background_``."""
+    return name.lower().strip('_- ')
 
 
 def own_colour(number: int) -> tuple[int, int, int]:

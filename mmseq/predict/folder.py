@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from mmengine.logging import print_log
 
-from mmseq.config import load_config
+from mmseq.config import Change, load_config
 from mmseq.datasets.checks.images import UNREADABLE
 from mmseq.datasets.sources import Picture, Unreadable, Video
 from mmseq.errors import InputError, first_line
@@ -209,7 +209,11 @@ def unexplained(error: Exception) -> str:
 
 
 def sliding_options(
-    config: str, options: Mapping[str, Any], crop: int | None = None, stride: int | None = None
+    config: str,
+    options: Mapping[str, Any],
+    crop: int | None = None,
+    stride: int | None = None,
+    change: Change | None = None,
 ) -> dict[str, Any]:
     """What makes a config's segmentor go window by window.
 
@@ -218,11 +222,12 @@ def sliding_options(
         options: what overrides it.
         crop: side of a window in pixels; the config's own windows, or its training crop, by default.
         stride: from one window to the next; two thirds of the window by default.
+        change: what is changed in the config before that.
 
     Raises:
         InputError: no segmentor of upstream's kind, or windows that leave gaps.
     """
-    cfg = load_config(config, options)
+    cfg = load_config(config, options, change=change)
     if cfg.model.type not in ('EncoderDecoder', 'mmseq.SlidingEncoderDecoder'):
         raise InputError(f'--sliding is for segmentors (EncoderDecoder); the model of {config} is a {cfg.model.type}')
     own = cfg.model.get('test_cfg') or {}

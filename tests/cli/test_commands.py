@@ -43,7 +43,8 @@ def test_help_has_examples_that_parse_and_work_without_a_checkout(command, capsy
     for arguments in examples(command):
         assert f'  mmseq {shlex.join([command.name, *arguments])}\n' in shown, 'an example is broken into lines'
         parsed = parser_of(command).parse_args(arguments)
-        config = getattr(parsed, 'config', 'mmseq::upernet_seq2d_nano_shapes')
+        # With --data it may be left out.
+        config = getattr(parsed, 'config', None) or 'mmseq::upernet_seq2d_nano_shapes'
         assert (ROOT / 'configs' / f'{config.removeprefix("mmseq::")}.py').is_file()
         assert config.startswith('mmseq::')
 
@@ -113,7 +114,8 @@ def test_overview_lists_all(capsys):
         (['zzz'], 'mmseq zzz: no such command; mmseq --help lists them'),
         (['train', 'a.py', '--workdir', 'x'], 'mmseq train: no option --workdir; nearest: --work-dir'),
         (['train', 'a.py', 'b.py'], 'mmseq train: one argument too many: b.py'),
-        (['train'], 'mmseq train: the following arguments are required: config'),
+        (['train'], 'no config: give one (mmseq configs lists them), or data of your own with --data CARD'),
+        (['test'], 'mmseq test: the following arguments are required: config'),
         (['train', 'a.py', '--gpus', '0'], '0: expected a whole number above 0'),
         (['train', 'a.py', '--cfg-options', 'x'], '--cfg-options x: expected KEY=VALUE'),
         (['train', 'a.py', '--cfg-options', 'x=[1,(2]'], 'brackets that do not match in x=[1,(2]'),

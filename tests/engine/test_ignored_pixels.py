@@ -7,7 +7,7 @@ import pytest
 from mmengine.config import Config
 
 from mmseq.config import load_config
-from mmseq.engine.ignored_pixels import check_ignored_pixels, head_ignore_index
+from mmseq.engine.ignored_pixels import check_ignored_pixels, check_zero_label, head_ignore_index
 from mmseq.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -116,3 +116,23 @@ def test_classes_that_the_data_set_lacks() -> None:
 @pytest.mark.parametrize('name', ['mask_rcnn_seq2d_nano_shapes.py', 'upernet_seq2d_nano_shapes.py'])
 def test_shipped_configs_agree(name: str) -> None:
     check_ignored_pixels(load_config(str(ROOT / 'configs' / name), {}, None), LOADERS)
+
+
+@pytest.mark.parametrize('reduce', [True, False])
+def test_a_zero_is_a_class_for_the_data_set_and_the_pipeline_or_for_neither(reduce: bool) -> None:
+    cfg = config(255)
+    check_zero_label(cfg, LOADERS)
+    cfg.val_dataloader.dataset.pipeline[1].reduce_zero_label = reduce
+    cfg.val_dataloader.dataset.reduce_zero_label = reduce
+    check_zero_label(cfg, LOADERS)
+    cfg.val_dataloader.dataset.reduce_zero_label = not reduce
+    said = (
+        f'config: val_dataloader.dataset.reduce_zero_label={not reduce}, but '
+        f'val_dataloader.dataset.pipeline.1.reduce_zero_label={reduce}; set both'
+    )
+    with pytest.raises(InputError, match=said):
+        check_zero_label(cfg, LOADERS)
+    # A data set of upstream has a rule of its own.
+    cfg.val_dataloader.dataset = dict(type='ADE20KDataset', pipeline=[dict(PIPELINE[1], reduce_zero_label=False)])
+    with pytest.raises(InputError, match='dataset.reduce_zero_label=True, but'):
+        check_zero_label(cfg, LOADERS)

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
-from mmseq.engine.schedule import Plan, fit, shorten_warm_up
+from mmseq.engine.schedule import Plan, fit, set_length, shorten_warm_up
 from mmseq.errors import InputError
 
 WARM_UP = dict(type='LinearLR', start_factor=0.05, by_epoch=False, begin=0, end=50)
@@ -95,7 +95,7 @@ def training(schedulers: list, batches: int | None = None, rate: float = 0.1, de
     kind = EpochBasedTrainLoop if batches else IterBasedTrainLoop
     loop = kind.__new__(kind)
     loop._iter = loop._epoch = 0
-    loop._max_iters = loop._max_epochs = 99
+    loop._max_iters = loop._max_epochs = 9999
     loop.dataloader = range(batches or 1)
     runner._train_loop = loop
     runner.param_schedulers = runner.build_param_scheduler(runner.cfg.param_scheduler)
@@ -184,3 +184,77 @@ def test_a_warm_up_longer_than_the_run_gets_a_tenth_of_it(caplog: pytest.LogCapt
     shorten_warm_up(runner)
     assert 'warms up for 50 iterations, and the run has 30: its end is set to 3' in caplog.text
     assert train(runner, 30) == train(training([dict(WARM_UP, end=3), *EPOCHS[1:]], 5), 30)
+
+
+# Of the recipes that own data meet: one step or cosine by epochs, a polynomial by iterations; warm-ups by either.
+RECIPES = {
+    'steps': ([dict(WARM_UP, end=1000), dict(STEPS)], dict(max_epochs=12)),
+    'cosine': ([WARM_UP, dict(COSINE, T_max=8, by_epoch=True, convert_to_iter_based=True)], dict(max_epochs=8)),
+    'cosine_by_epochs': ([dict(COSINE, T_max=12, by_epoch=True)], dict(max_epochs=12)),
+    'warm_up_in_epochs': (
+        [
+            dict(WARM_UP, by_epoch=True, end=2, convert_to_iter_based=True),
+            dict(COSINE, by_epoch=True, begin=2, T_max=10),
+        ],
+        dict(max_epochs=12),
+    ),
+    'late_cosine': (
+        [WARM_UP, dict(COSINE, by_epoch=True, begin=6, end=12, T_max=6, convert_to_iter_based=True)],
+        dict(max_epochs=12),
+    ),
+    'no_warm_up': ([NO_END], dict(max_epochs=12)),
+    'polynomial': ([dict(WARM_UP, end=1500), dict(POLY, begin=1500, end=160000)], dict(max_iters=160000)),
+    'polynomial_alone': ([dict(POLY, begin=0, end=40000)], dict(max_iters=40000)),
+    'steps_by_iterations': (
+        [dict(STEPS, by_epoch=False, end=3000, milestones=[2000, 2700])],
+        dict(max_iters=3000),
+    ),
+}
+
+
+def of_length(name: str, iterations: int) -> tuple[Config, int, list[float]]:
+    """A recipe as long as that, in epochs of 4 iterations or so, its warm-up, and the rates of the run."""
+    schedulers, length = RECIPES[name]
+    cfg = config(schedulers, **length)
+    batches = 4 if 'max_epochs' in length else None
+    warm_up = set_length(cfg, iterations // (batches or 1), iterations)
+    assert fit(cfg, 'mine.py') is None
+    return cfg, warm_up, [rate for rate, _ in train(training(cfg.param_scheduler, batches), iterations)]
+
+
+@pytest.mark.parametrize('iterations', [20, 156, 700, 5000])
+@pytest.mark.parametrize('name', RECIPES)
+def test_a_run_for_few_images_reaches_the_recipes_rate_and_then_falls(name: str, iterations: int) -> None:
+    _, warm_up, rates = of_length(name, iterations)
+    assert max(rates) == pytest.approx(0.1, rel=1e-9)
+    assert warm_up <= iterations / 20
+    assert rates.index(max(rates)) <= iterations / 20
+    assert rates[-1] < 0.04
+
+
+def test_a_thousand_iterations_of_warm_up_do_not_eat_a_run_of_156() -> None:
+    """As the recipe for COCO did with 13 batches of own data an epoch: it ended at a sixth of its rate."""
+    before = [rate for rate, _ in train(training(RECIPES['steps'][0], 13), 156)]
+    assert max(before) < 0.03
+    _, warm_up, rates = of_length('steps', 156)
+    assert warm_up == 7
+    assert max(rates) == pytest.approx(0.1)
+
+
+def test_a_length_leaves_places_within_the_run_where_they_are() -> None:
+    cfg, warm_up, _ = of_length('steps', 400)
+    assert (warm_up, cfg.train_cfg.max_epochs) == (20, 100)
+    assert cfg.param_scheduler[1].milestones == [67, 92]
+    cfg, _, rates = of_length('late_cosine', 400)
+    assert rates[199] == pytest.approx(0.1)
+    assert rates[210] < 0.1
+    # A recipe's own warm-up that is shorter stays as long as it is.
+    assert of_length('cosine', 4000)[1] == 50
+
+
+def test_a_schedule_in_parts_of_epochs_goes_along_with_a_run_made_longer() -> None:
+    cfg, _, _ = of_length('cosine', 40)
+    assert cfg.param_scheduler[1].begin == 0.5
+    cfg.train_cfg.max_epochs = 30
+    assert fit(cfg, 'mine.py')
+    assert cfg.param_scheduler[1].begin == 1.5

@@ -28,12 +28,12 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_colours_are_given_ones_and_then_our_own():
-    made = palette([[1, 2, 3]], 40)
+    made = palette([f'class {i}' for i in range(40)], [[1, 2, 3]])
     assert made.dtype == np.uint8
     assert made[0].tolist() == [1, 2, 3]
     assert len({tuple(colour) for colour in made.tolist()}) == 40
-    assert palette('random', 2).shape == palette(None, 2).shape == (2, 3)
-    assert palette([[1, 2, 3]] * 5, 2).shape == (2, 3)
+    assert palette('ab', 'random').shape == palette('ab').shape == (2, 3)
+    assert palette('ab', [[1, 2, 3]] * 5).shape == (2, 3)
 
 
 def test_names_of_a_model_without_any():

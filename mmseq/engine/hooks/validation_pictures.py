@@ -74,7 +74,7 @@ class ValidationPicturesHook(Hook):
 
         meta = runner.val_dataloader.dataset.metainfo
         classes = tuple(meta['classes'])
-        colours = palette(meta.get('palette'), len(classes))
+        colours = palette(classes, meta.get('palette'))
         model = bare_model(runner.model)
         picture = read_displayable(Path(sample.img_path))
         return draw_truth_and_prediction(picture, sample, model, classes, colours, self.score_thr)
