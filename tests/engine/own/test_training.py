@@ -1,12 +1,13 @@
 """Whole runs on a card: what is said, what is left behind, and when they end."""
 
+import json
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from mmseq.cli import check_data, print_config, seeds, train
+from mmseq.cli import check_data, infer, print_config, seeds, test, train
 from mmseq.config import read_config
 from mmseq.engine import launch
 from mmseq.errors import InputError
@@ -29,6 +30,15 @@ def test_a_card_alone_trains_a_detector_whose_config_needs_no_card(cards: dict[s
     runner = Runner.from_cfg(cfg)
     runner.train()
     assert runner.epoch == 1
+    # Nor does the checkpoint need it: a config under the same card is the model's.
+    own = ['--data', str(cards['boxes']), '--image-size', '64', '--work-dir', str(tmp_path / 'other')]
+    names = ['mmseq::faster_rcnn_seq2d_nano_shapes', str(folder / 'epoch_1.pth')]
+    assert test.main([*names, *own]) == 0
+    figures = [json.loads((path / 'metrics.json').read_text())['metrics'] for path in (folder, tmp_path / 'other')]
+    assert figures[0] == figures[1]
+    assert infer.main([*names, str(next(cards['boxes'].parent.glob('coco/val2017/*'))), *own]) == 0
+    found = json.loads((tmp_path / 'other' / 'predictions' / 'detections.json').read_text())
+    assert [one['name'] for one in found['categories']] == ['circle', 'square', 'star']
 
 
 @pytest.mark.parametrize('threshold', [None, -1.0])
