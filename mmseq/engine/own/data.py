@@ -85,7 +85,7 @@ def metric(cfg: Config, card: Card, part: Part, name: str) -> ConfigDict:
     given = cfg.get(f'{name}_evaluator')
     given = given.get('metrics', given) if isinstance(given, dict) else given
     kind = METRICS_OF[card.task]
-    found = next((one for one in as_list(given) if is_kind(cfg, one, kind)), {})
+    found: dict[str, Any] = next((one for one in as_list(given) if is_kind(cfg, one, kind)), {})
     kept = {key: value for key, value in found.items() if key not in ('format_only', 'outfile_prefix', 'output_dir')}
     own = ConfigDict(kept, type=scoped(cfg, *kind.split('.')))
     if card.task != 'semantic':

@@ -142,7 +142,7 @@ def sizes_in_files(card: Card) -> list[tuple[float, float]]:
         for name in files
         if name.endswith(card.train.image_suffix)
     )
-    sizes = []
+    sizes: list[tuple[float, float]] = []
     for name in spaced(names, SAMPLE):
         try:
             with open_image(name) as image:
