@@ -63,6 +63,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command('export-onnx', 'export a model to ONNX, compared with torch', 'export_onnx'),
     ),
     'data': (
+        Command('import-data', 'read your own labels, of any known format', 'import_data'),
         Command('check-data', 'check the images and annotations of a config', 'check_data'),
         Command('browse-dataset', 'draw the samples that a model is trained on', 'browse_dataset'),
         Command('make-shapes', 'write the generated shapes data set', 'make_shapes'),
