@@ -84,6 +84,7 @@ def import_data(
     tell(f'recognised: {source.format}, {source.found}')
     prepared = prepare(source, task, options.classes)
     parts = split(prepared.images, val, seed, source.notes)
+    _refuse_bare(source, prepared, parts)
     with files.whole_folder(target) as draft:
         written, counts = _write(draft, parts, prepared, options)
         about = (name or target.name, prepared.task, prepared.classes)
@@ -163,6 +164,16 @@ def _refuse_twice(source: Source) -> None:
         raise InputError(
             f'{len(twice)} images have two labels, first {one.image}: in {one.labels} and {other.labels}; keep one'
         )
+
+
+def _refuse_bare(source: Source, prepared: Prepared, parts: dict[str, list[Labelled]]) -> None:
+    """Raises InputError for a part without any object."""
+    for part, rows in parts.items():
+        if source.scheme is None and not any(image.objects for image in rows):
+            raise InputError(
+                f'{source.format}, {source.found}: none of the {len(rows)} images for {part} has an object; label '
+                'more, or name other images with --val-from'
+            )
 
 
 def _write(

@@ -17,7 +17,7 @@ from mmseq.datasets.formats import open_image
 from mmseq.datasets.own import colours
 from mmseq.datasets.own.card import IGNORED
 from mmseq.datasets.own.colours import Colour, Table
-from mmseq.datasets.own.pairs import Pair, find_pairs
+from mmseq.datasets.own.pairs import Pair, find_pairs, guessed_pairs, named_pairs
 from mmseq.datasets.own.source import Labelled, Notes, Scheme, Source, read_each
 from mmseq.datasets.own.tree import Tree
 from mmseq.errors import InputError
@@ -29,10 +29,12 @@ LEVELS = 20
 COLOURS = 60
 # A pixel of a lossy file is of the colour that lies no further than this in any channel.
 LOSSY = 40
+# Rarer colours of lossy files lie on edges.
+RARE = 0.01
 # So many of the pixels of a smoothed black-and-white drawing are black or white.
 MOSTLY = 0.9
 # Values of a smoothed drawing lie everywhere; classes end far below the value that is ignored.
-SMOOTH = range(200, 255)
+SMOOTH, SMOOTHED = range(200, 255), 8
 MIDDLE, WHITE, DEEP = 128, 255, 65535
 ADE, VOC_FOLDER = 'adechallengedata2016', re.compile(r'voc(?:20\d\d|devkit)')
 
@@ -86,8 +88,13 @@ class Meaning:
 
 
 def find(tree: Tree) -> list[Pair]:
-    """Images with their label maps."""
-    return find_pairs(tree, Notes())
+    """Images with pictures that are called label maps."""
+    return named_pairs(tree, Notes())
+
+
+def guess(tree: Tree) -> list[Pair]:
+    """Images with pictures that may be label maps, where there are no other labels."""
+    return guessed_pairs(tree, Notes())
 
 
 def read(tree: Tree, pairs: Sequence[Pair], classes: Sequence[str], table: Path | None = None) -> Source:
@@ -188,7 +195,7 @@ def _of_values(seen: Seen, table: Table | None, notes: Notes, tree: Tree) -> Mea
 
 def _is_smoothed(pixels: Mapping[int, int]) -> bool:
     """Whether black and white make up nearly all, and grey of every kind the rest."""
-    if max(pixels) > WHITE or sum(value in pixels for value in SMOOTH) < LEVELS:
+    if max(pixels) > WHITE or sum(value in pixels for value in SMOOTH) < SMOOTHED:
         return False
     near = sum(count for value, count in pixels.items() if min(value, WHITE - value) <= LEVELS)
     return near >= MOSTLY * sum(pixels.values())
@@ -260,17 +267,35 @@ def _of_colours(seen: Seen, table: Table | None, notes: Notes, tree: Tree) -> Me
     if table is None and len(pixels) > 2 and set(pixels) <= set(ours.numbers):
         table = ours
     if table is None:
-        if len(pixels) > COLOURS:
-            most = ', '.join(str(colour) for colour, _ in Counter(pixels).most_common(4))
-            raise InputError(
-                f'{tree.named}: the label maps hold {len(pixels)} colours, most often {most}; say which are classes by '
-                '--colours FILE with a line such as "255 0 0 car" for each'
-            )
-        table = colours.found_table(pixels)
-        for colour, number in table.numbers.items():
-            notes.add(f'colour {colour} is class {table.names[number]!r}; pixels', count=pixels[colour])
+        table = _found_table(_distinct(pixels) if seen.lossy else pixels, notes, tree)
     numbers = _numbers(pixels, table, seen.lossy, notes, tree)
     return Meaning(f'colours, by {table.where}', numbers, table.names, table.palette, coloured=True)
+
+
+def _found_table(pixels: Mapping[Colour, int], notes: Notes, tree: Tree) -> Table:
+    """A class for each colour, if these can be classes."""
+    if len(pixels) > COLOURS:
+        most = ', '.join(str(colour) for colour, _ in Counter(pixels).most_common(4))
+        raise InputError(
+            f'{tree.named}: the label maps hold {len(pixels)} colours, most often {most}; say which are classes by '
+            '--colours FILE with a line such as "255 0 0 car" for each'
+        )
+    table = colours.found_table(pixels)
+    for colour, number in table.numbers.items():
+        notes.add(f'colour {colour} is class {table.names[number]!r}; pixels', count=pixels[colour])
+    return table
+
+
+def _distinct(pixels: Mapping[Colour, int]) -> dict[Colour, int]:
+    """The colours of lossy files that others are shades of, with the pixels of all their shades."""
+    kept: dict[Colour, int] = {}
+    for colour, count in Counter(pixels).most_common():
+        near = next((one for one in kept if max(abs(a - b) for a, b in zip(one, colour)) <= LOSSY), None)
+        if near is not None:
+            kept[near] += count
+        elif count >= RARE * sum(pixels.values()):
+            kept[colour if max(colour) > LOSSY else (0, 0, 0)] = count
+    return kept
 
 
 def _numbers(pixels: Mapping[Colour, int], table: Table, lossy: bool, notes: Notes, tree: Tree) -> dict[int, int]:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 
 from mmseq.datasets.own.source import Notes
@@ -28,20 +28,29 @@ Key = tuple[str, ...]
 
 
 def find_pairs(tree: Tree, notes: Notes) -> list[Pair]:
-    """Images with their label maps, sorted by image.
+    """Images with their label maps by :func:`named_pairs`, or else by :func:`guessed_pairs`."""
+    return named_pairs(tree, notes) or guessed_pairs(tree, notes)
+
+
+def named_pairs(tree: Tree, notes: Notes) -> list[Pair]:
+    """Images with the label maps that files or folders are called after.
 
     Raises:
         InputError: an image has several label maps.
     """
-    maps = dict.fromkeys(path for path in tree.images if is_map(tree, path))
+    stems = {IMAGE_END.sub('', stem) for path in tree.images if not MAP_END.search(stem := path.stem.lower())}
+    maps = dict.fromkeys(path for path in tree.images if is_map(tree, path, stems))
     images = [path for path in tree.images if path not in maps and not _is_neither(path)]
-    if maps and images:
-        return _paired(tree, images, list(maps), notes)
+    return _paired(tree, images, list(maps), notes) if maps and images else []
+
+
+def guessed_pairs(tree: Tree, notes: Notes) -> list[Pair]:
+    """Images with pictures of the same name beside them, or in the second of two folders."""
     return _beside(tree, notes) or _two_folders(tree, notes)
 
 
-def is_map(tree: Tree, path: Path) -> bool:
-    """Whether a picture is a label map by its name or by those of its folders."""
+def is_map(tree: Tree, path: Path, stems: Collection[str]) -> bool:
+    """Whether a picture is a label map by those of its folders, or by its name beside an image of these stems."""
     if _is_neither(path):
         return False
     folders = [folder.lower() for folder in tree.relative(path).parts[:-1]]
@@ -50,7 +59,7 @@ def is_map(tree: Tree, path: Path) -> bool:
             # CamVid has its images in train and label maps in trainannot; some have both in labelled_images.
             return bool(MAP_WORDS.search(folder)) and not IMAGE_WORDS.search(folder.replace('labelled', ''))
     end = MAP_END.search(path.stem.lower())
-    return bool(end) and bool(tree.image(path.stem[: end.start()], path, stem=True) if end else None)
+    return end is not None and path.stem.lower()[: end.start()] in stems
 
 
 def _is_neither(path: Path) -> bool:

@@ -113,7 +113,9 @@ def _unevenness(val: Sequence[Labelled], train: Sequence[Labelled], share: float
     """How far the shares of all classes are from the one that is wanted; classes that training lacks count most."""
     inside, outside = (Counter(one.name for image in images for one in image.objects) for images in (val, train))
     apart = [abs(inside[name] / (inside[name] + outside[name]) - share) for name in inside | outside]
-    return sum(apart) + sum(not outside[name] for name in inside)
+    # Without any object nothing can be measured, or learnt.
+    bare = 3 * len(apart) * (not inside or not outside)
+    return sum(apart) + sum(not outside[name] for name in inside) + bare
 
 
 def _groups(images: Sequence[Labelled], content: dict[Path, str], notes: Notes) -> list[list[Labelled]]:

@@ -220,11 +220,8 @@ def _row(words: Sequence[str], where: str, classes: int, keypoints: bool) -> Row
         raise InputError(f'{where}: class {words[0]}, but there are {classes} names, from 0 to {classes - 1}; add it')
     if len(coordinates) < 4 or len(coordinates) % 2:
         raise InputError(f'{where}: {len(words)} numbers; expected class x y width height, or class and a polygon')
-    low, high = min(coordinates), max(coordinates)
-    if not (low >= -ROUNDING and high <= 1 + ROUNDING):
-        raise InputError(
-            f'{where}: {low if low < -ROUNDING else high:g} is no share of the image from 0 to 1; divide by its size'
-        )
+    if wrong := [value for value in coordinates if not -ROUNDING <= value <= 1 + ROUNDING]:
+        raise InputError(f'{where}: {wrong[0]:g} is no share of the image from 0 to 1; divide by its size')
     if len(coordinates) == 4:
         return Row(number, tuple(coordinates), None)
     return Row(number, None, np.array(coordinates).reshape(-1, 2))

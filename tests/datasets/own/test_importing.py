@@ -1,6 +1,8 @@
 """Every format is imported with exact counts, boxes and masks; nothing is written unless all of it is."""
 
 import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +11,9 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from mmseq.datasets.own.card import Card
+from mmseq.datasets.own.card import Card, read_card
 from mmseq.datasets.own.importing import import_data
+from mmseq.errors import InputError
 from tests.datasets.own import exports
 from tests.datasets.own.exports import Truth
 
@@ -136,3 +139,138 @@ def test_polygons_become_label_maps(made: list[Truth], tmp_path: Path) -> None:
     assert card.classes == ('background', 'ant', 'bee', 'cow')
     for truth in made:
         assert np.array_equal(maps_of(card)[truth.image.stem], exports.label_map(truth, ['ant', 'bee', 'cow']))
+
+
+def test_images_stay_in_their_place_or_are_copied(made: list[Truth], tmp_path: Path) -> None:
+    exports.cvat(tmp_path / 'source', made)
+    card = import_data(tmp_path / 'source', tmp_path / 'out')
+    assert card.train.images == tmp_path / 'source' / 'images'
+    assert not (tmp_path / 'out' / 'images').exists()
+    card = import_data(tmp_path / 'source', tmp_path / 'out', copy=True, overwrite=True)
+    shutil.rmtree(tmp_path / 'source')
+    assert len(things_of(card)) == len(made)
+    (tmp_path / 'out').rename(tmp_path / 'moved')
+    assert len(things_of(read_card(tmp_path / 'moved' / 'card.yaml'))) == len(made)
+
+
+def test_label_maps_link_to_their_images(made: list[Truth], tmp_path: Path) -> None:
+    exports.maps(tmp_path / 'source', made, index)
+    (tmp_path / 'source' / 'images' / 'photo 0.png').rename(tmp_path / 'source' / 'images' / 'photo 0.PNG')
+    card = import_data(tmp_path / 'source', tmp_path / 'out')
+    links = sorted(path for part in card.parts.values() for path in part.images.iterdir())
+    assert [path.suffix for path in links] == ['.png'] * len(made)
+    assert all(path.is_symlink() and path.resolve().parent == tmp_path / 'source' / 'images' for path in links)
+
+
+def test_validation_from_a_folder_of_its_own(made: list[Truth], tmp_path: Path) -> None:
+    exports.labelme(tmp_path / 'mine', made[:4])
+    exports.labelme(tmp_path / 'others', made[4:])
+    card = import_data(tmp_path / 'mine', tmp_path / 'out', val_from=tmp_path / 'others')
+    images = {part: json.loads(chosen.labels.read_text())['images'] for part, chosen in card.parts.items()}
+    assert {part: len(rows) for part, rows in images.items()} == dict(train=4, val=2)
+    assert all('others' in row['file_name'] for row in images['val'])
+
+
+def test_classes_are_chosen_and_ordered(made: list[Truth], tmp_path: Path) -> None:
+    exports.labelme(tmp_path / 'source', made)
+    told: list[str] = []
+    card = import_data(tmp_path / 'source', tmp_path / 'out', classes=['cow', 'ant'], tell=told.append)
+    assert card.classes == ('cow', 'ant')
+    names = [name for things in things_of(card).values() for name, *_ in things]
+    assert sorted(names) == sorted(t.name for truth in made for t in truth.things if t.name != 'bee')
+    assert any(line.strip().startswith('objects of other classes, left out: 2') for line in told)
+
+
+@pytest.mark.parametrize(
+    'options, expected',
+    [
+        (dict(classes=['ant', 'elk']), "class 'elk': the labels have no such class; they have 'ant', 'bee', 'cow'"),
+        (dict(classes=['ant', 'ant']), 'classes: a name stands twice'),
+        (dict(task='masks'), "task 'masks' is none of boxes, instances, semantic"),
+        (dict(format='pdf'), "format 'pdf' is none of coco, yolo, voc, labelme, cvat, maps"),
+        (dict(val=1.0), 'val 1.0: give the share of the images for validation, between 0 and 1'),
+        (dict(colours='colours.txt'), 'is LabelMe json, which has no colours; leave out --colours'),
+        (dict(val_from='truth'), 'has no labelled images of LabelMe json to validate with'),
+    ],
+)
+def test_options_that_do_not_fit_are_one_line(
+    options: dict, expected: str, made: list[Truth], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    exports.labelme(tmp_path / 'source', made)
+    with pytest.raises(InputError) as raised:
+        import_data('source', 'out', **options)
+    assert expected in str(raised.value)
+    assert sorted(os.listdir()) == ['source', 'truth']
+
+
+def test_boxes_have_no_masks_to_train(made: list[Truth], tmp_path: Path) -> None:
+    exports.voc(tmp_path / 'source', made)
+    for task in ('instances', 'semantic'):
+        with pytest.raises(InputError, match=f'has boxes without masks, nothing for {task}; take --task boxes'):
+            import_data(tmp_path / 'source', tmp_path / 'out', task=task)
+
+
+def test_only_an_import_is_replaced_and_only_when_asked(made: list[Truth], tmp_path: Path) -> None:
+    exports.labelme(tmp_path / 'source', made)
+    out = tmp_path / 'out'
+    import_data(tmp_path / 'source', out)
+    before = (out / 'train.json').read_text()
+    with pytest.raises(InputError, match='holds an import already; give --overwrite or another folder'):
+        import_data(tmp_path / 'source', out)
+    import_data(tmp_path / 'source', out, seed=5, overwrite=True)
+    assert (out / 'train.json').read_text() != before
+    (out / 'thesis.tex').write_text('x')
+    with pytest.raises(InputError, match='exists and is not only an import, so it is left alone'):
+        import_data(tmp_path / 'source', out, overwrite=True)
+    with pytest.raises(InputError, match='holds the source'):
+        import_data(tmp_path / 'source', tmp_path / 'source', overwrite=True)
+
+
+def test_a_failed_import_leaves_the_earlier_one(made: list[Truth], tmp_path: Path, monkeypatch) -> None:
+    exports.labelme(tmp_path / 'source', made)
+    import_data(tmp_path / 'source', tmp_path / 'out')
+    before = {path: path.read_bytes() for path in (tmp_path / 'out').iterdir()}
+
+    def fail(*arguments: object) -> None:
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr('mmseq.datasets.own.importing.write_card', fail)
+    with pytest.raises(OSError, match='No space left'):
+        import_data(tmp_path / 'source', tmp_path / 'out', overwrite=True)
+    assert {path: path.read_bytes() for path in (tmp_path / 'out').iterdir()} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['out', 'source', 'truth']
+
+
+def test_the_record_and_the_lines_have_the_counts(made: list[Truth], tmp_path: Path) -> None:
+    exports.coco(tmp_path / 'source', made)
+    told: list[str] = []
+    import_data(tmp_path / 'source', tmp_path / 'out', tell=told.append)
+    record = json.loads((tmp_path / 'out' / 'import.json').read_text())
+    assert record['format'] == 'COCO json'
+    assert record['parts']['train'] | dict(ignored=0) == dict(
+        images=4, empty=1, classes=dict(ant=3, bee=2, cow=1), crowds=0, ignored=0
+    )
+    assert record['parts']['val']['classes'] == dict(ant=1, bee=0, cow=0)
+    assert told[0].startswith('recognised: COCO json, 2 files: source/train/_annotations.coco.json')
+    assert [line.split() for line in told if line.startswith('ant')] == [['ant', '3', '1']]
+    assert [line.split()[-2:] for line in told if line.startswith('images without objects')] == [['1', '1']]
+    assert 'data check:' in told
+
+
+def test_a_mixture_of_boxes_and_masks_is_what_most_of_them_are(made: list[Truth], tmp_path: Path) -> None:
+    exports.coco(tmp_path / 'source', made)
+    paths = sorted((tmp_path / 'source').rglob('*.json'))
+    content = json.loads(paths[0].read_text())
+    content['annotations'][0]['segmentation'] = []
+    paths[0].write_text(json.dumps(content))
+    told: list[str] = []
+    card = import_data(tmp_path / 'source', tmp_path / 'out', tell=told.append)
+    assert card.task == 'instances'
+    assert '  objects without a mask, whose box is taken as one: 1' in told
+    for row in content['annotations'][:-1]:
+        row['segmentation'] = []
+    paths[0].write_text(json.dumps(content))
+    card = import_data(tmp_path / 'source', tmp_path / 'out', tell=told.append, overwrite=True)
+    assert card.task == 'boxes'
+    assert '  objects with a mask, of which the box is taken since most have none: 2' in told
