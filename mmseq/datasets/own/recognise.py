@@ -21,7 +21,7 @@ class Format:
         looked_for: what it is known by.
         find: what there is of it in a tree; empty for nothing.
         read: of a tree, what was found, and the names of the classes that the user gives.
-        maps: whether its labels are label maps, which have no objects.
+        guess: what may be of it in a tree without other labels; None: nothing. Only label maps, which have no objects.
     """
 
     key: str
@@ -29,7 +29,12 @@ class Format:
     looked_for: str
     find: Callable[[Tree], Any]
     read: Callable[..., Source]
-    maps: bool = False
+    guess: Callable[[Tree], Any] | None = None
+
+    @property
+    def maps(self) -> bool:
+        """Whether its labels are label maps."""
+        return self.guess is not None
 
 
 FORMATS = (
@@ -39,12 +44,7 @@ FORMATS = (
     Format('labelme', labelme.NAME, '.json files with shapes', labelme.find, labelme.read),
     Format('cvat', cvat.NAME, '.xml with <annotations>', cvat.find, cvat.read),
     Format(
-        'maps',
-        label_maps.NAME,
-        'two folders of pictures, such as images and masks',
-        label_maps.find,
-        label_maps.read,
-        True,
+        'maps', label_maps.NAME, 'folders such as images and masks', label_maps.find, label_maps.read, label_maps.guess
     ),
 )
 
@@ -60,11 +60,13 @@ def recognise(tree: Tree, task: Task | None = None, key: str | None = None) -> t
     Raises:
         InputError: it is none of them, or several.
     """
-    found = [(one, what) for one in FORMATS if key in (None, one.key) and (what := one.find(tree))]
+    wanted = [one for one in FORMATS if key in (None, one.key)]
+    found = [(one, what) for one in wanted if (what := one.find(tree))]
+    found = found or [(one, what) for one in wanted if one.guess and (what := one.guess(tree))]
     if len(found) > 1 and task is not None:
         found = [(one, what) for one, what in found if one.maps == (task == 'semantic')] or found
     if not found:
-        raise InputError(_nothing(tree, [one for one in FORMATS if key in (None, one.key)]))
+        raise InputError(_nothing(tree, wanted))
     if len(found) > 1:
         listed = ', '.join(f'{one.name} ({len(what)})' for one, what in found)
         keys = ' or '.join(f'--format {one.key}' for one, _ in found)

@@ -94,7 +94,7 @@ def _drawn(
         )
     draw = random.Random(seed)
     tries = [_try(draw.sample(groups, len(groups)), share) for _ in range(TRIES)]
-    val, train = min(tries, key=lambda halves: _unevenness(*halves, share))
+    val, train = min(tries, key=lambda halves: _unevenness(halves[0], halves[1], share))
     return dict(train=train, val=val)
 
 
