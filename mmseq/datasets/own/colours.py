@@ -14,7 +14,7 @@ from mmseq.errors import InputError
 Colour = tuple[int, int, int]
 # Tables that tools and data sets put beside their label maps, and lists of names.
 TABLES = ('labelmap.txt', 'class_dict.csv', 'label_colors.txt', 'label_colours.txt', 'colors.txt', 'colours.txt')
-LISTS = ('classes.txt', 'class_names.txt', 'labels.txt', 'codes.txt')
+LISTS, NUMBERED = ('classes.txt', 'class_names.txt', 'labels.txt', 'codes.txt'), '_classes.csv'
 # Number, number in training or 255, colour and name of Cityscapes' classes, as its label maps have them.
 CITYSCAPES: tuple[tuple[int, int, Colour, str], ...] = (
     (7, 0, (128, 64, 128), 'road'),
@@ -110,13 +110,25 @@ def table_for(tree: Tree, file: Path | None) -> Table | None:
 
 
 def names_in(tree: Tree) -> list[str]:
-    """The names in a list among the label maps, one in a line, or none."""
-    for name in LISTS:
+    """The names in a list among the label maps, in the order of their values, or none."""
+    for name in (*LISTS, NUMBERED):
         for path in tree.others:
-            if path.name.lower() == name:
-                # LabelMe's converter begins with a class of its own for what is ignored.
-                return [line.strip('_') for line in read_lines(path) if line != '__ignore__']
+            if path.name.lower() == name and (names := (_numbered if name == NUMBERED else _listed)(path)):
+                return names
     return []
+
+
+def _listed(path: Path) -> list[str]:
+    """One name in a line; LabelMe's converter begins with a class of its own for what is ignored."""
+    return [line.strip('_') for line in read_lines(path) if line != '__ignore__']
+
+
+def _numbered(path: Path) -> list[str]:
+    """Lines of a value and a name, as Roboflow writes them; none in its file of the same name for whole images."""
+    head, *rows = (line.split(',', 1) for line in read_lines(path))
+    names = {row[0].strip(): row[1].strip() for row in rows if len(row) == 2}
+    whole = head[0].strip().lower() == 'pixel value' and list(names) == [str(k) for k in range(len(names))]
+    return list(names.values()) if whole else []
 
 
 def read_table(path: Path) -> Table:

@@ -31,13 +31,9 @@ def read(tree: Tree, files: Sequence[Path], classes: Sequence[str]) -> Source:
     notes = Notes()
     roots = read_each(files, _root, 'CVAT files')
     images = [image for path, root in zip(files, roots) for image in _images(tree, path, root, notes)]
-    # The parts of a skeleton are labels below another.
-    listed = [
-        row.findtext('name') or ''
-        for root in roots
-        for row in root.findall('meta//label')
-        if row.find('parent') is None
-    ]
+    # The parts of a skeleton are labels below another, and tags are of whole images.
+    labels = [row for root in roots for row in root.findall('meta//label') if row.find('parent') is None]
+    listed = [row.findtext('name') or '' for row in labels if row.findtext('type') != 'tag']
     names = union([listed, *([one.name for one in image.objects] for image in images)])
     found = f'{len(files)} file{"s" * (len(files) > 1)} of {sum(len(root.findall("image")) for root in roots)} images'
     return Source(NAME, found, [name for name in names if name], images, notes, ordered=True)

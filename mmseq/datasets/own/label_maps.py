@@ -130,7 +130,7 @@ def load(path: Path, tinted: bool = False) -> tuple[np.ndarray, dict[int, Colour
             image.load()
             if image.mode == 'P' and not tinted:
                 flat = image.getpalette('RGB') or []
-                values = np.asarray(image).astype(np.int64)
+                values = np.asarray(image).astype(np.int32)
                 return values, {value: _colour(flat, value) for value in np.unique(values).tolist()}
             plain = image.mode in ('1', 'L', 'I', 'F', 'RGB', 'RGBA') or image.mode.startswith('I;16')
             values = np.asarray(image if plain else image.convert('L' if image.mode == 'LA' else 'RGB'))
@@ -138,12 +138,18 @@ def load(path: Path, tinted: bool = False) -> tuple[np.ndarray, dict[int, Colour
         raise InputError(f'{path}: cannot be read as a label map ({" ".join(str(error).split())[:80]})') from error
     if values.dtype.kind not in 'uib':
         raise InputError(f'{path}: holds fractions; write the class number per pixel')
-    values = values.astype(np.int64)
     if values.ndim == 2:
-        return values, {}
-    red, green, blue = (values[:, :, k] for k in range(3))
+        return values.astype(np.int32), {}
+    red, green, blue = (values[:, :, k].astype(np.int32) for k in range(3))
     grey = np.array_equal(red, green) and np.array_equal(green, blue)
     return (red if grey else (red << 16 | green << 8 | blue)[:, :, None]), {}
+
+
+def _runs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The value and the length of each run of equal values: far fewer than pixels, as label maps are."""
+    flat = values.ravel()
+    starts = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1))
+    return flat[starts], np.diff(starts, append=flat.size)
 
 
 def _colour(flat: Sequence[int], value: int) -> Colour:
@@ -154,7 +160,9 @@ def _colour(flat: Sequence[int], value: int) -> Colour:
 def _look(paths: Sequence[Path], tinted: bool = False) -> Seen:
     def count(path: Path) -> tuple[bool, np.ndarray, np.ndarray, dict[int, Colour]]:
         values, palette = load(path, tinted)
-        return values.ndim == 3, *np.unique(values, return_counts=True), palette
+        runs, lengths = _runs(values)
+        found, places = np.unique(runs, return_inverse=True)
+        return values.ndim == 3, found, np.bincount(places, lengths).astype(np.int64), palette
 
     seen = Seen(paths)
     for coloured, values, pixels, palette in read_each(paths, count, 'label maps', threads=True):
@@ -308,14 +316,13 @@ def _numbers(pixels: Mapping[Colour, int], table: Table, lossy: bool, notes: Not
             apart = np.abs(listed - colour).max(1)
             number = list(table.numbers.values())[int(apart.argmin())] if apart.min() <= LOSSY else None
         if number is None:
-            notes.add(f'pixels of colours that {table.where} has not, ignored', str(colour), count)
+            notes.add(f'pixels whose colour is not in {table.where}, ignored', str(colour), count)
             unknown += count
         numbers[_packed(colour)] = IGNORED if number is None else number
     if 2 * unknown > sum(pixels.values()):
         share = unknown / sum(pixels.values())
-        raise InputError(
-            f'{tree.named}: {share:.0%} of the pixels have colours that {table.where} has not; give another --colours'
-        )
+        where = f'{tree.named}: {share:.0%} of the pixels have colours that are not in {table.where}'
+        raise InputError(f'{where}; give another --colours')
     return numbers
 
 
@@ -345,12 +352,9 @@ def _named(meaning: Meaning, names: Sequence[str], tree: Tree) -> Meaning:
 def _classes(path: Path, meaning: Meaning) -> np.ndarray:
     """The classes (H, W) of a label map, as bytes."""
     values, _ = load(path, tinted=meaning.coloured)
-    if meaning.coloured:
-        values = values[:, :, 0] if values.ndim == 3 else values * 0x010101
-        found, places = np.unique(values, return_inverse=True)
-        numbers = np.array([meaning.numbers.get(value, IGNORED) for value in found.tolist()], np.uint8)
-        return numbers[places].reshape(values.shape)
-    numbers = np.full(max(meaning.numbers.keys() | {int(values.max())}) + 1, IGNORED, np.uint8)
-    for value, number in meaning.numbers.items():
-        numbers[value] = number
-    return numbers[values]
+    if meaning.coloured and values.ndim == 2:
+        values = values * 0x010101
+    runs, lengths = _runs(values)
+    found, places = np.unique(runs, return_inverse=True)
+    numbers = np.array([meaning.numbers.get(value, IGNORED) for value in found.tolist()], np.uint8)
+    return np.repeat(numbers[places], lengths).reshape(values.shape[:2])

@@ -12,7 +12,7 @@ from mmseq.errors import InputError
 # Words in the names of folders that tell label maps from images; what is left of a name has to be equal.
 IMAGE_WORDS = re.compile(r'(?:jpegimages|leftimg8bit|images?|imgs?|rgb|photos?|pictures?|raw|originals?)')
 MAP_WORDS = re.compile(
-    r'(?:segmentationclass(?:png|raw|aug)?|ground_?truths?|segmentations?|annotations?|annots?|trimaps?|targets?|labels?'
+    r'(?:segmentationclass(?:png|raw|aug)?|ground_?truths?|segmentations?|annotations?|annots?(?!ated)|trimaps?|targets?|labels?'
     r'|labelled|masks?|gtfine|gtcoarse|(?<![a-z])gts?(?![a-z])|(?<![a-z])segs?(?![a-z]))'
 )
 # Ends of file names: of label maps, of images, and of pictures that are neither.
@@ -22,7 +22,8 @@ MAP_END = re.compile(
 )
 IMAGE_END = re.compile(r'[-_. ](?:leftimg8bit|image|img|rgb|sat|photo|orig(?:inal)?)$')
 NEITHER = re.compile(r'(?:instance_?ids|_instances?|_polygons?|_overlay|_vis|_viz)$')
-OBJECTS = 'segmentationobject'
+# And folders of such pictures.
+ASIDE = re.compile(r'segmentationobject|visuali[sz]ation|overlay|(?<![a-z])viz(?![a-z])')
 Pair = tuple[Path, Path]
 Key = tuple[str, ...]
 
@@ -40,7 +41,7 @@ def named_pairs(tree: Tree, notes: Notes) -> list[Pair]:
     """
     stems = {IMAGE_END.sub('', stem) for path in tree.images if not MAP_END.search(stem := path.stem.lower())}
     maps = dict.fromkeys(path for path in tree.images if is_map(tree, path, stems))
-    images = [path for path in tree.images if path not in maps and not _is_neither(path)]
+    images = [path for path in tree.images if path not in maps and not _is_neither(tree, path)]
     return _paired(tree, images, list(maps), notes) if maps and images else []
 
 
@@ -51,7 +52,7 @@ def guessed_pairs(tree: Tree, notes: Notes) -> list[Pair]:
 
 def is_map(tree: Tree, path: Path, stems: Collection[str]) -> bool:
     """Whether a picture is a label map by those of its folders, or by its name beside an image of these stems."""
-    if _is_neither(path):
+    if _is_neither(tree, path):
         return False
     folders = [folder.lower() for folder in tree.relative(path).parts[:-1]]
     for folder in reversed(folders):
@@ -62,15 +63,18 @@ def is_map(tree: Tree, path: Path, stems: Collection[str]) -> bool:
     return end is not None and path.stem.lower()[: end.start()] in stems
 
 
-def _is_neither(path: Path) -> bool:
-    return bool(NEITHER.search(path.stem.lower())) or any(part.lower() == OBJECTS for part in path.parts)
+def _is_neither(tree: Tree, path: Path) -> bool:
+    """Whether a picture shows labels instead of holding them, or holds numbers of objects."""
+    folders = tree.relative(path).parts[:-1]
+    return bool(NEITHER.search(path.stem.lower())) or any(ASIDE.search(folder.lower()) for folder in folders)
 
 
 def key_of(tree: Tree, path: Path, is_map: bool) -> Key:
     """What the names of an image and of its label map have in common: folders and stem without telling words."""
     *folders, name = tree.relative(path).parts
-    words, end = (MAP_WORDS, MAP_END) if is_map else (IMAGE_WORDS, IMAGE_END)
-    cleaned = [re.sub(r'[-_. ]+', '', words.sub('', folder.lower())) for folder in folders]
+    plain = [IMAGE_WORDS.sub('', MAP_WORDS.sub('', folder.lower())) for folder in folders]
+    cleaned = [re.sub(r'[-_. ]+', '', folder) for folder in plain]
+    end = MAP_END if is_map else IMAGE_END
     return (*(folder for folder in cleaned if folder), end.sub('', PurePosixPath(name).stem.lower()))
 
 

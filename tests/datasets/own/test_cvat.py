@@ -19,7 +19,7 @@ def source(tmp_path: Path, *shapes: str, second: str = POLYGON) -> Path:
     for k in range(2):
         picture(tmp_path / 'source' / 'images' / f'{k}.png', k)
     labels = ''.join(f'<label><name>{name}</name></label>' for name in ('dog', 'cat', 'fox'))
-    parts = '<label><name>1</name><parent>dog</parent></label>'
+    parts = '<label><name>1</name><parent>dog</parent></label><label><name>sunny</name><type>tag</type></label>'
     images = (
         f'<image id="0" name="0.png" {SIZE}>{"".join(shapes)}</image><image id="1" name="1.png" {SIZE}>{second}</image>'
     )

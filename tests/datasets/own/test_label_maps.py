@@ -77,6 +77,19 @@ def test_names_of_the_user_or_of_a_list(tmp_path: Path) -> None:
         imported(folder, classes=['cat'])
 
 
+def test_names_with_their_values_as_services_write_them(tmp_path: Path) -> None:
+    for k, part in enumerate(('train', 'valid')):
+        picture(tmp_path / 'source' / part / f'{k}_jpg.rf.0a.jpg', k)
+        save(tmp_path / 'source' / part / f'{k}_jpg.rf.0a_mask.png', grid(0, 1, 2).astype(np.uint8))
+        write(
+            tmp_path / 'source' / part / '_classes.csv', 'Pixel Value, Class\n0, background\n1, cat\n2, dog\n3, fox\n'
+        )
+    assert imported(tmp_path / 'source')[0].classes == ('background', 'cat', 'dog', 'fox')
+    write(tmp_path / 'source' / 'train' / '_classes.csv', 'filename, cat\n0.jpg, 1\n')
+    write(tmp_path / 'source' / 'valid' / '_classes.csv', 'Pixel Value, Class\n0, background\n7, cat\n')
+    assert imported(tmp_path / 'source')[0].classes == ('background', 'class 1', 'class 2')
+
+
 def test_palettes_give_indices_and_colours(tmp_path: Path) -> None:
     folder = source(tmp_path)
     for k in range(2):
@@ -125,7 +138,7 @@ def test_tables_of_colours(text: str, tmp_path: Path) -> None:
     assert card.classes == ('sky', 'cat')
     assert stripes(maps_of(card)['0']) == [0, 1, 255]
     assert stripes(maps_of(card)['1']) == [0, 255, 1]
-    assert 'pixels of colours that mine.txt has not, ignored: 800, first (1, 2, 3)' in told
+    assert 'pixels whose colour is not in mine.txt, ignored: 800, first (1, 2, 3)' in told
     # By the names that tools give them they are found.
     table.rename(folder / 'label_colors.txt')
     assert imported(folder)[0].classes == ('sky', 'cat')
@@ -137,7 +150,7 @@ def test_tables_of_colours(text: str, tmp_path: Path) -> None:
         ('255 0 cat\n', "'255 0 cat' is no colour and name"),
         ('255 0 0 cat\n255 0 0 dog\n', r'colour \(255, 0, 0\) stands twice'),
         ('0 0 0 void\n', 'names no class'),
-        ('9 9 9 cat\n', '100% of the pixels have colours that mine.txt has not'),
+        ('9 9 9 cat\n', '100% of the pixels have colours that are not in mine.txt'),
     ],
 )
 def test_tables_that_do_not_fit(text: str, expected: str, tmp_path: Path) -> None:
@@ -225,6 +238,7 @@ def test_ade_counts_from_1_and_ignores_0(tmp_path: Path) -> None:
         ('a.png', 'a_mask.png'),
         ('a_sat.jpg', 'a_mask.png'),
         ('Image/a.jpg', 'Ground Truth/a_segmentation.png'),
+        ('semantic_segmentation/JPEGImages/a.jpg', 'semantic_segmentation/SegmentationClass/a.png'),
     ],
 )
 def test_pairs_are_found_by_names(image: str, label: str, tmp_path: Path) -> None:
@@ -236,6 +250,21 @@ def test_pairs_are_found_by_names(image: str, label: str, tmp_path: Path) -> Non
     found = [tuple(path.relative_to(tmp_path / 'set').as_posix() for path in pair) for pair in pairs]
     assert (image, label) in found
     assert len(found) == 2
+
+
+def test_drawings_of_label_maps_are_none(tmp_path: Path) -> None:
+    folder = source(tmp_path, grid(0, 1), grid(0, 1))
+    (folder / 'images').rename(folder / 'JPEGImages')
+    (folder / 'masks').rename(folder / 'SegmentationClass')
+    for k in range(2):
+        picture(folder / 'SegmentationClassVisualization' / f'{k}.jpg', k)
+        picture(folder / 'images' / 'overlay' / f'{k}.jpg', k)
+        picture(folder / 'SegmentationObject' / f'{k}.png', k)
+        picture(folder / 'data_annotated' / f'{k}.jpg', k)
+    pairs = find_pairs(Tree([folder]), Notes())
+    assert [(image.parent.name, label.parent.name) for image, label in pairs] == [
+        ('JPEGImages', 'SegmentationClass')
+    ] * 2
 
 
 def test_two_folders_of_any_name(tmp_path: Path) -> None:
