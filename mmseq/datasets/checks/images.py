@@ -24,6 +24,8 @@ PNG_HEAD, PNG_TAIL = b'\x89PNG\r\n\x1a\n', b'IEND\xaeB`\x82'
 JPEG_HEAD, JPEG_TAIL = b'\xff\xd8\xff', b'\xff\xd9'
 # Where a PNG header holds the bits per channel, which PIL does not tell for colours.
 PNG_DEPTH = 24
+# What lies in the place of a large file in a clone without Git LFS.
+POINTER = b'version https://git-lfs'
 # What PIL's and OpenCV's readers raise over bytes that are not what they expect.
 UNREADABLE = (
     ArithmeticError,
@@ -159,6 +161,8 @@ def _read(path: str) -> bytes:
         ) from error
     if not raw:
         raise DamagedFileError('zero_bytes', f'{path}: is empty (0 bytes); fetch it again')
+    if raw.startswith(POINTER):
+        raise DamagedFileError('undecodable', f'{path}: is a pointer of Git LFS instead of the file; run git lfs pull')
     return raw
 
 

@@ -24,7 +24,10 @@ ASIDE = re.compile(r'^(captions|person_keypoints|panoptic|image_info|stuff)_')
 def kind_of(path: Path) -> str:
     """Whether a JSON file is one of COCO's, LabelMe's, or another."""
     with path.open('rb') as file:
-        head = file.read(HEAD).decode('utf-8', 'ignore')
+        head = file.read(HEAD).decode('utf-8-sig', 'ignore')
+        # Label Studio's own export is a list whose entries have annotations.
+        if not head.lstrip().startswith('{'):
+            return 'other'
         for name, key in (('labelme', LABELME_KEY), ('coco', COCO_KEY)):
             if key.search(head):
                 return name

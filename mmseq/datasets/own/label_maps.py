@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmseq.datasets.checks.images import UNREADABLE
+from mmseq.datasets.checks.images import UNREADABLE, DamagedFileError, decode
 from mmseq.datasets.formats import open_image
 from mmseq.datasets.own import colours
 from mmseq.datasets.own.card import IGNORED
@@ -135,7 +135,7 @@ def load(path: Path, tinted: bool = False) -> tuple[np.ndarray, dict[int, Colour
             plain = image.mode in ('1', 'L', 'I', 'F', 'RGB', 'RGBA') or image.mode.startswith('I;16')
             values = np.asarray(image if plain else image.convert('L' if image.mode == 'LA' else 'RGB'))
     except UNREADABLE as error:
-        raise InputError(f'{path}: cannot be read as a label map ({" ".join(str(error).split())[:80]})') from error
+        raise InputError(f'{path}: cannot be read as a label map ({_reason(path, error)})') from error
     if values.dtype.kind not in 'uib':
         raise InputError(f'{path}: holds fractions; write the class number per pixel')
     if values.ndim == 2:
@@ -143,6 +143,15 @@ def load(path: Path, tinted: bool = False) -> tuple[np.ndarray, dict[int, Colour
     red, green, blue = (values[:, :, k].astype(np.int32) for k in range(3))
     grey = np.array_equal(red, green) and np.array_equal(green, blue)
     return (red if grey else (red << 16 | green << 8 | blue)[:, :, None]), {}
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """What the data check says of a file, or what its reader said."""
+    try:
+        decode(str(path), labels=True)
+    except DamagedFileError as damage:
+        return str(damage).removeprefix(f'{path}: ')
+    return ' '.join(str(error).split())
 
 
 def _runs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

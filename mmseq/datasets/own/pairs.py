@@ -54,7 +54,8 @@ def is_map(tree: Tree, path: Path, stems: Collection[str]) -> bool:
     """Whether a picture is a label map by those of its folders, or by its name beside an image of these stems."""
     if _is_neither(tree, path):
         return False
-    folders = [folder.lower() for folder in tree.relative(path).parts[:-1]]
+    # The name of the only source says nothing: both are in it.
+    folders = [folder.lower() for folder in tree.relative(path).parts[len(tree.roots) == 1 : -1]]
     for folder in reversed(folders):
         if MAP_WORDS.search(folder) or IMAGE_WORDS.fullmatch(folder):
             # CamVid has its images in train and label maps in trainannot; some have both in labelled_images.

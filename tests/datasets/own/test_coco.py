@@ -122,6 +122,12 @@ def test_paths_of_other_machines_find_their_images(tmp_path: Path) -> None:
     assert 'not there' not in told
 
 
+def test_lists_of_other_tools_are_left_alone(tmp_path: Path) -> None:
+    folder = source(tmp_path, content())
+    (folder / 'export.json').write_text('[{"id": 1, "annotations": [{"result": []}], "images": []}]')
+    assert imported(folder)[0].classes == ('cat',)
+
+
 def test_classes_of_several_files_are_joined_by_name(made: list[Truth], tmp_path: Path) -> None:
     exports.coco(tmp_path / 'source', made)
     for part, names in (('train', ['ant', 'bee', 'cow']), ('valid', ['cow', 'bee', 'ant', 'dog'])):

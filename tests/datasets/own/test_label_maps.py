@@ -78,16 +78,16 @@ def test_names_of_the_user_or_of_a_list(tmp_path: Path) -> None:
 
 
 def test_names_with_their_values_as_services_write_them(tmp_path: Path) -> None:
+    # The word mask in the name of the whole is no sign of label maps.
+    folder = tmp_path / 'yard.v1i.png-mask-semantic'
     for k, part in enumerate(('train', 'valid')):
-        picture(tmp_path / 'source' / part / f'{k}_jpg.rf.0a.jpg', k)
-        save(tmp_path / 'source' / part / f'{k}_jpg.rf.0a_mask.png', grid(0, 1, 2).astype(np.uint8))
-        write(
-            tmp_path / 'source' / part / '_classes.csv', 'Pixel Value, Class\n0, background\n1, cat\n2, dog\n3, fox\n'
-        )
-    assert imported(tmp_path / 'source')[0].classes == ('background', 'cat', 'dog', 'fox')
-    write(tmp_path / 'source' / 'train' / '_classes.csv', 'filename, cat\n0.jpg, 1\n')
-    write(tmp_path / 'source' / 'valid' / '_classes.csv', 'Pixel Value, Class\n0, background\n7, cat\n')
-    assert imported(tmp_path / 'source')[0].classes == ('background', 'class 1', 'class 2')
+        picture(folder / part / f'{k}_jpg.rf.0a.jpg', k)
+        save(folder / part / f'{k}_jpg.rf.0a_mask.png', grid(0, 1, 2).astype(np.uint8))
+        write(folder / part / '_classes.csv', 'Pixel Value, Class\n0, background\n1, cat\n2, dog\n3, fox\n')
+    assert imported(folder)[0].classes == ('background', 'cat', 'dog', 'fox')
+    write(folder / 'train' / '_classes.csv', 'filename, cat\n0.jpg, 1\n')
+    write(folder / 'valid' / '_classes.csv', 'Pixel Value, Class\n0, background\n7, cat\n')
+    assert imported(folder)[0].classes == ('background', 'class 1', 'class 2')
 
 
 def test_palettes_give_indices_and_colours(tmp_path: Path) -> None:
@@ -292,6 +292,7 @@ def test_what_has_no_counterpart_is_counted(tmp_path: Path) -> None:
     'damage, expected',
     [
         (lambda folder: write(folder / 'masks' / '0.png', 'no picture'), r'0\.png: cannot be read as a label map'),
+        (lambda folder: write(folder / 'masks' / '0.png', 'version https://git-lfs.github'), 'run git lfs pull'),
         (lambda folder: save(folder / 'masks' / '0.tif', grid(0.5, 1.5)), 'has 2 label maps'),
         (lambda folder: [save(p, grid(3).astype(np.uint8)) for p in (folder / 'masks').iterdir()], 'nothing but 3'),
     ],
