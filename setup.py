@@ -101,6 +101,8 @@ setup(
             'pytest-timeout',
             'pytest-xdist',
             'playwright',
+            # The judge of imported boxes.
+            'supervision',
             'ruff',
             # One version: each release of a type checker finds something else.
             'mypy==2.4.1',
