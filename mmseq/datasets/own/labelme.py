@@ -11,7 +11,7 @@ import numpy as np
 
 from mmseq.datasets.formats import open_image
 from mmseq.datasets.own.coco import kind_of
-from mmseq.datasets.own.geometry import box_of_points, ellipse, encode, rectangle
+from mmseq.datasets.own.geometry import box_of_points, ellipse, encode
 from mmseq.datasets.own.source import Labelled, Notes, Object, Polygons, Rle, Source, read_each, union
 from mmseq.datasets.own.text import read_json
 from mmseq.datasets.own.tree import Tree
@@ -66,38 +66,35 @@ def _embedded(content: dict[str, Any], path: Path) -> bytes | None:
 
 
 def _objects(content: dict[str, Any], path: Path, notes: Notes) -> list[Object]:
-    """Objects in their order; shapes of one label and group are one object, as LabelMe's own converter has it."""
+    """Objects in their order; masks of one label and group are one object, as LabelMe's own converter has it."""
     groups: dict[Any, list[Object]] = {}
     for number, shape in enumerate(content['shapes']):
         kind = shape.get('shape_type') or 'polygon'
         if kind in WITHOUT_AREA:
             notes.add(f'shapes without area ({kind}), left out', path.name)
             continue
-        group = shape.get('group_id')
-        key = (shape.get('label'), group) if group is not None else number
         one = _object(shape, kind, content, path)
         if one is None:
             notes.add('polygons of fewer than three points, left out', path.name)
-        else:
-            groups.setdefault(key, []).append(one)
-    return [_joined(group) for group in groups.values()]
+            continue
+        # Groups of boxes are used for much else.
+        group = shape.get('group_id') if one.mask else None
+        groups.setdefault(number if group is None else (one.name, group), []).append(one)
+    return [_joined(group, path) for group in groups.values()]
 
 
-def _joined(group: Sequence[Object]) -> Object:
-    """One object of several shapes; a painted mask stays by itself."""
+def _joined(group: Sequence[Object], path: Path) -> Object:
+    """One object of several masks; a painted mask stays by itself."""
     if len(group) == 1:
         return group[0]
-    if any(isinstance(one.mask, dict) for one in group):
-        raise InputError(f'{group[0].name}: a painted mask is grouped with other shapes; give them groups of their own')
-    boxes = [one.box for one in group if one.box]
-    polygons = [points for one in group for points in _polygons(one)]
-    drawn = any(one.mask for one in group)
-    whole = box_of_points(np.array(boxes).reshape(-1, 2)) if boxes and not drawn else None
-    return Object(group[0].name, whole, polygons if drawn else None)
-
-
-def _polygons(one: Object) -> Polygons:
-    return one.mask if isinstance(one.mask, list) else [rectangle(one.box)] if one.box else []
+    polygons: Polygons = []
+    for one in group:
+        if not isinstance(one.mask, list):
+            raise InputError(
+                f'{path}: a painted mask {one.name!r} is grouped with other shapes; take it out of the group'
+            )
+        polygons += one.mask
+    return Object(group[0].name, None, polygons)
 
 
 def _object(shape: dict[str, Any], kind: str, content: dict[str, Any], path: Path) -> Object | None:

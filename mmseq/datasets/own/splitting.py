@@ -18,6 +18,8 @@ COPY = re.compile(r'\.rf\.[0-9A-Za-z]+$')
 CHUNK = 1 << 20
 # Draws of which the one is taken whose classes are spread most evenly.
 TRIES = 64
+# Above so many images any draw is even.
+MANY = 5000
 
 
 def digests(images: Sequence[Labelled]) -> dict[Path, str]:
@@ -93,7 +95,7 @@ def _drawn(
             f'{len(groups)} image with labels that can be used; give at least two, to train and to validate'
         )
     draw = random.Random(seed)
-    tries = [_try(draw.sample(groups, len(groups)), share) for _ in range(TRIES)]
+    tries = [_try(draw.sample(groups, len(groups)), share) for _ in range(TRIES if len(groups) <= MANY else 1)]
     val, train = min(tries, key=lambda halves: _unevenness(halves[0], halves[1], share))
     return dict(train=train, val=val)
 

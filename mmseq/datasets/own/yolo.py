@@ -79,7 +79,8 @@ def read(tree: Tree, found: Found, classes: Sequence[str]) -> Source:
     config = read_yaml(found.config) if found.config else {}
     names = _names(found, config, classes, tree)
     images = _images(tree, found, config, notes)
-    by_image = {image: _rows_of(image, found.rows) for image in images}
+    by_stem = _by_stem(found.rows)
+    by_image = {image: _rows_of(image, by_stem) for image in images}
     files = [path for path in by_image.values() if path]
     keypoints = 'kpt_shape' in config
     table = dict(zip(files, read_each(files, lambda path: _rows(path, len(names), keypoints), 'label files')))
@@ -156,10 +157,17 @@ def _images(tree: Tree, found: Found, config: Mapping[str, Any], notes: Notes) -
                 if images.setdefault(image, part) != part:
                     # Some name one folder for training and validation: it is split like any other.
                     images[image] = None
-    images = images or {image: tree.part_of(image) for image in tree.images}
+    images = images or {image: tree.part_of(image) for image in _labelled(tree, found)}
     if not images:
         raise InputError(f'{tree.named}: YOLO labels, but no images; give their folder as well')
     return images
+
+
+def _labelled(tree: Tree, found: Found) -> list[Path]:
+    """The images in folders of which one has rows: others may be drawings of results."""
+    by_stem = _by_stem(found.rows)
+    folders = {image.parent for image in tree.images if _rows_of(image, by_stem)}
+    return [image for image in tree.images if image.parent in folders]
 
 
 def _resolve(entry: str, file: Path, config: Mapping[str, Any], tree: Tree) -> Path | None:
@@ -191,7 +199,14 @@ def _below(path: Path, tree: Tree, notes: Notes) -> Iterator[Path]:
             yield image
 
 
-def _rows_of(image: Path, rows: Sequence[Path]) -> Path | None:
+def _by_stem(paths: Sequence[Path]) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for path in paths:
+        found.setdefault(path.stem, []).append(path)
+    return found
+
+
+def _rows_of(image: Path, rows: Mapping[str, Sequence[Path]]) -> Path | None:
     """The label file of an image: in labels beside images, or beside the image, or the only one so called."""
     parts = list(image.with_suffix('.txt').parts)
     for k in range(len(parts) - 2, -1, -1):
@@ -201,7 +216,7 @@ def _rows_of(image: Path, rows: Sequence[Path]) -> Path | None:
                 return beside
     if image.with_suffix('.txt').is_file():
         return image.with_suffix('.txt')
-    named = [path for path in rows if path.stem == image.stem]
+    named = rows.get(image.stem, [])
     return named[0] if len(named) == 1 else None
 
 

@@ -93,6 +93,15 @@ def test_shapes_of_a_group_are_one_object(tmp_path: Path) -> None:
     assert [len(row['segmentation']) for row in rows_of(card) if row['bbox'][2] == 46] == [2]
 
 
+def test_boxes_of_a_group_stay_apart_and_painted_masks_alone(tmp_path: Path) -> None:
+    boxes = [shape('rectangle', [[x, 5], [x + 9, 25]], group_id=1) for x in (4, 30)]
+    _, found, _ = imported(source(tmp_path, *boxes))
+    assert found['0.png'] == [('cat', [4, 5, 9, 20]), ('cat', [30, 5, 9, 20])]
+    brush = shape('mask', [[4, 5], [24, 25]], mask=painted(np.ones((20, 20), bool)), group_id=1)
+    with pytest.raises(InputError, match="a painted mask 'cat' is grouped with other shapes"):
+        imported(source(tmp_path, shape(group_id=1), brush))
+
+
 def test_shapes_without_area_are_counted(tmp_path: Path) -> None:
     more = (shape('point', [[1, 1]]), shape('linestrip', [[1, 1], [5, 5]]), shape(points=[[1, 1], [5, 5]]))
     _, found, told = imported(source(tmp_path, shape(), *more))
