@@ -53,7 +53,7 @@ def made(folder: Path, count: int = 6) -> list[Truth]:
         height, width = int(random.integers(60, 90)), int(random.integers(90, 130))
         picture = random.integers(0, 60, (height, width, 3), np.uint8)
         things = []
-        for size, name in ((1, 'ant'), (0.8, 'bee'), (0.6, 'cow'))[: number % 4]:
+        for size, name in ((0.6, 'ant'), (0.8, 'bee'), (1, 'cow'))[: number % 4]:
             corner = random.uniform(2, width - 42), random.uniform(2, height - 42)
             points = (corner + size * np.array([[0, 9], [20, 0], [38, 22], [9, 38]])).round(1)
             cv2.fillPoly(picture, [points.round().astype(int)], random.integers(90, 255, 3).tolist())

@@ -159,6 +159,17 @@ def test_tables_that_do_not_fit(text: str, expected: str, tmp_path: Path) -> Non
         imported(folder, colours=write(tmp_path / 'mine.txt', text))
 
 
+def test_what_no_training_could_use_is_not_written(tmp_path: Path) -> None:
+    folder = tmp_path / 'source'
+    for k, (part, values) in enumerate((('train', (BLACK, RED)), ('val', (BLACK, GREEN)))):
+        picture(folder / part / 'images' / f'{k}.jpg', k)
+        save(folder / part / 'masks' / f'{k}.png', grid(*values).astype(np.uint8))
+    table = write(tmp_path / 'mine.txt', '0 0 0 sky\n255 0 0 cat\n0 255 0 void\n')
+    with pytest.raises(InputError, match=r'/out/val/labels: the 1 label maps looked at hold 0 and 255 only'):
+        imported(folder, colours=table)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['mine.txt', 'source']
+
+
 def test_colours_of_lossy_files_are_the_nearest(tmp_path: Path) -> None:
     folder = source(tmp_path, grid(BLACK, RED), grid(RED, BLACK), suffix='.jpg', quality=90)
     card, *_ = imported(folder, colours=write(tmp_path / 'mine.txt', '0 0 0 sky\n255 0 0 cat\n'))
@@ -261,7 +272,9 @@ def test_drawings_of_label_maps_are_none(tmp_path: Path) -> None:
         picture(folder / 'images' / 'overlay' / f'{k}.jpg', k)
         picture(folder / 'SegmentationObject' / f'{k}.png', k)
         picture(folder / 'data_annotated' / f'{k}.jpg', k)
-    pairs = find_pairs(Tree([folder]), Notes())
+    notes = Notes()
+    pairs = find_pairs(Tree([folder]), notes)
+    assert notes.lines() == ['images without a label map, left out: 2, first 0.jpg']
     assert [(image.parent.name, label.parent.name) for image, label in pairs] == [
         ('JPEGImages', 'SegmentationClass')
     ] * 2

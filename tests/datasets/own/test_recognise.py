@@ -141,6 +141,13 @@ def test_what_is_hidden_or_written_before_is_no_source(made: list[Truth], tmp_pa
         import_data(tmp_path / 'source', tmp_path / 'source' / 'out', overwrite=overwrite)
 
 
+def test_links_to_folders_are_followed(made: list[Truth], tmp_path: Path) -> None:
+    exports.cvat(tmp_path / 'source', made)
+    (tmp_path / 'source' / 'images').rename(tmp_path / 'photos')
+    (tmp_path / 'source' / 'images').symlink_to(tmp_path / 'photos')
+    assert import_data(tmp_path / 'source', tmp_path / 'out').train.images == tmp_path / 'source' / 'images'
+
+
 def test_of_images_of_one_name_the_nearest_is_taken(tmp_path: Path) -> None:
     for seed, part in enumerate(('train', 'valid')):
         picture(tmp_path / 'source' / part / 'images' / 'a.jpg', seed)
