@@ -61,8 +61,8 @@ def find(tree: Tree) -> Found:
     if len(configs) > 1:
         raise InputError(f'{configs[0]} and {configs[1]}: both name YOLO classes; give the one that is meant')
     stems = {path.stem.lower() for path in tree.images}
-    rows = [path for path in tree.ending('.txt') if path.stem.lower() in stems or path.parent.name.lower() == 'labels']
-    rows = [path for path in rows if path.name.lower() not in NAME_LISTS and _has_rows(path)]
+    texts = [path for path in tree.ending('.txt') if path.name.lower() not in NAME_LISTS]
+    rows = [path for path in texts if (path.stem.lower() in stems or _in_labels(tree, path)) and _has_rows(path)]
     named = [path for name in NAME_LISTS for path in tree.others if path.name.lower() == name]
     if rows and all(path.stat().st_size == 0 for path in rows) and not configs:
         rows = []
@@ -93,11 +93,15 @@ def read(tree: Tree, found: Found, classes: Sequence[str]) -> Source:
         objects = [_object(row, names, oriented) for row in rows]
         labelled.append(Labelled(image, path or image, objects, images[image], fractions=True))
     if alone := [path for path in found.rows if path not in set(files)]:
-        notes.add('label files whose images are not there, left out', alone[0].name, len(alone))
+        notes.add('label files of no image that is taken, left out', alone[0].name, len(alone))
     if keypoints:
         notes.add('objects with keypoints, of which the boxes are taken', count=sum(map(len, table.values())))
     where = f'{found.config.name}, ' if found.config else f'{found.names.name}, ' if found.names else ''
     return Source(NAME, f'{where}{len(files)} label files', names, labelled, notes)
+
+
+def _in_labels(tree: Tree, path: Path) -> bool:
+    return 'labels' in (folder.lower() for folder in tree.relative(path).parts[:-1])
 
 
 def _is_config(path: Path) -> bool:

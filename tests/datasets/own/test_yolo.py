@@ -86,14 +86,14 @@ def test_one_folder_for_training_and_validation_is_split(tmp_path: Path) -> None
 def test_what_is_missing_is_counted(tmp_path: Path) -> None:
     folder = beside(tmp_path, BOX, BOX)
     pictures(folder, 'bare.png')
-    write(folder / 'labels' / 'gone.txt', BOX)
+    write(folder / 'labels' / 'train' / 'gone.txt', BOX)
     # Of a folder without any label file.
     pictures(folder / 'results', 'curve.png')
     _, found, told = imported(folder)
     assert sorted(found) == ['0.png', '1.png', 'bare.png']
     assert found['bare.png'] == []
     assert 'images without a label file, taken as images without objects: 1, first bare.png' in told
-    assert 'label files whose images are not there, left out: 1, first gone.txt' in told
+    assert 'label files of no image that is taken, left out: 1, first gone.txt' in told
 
 
 def test_names_may_come_from_the_user(tmp_path: Path) -> None:
