@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.registry import DATASETS
 from PIL import Image
 from pycocotools.coco import COCO
 
@@ -274,3 +275,31 @@ def test_a_mixture_of_boxes_and_masks_is_what_most_of_them_are(made: list[Truth]
     card = import_data(tmp_path / 'source', tmp_path / 'out', tell=told.append, overwrite=True)
     assert card.task == 'boxes'
     assert '  objects with a mask, of which the box is taken since most have none: 2' in told
+
+
+def test_upstream_loads_what_is_written(made: list[Truth], tmp_path: Path) -> None:
+    exports.labelme(tmp_path / 'source', made)
+    card = import_data(tmp_path / 'source', tmp_path / 'instances')
+    steps = [dict(type='LoadImageFromFile'), dict(type='mmdet.LoadAnnotations', with_bbox=True, with_mask=True)]
+    found = {}
+    for part in card.parts.values():
+        about = dict(ann_file=str(part.labels), data_prefix=dict(img=str(part.images)))
+        meta = dict(classes=card.classes)
+        for sample in DATASETS.build(dict(type='mmdet.CocoDataset', **about, metainfo=meta, pipeline=steps)):
+            found[Path(sample['img_path']).stem] = sample
+    card = import_data(tmp_path / 'source', tmp_path / 'maps', task='semantic')
+    steps = [dict(type='LoadImageFromFile'), dict(type='mmseg.LoadAnnotations')]
+    for part in card.parts.values():
+        about = dict(data_prefix=dict(img_path=str(part.images), seg_map_path=str(part.labels)))
+        about |= dict(img_suffix=part.image_suffix, seg_map_suffix=part.label_suffix)
+        meta = dict(classes=card.classes)
+        for sample in DATASETS.build(dict(type='mmseg.BaseSegDataset', **about, metainfo=meta, pipeline=steps)):
+            found[Path(sample['img_path']).stem]['map'] = sample['gt_seg_map']
+    assert set(found) == {truth.image.stem for truth in made}
+    for truth in made:
+        sample = found[truth.image.stem]
+        assert sample['img'].shape[:2] == sample['map'].shape == (truth.height, truth.width)
+        assert [card.classes[k + 1] for k in sample['gt_bboxes_labels']] == [thing.name for thing in truth.things]
+        for mask, thing in zip(sample['gt_masks'].to_ndarray().astype(bool), truth.things):
+            assert np.array_equal(mask, truth.mask(thing))
+        assert set(np.unique(sample['map'])) == {0, *(card.classes.index(thing.name) for thing in truth.things)}
