@@ -11,6 +11,7 @@ OTHERS = ('configs', 'docs', 'benchmarks', 'faults')
 # Of the whole: runs from end to end, the installation, and rules for every file.
 ACROSS = (
     'test_training.py',
+    'engine/own/test_training.py',
     'test_adapters.py',
     'test_alignment.py',
     'test_imports.py',
@@ -45,6 +46,7 @@ ELSEWHERE = {
     'engine/hooks/test_bad_numbers.py': ['engine/diagnosis.py', 'engine/snapshots.py'],
     'engine/hooks/test_random_streams.py': ['engine/loops.py'],
     'engine/hooks/test_strict_load.py': ['checkpoints/compare.py'],
+    'engine/own/test_changes.py': ['engine/own/task.py'],
     'engine/test_launch.py': ['cli/train.py'],
     'engine/test_ignored_pixels.py': ['engine/config_classes.py'],
     'engine/test_recipe.py': ['engine/hooks/model_form.py', 'engine/hooks/recipe.py'],
