@@ -18,6 +18,7 @@ from pathlib import Path
 from unittest import mock
 
 import torch
+from precision import tf32
 from torch import Tensor, nn
 
 from mmseq import ops
@@ -105,16 +106,15 @@ def judge_case(size: Sequence[int], hidden: int, mode: str, device: str) -> dict
     exact = cast(groups, torch.float64)
     out_grad = torch.randn(*size, 4 * hidden, device=device)
     judges = forward_backward(bilstm2d_reference, exact, out_grad.double())
-    torch.backends.cuda.matmul.allow_tf32 = mode == 'tf32'
-    with poisoned():
+    with tf32(mode == 'tf32'), poisoned():
         mine = errors(forward_backward(triton_scans, cast(groups, dtype), out_grad), judges)
         with torch.no_grad():
             mine += errors([triton_scans(*cast(groups, dtype))], judges)
     allowed = [FLOAT32_BOUND] * len(mine)
     if mode != 'float32':
-        torchs = errors(forward_backward(bilstm2d_reference, cast(groups, dtype), out_grad), judges)
+        with tf32(mode == 'tf32'):
+            torchs = errors(forward_backward(bilstm2d_reference, cast(groups, dtype), out_grad), judges)
         allowed = [max(2 * error, FLOAT32_BOUND) for error in [*torchs, torchs[0]]]
-    torch.backends.cuda.matmul.allow_tf32 = False
     worst = max(range(len(mine)), key=lambda index: mine[index] / allowed[index])
     return {
         'size': list(size),

@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from precision import tf32
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -75,6 +76,7 @@ def triton_mlstm(*inputs: Tensor) -> Tensor:
         return ops.mlstm(*inputs)
 
 
+@tf32(False)
 def check_mlstm(length: int, d: int, dtype: torch.dtype, gates: str, device: str) -> dict:
     """Errors relative to the quadratic form in float64, and what is allowed."""
     torch.manual_seed(0)

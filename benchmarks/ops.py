@@ -19,6 +19,7 @@ import torch
 from gpu_mlstm import make as make_mlstm
 from gpu_mlstm import quadratic
 from peers import lstm_peer
+from precision import tf32
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -186,8 +187,9 @@ def answers(contender: Contender, grad: Tensor | None) -> list[Tensor]:
     return [y.detach(), *torch.autograd.grad(y, inputs, grad)]
 
 
+@tf32(False)
 def gate(found: dict[str, Contender], judge: Contender) -> dict[str, float]:
-    """The worst relative error of output and gradients of every contender."""
+    """The worst relative error of output and gradients of every contender, without TF32."""
     expected = answers(judge, None)
     worst = {}
     for name, contender in found.items():

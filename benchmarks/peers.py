@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import torch
+from precision import tf32
 from torch import Tensor, nn
 
 from mmseq import ops
@@ -177,7 +178,7 @@ def difference(name: str, side: int, peers: Path | None, device: torch.device) -
         torch.save(weights.state_dict(), path)
         load_backbone(mine.backbone, path)
     images = torch.randn(2, 3, side, side, device=device)
-    with torch.no_grad():
+    with torch.no_grad(), tf32(False):
         expected, got = peer(images), mine(images)
     if expected.shape != got.shape:
         # timm's Sequencer2D leaves channels last.

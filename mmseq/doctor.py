@@ -132,6 +132,15 @@ def check_gpu() -> Iterator[Finding]:
         yield Finding('PASS', f'gpu {index}', f'{torch.cuda.get_device_name(index)}, {bf16}')
 
 
+def check_bfloat16() -> Iterator[Finding]:
+    """Say whether this processor multiplies bfloat16."""
+    problem = importlib.import_module('mmseq.compat.bfloat16').bfloat16_problem('cpu')
+    if problem:
+        yield Finding('INFO', 'bfloat16', f'on the CPU: {problem}; --amp trains in float32 there')
+    else:
+        yield Finding('PASS', 'bfloat16', 'on the CPU: faster than float32')
+
+
 def check_triton() -> Iterator[Finding]:
     """Say whether the Triton kernels can be compiled."""
     try:
@@ -187,6 +196,7 @@ def examine(work_dir: str) -> list[Finding]:
         ('mmcv operators', check_operators),
         ('checkpoint round trip', check_checkpoint),
         ('gpu', check_gpu),
+        ('bfloat16', check_bfloat16),
         ('triton', check_triton),
         ('distributed', check_distributed),
         ('data root', check_data),

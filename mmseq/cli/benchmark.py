@@ -31,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
         nargs='+',
         choices=['float32', 'bfloat16'],
         default=['float32'],
-        help='precisions: float32 (default), bfloat16 (autocast)',
+        help='precisions: float32 (default), bfloat16 (autocast; slower on devices that only imitate it)',
     )
     parser.add_argument(
         '--compile', choices=['no', 'yes', 'both'], default='no', help='compile the backbone (default: no)'
@@ -50,6 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     import torch
     from tqdm import tqdm
 
+    from mmseq.compat.bfloat16 import bfloat16_problem
     from mmseq.config import load_config
     from mmseq.errors import InputError
     from mmseq.files import write_csv, write_json
@@ -63,6 +64,8 @@ def main(argv: list[str] | None = None) -> int:
         raise InputError('--batches begin at 1 and --seconds at 0')
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
     cfg = load_config(args.config, args.cfg_options, args.work_dir)
+    if 'bfloat16' in args.dtypes and (problem := bfloat16_problem(torch.device(device).type)):
+        print(f'bfloat16: {problem}; expect it to be slower than float32')
     with explaining(inference(cfg)):
         # Faults of the model end the command here; in a measuring process they would count as a lack of memory.
         build(cfg)

@@ -53,8 +53,9 @@ def build_parser() -> argparse.ArgumentParser:
         '--amp',
         nargs='?',
         const='bfloat16',
-        choices=['bfloat16', 'float16'],
-        help='mixed precision in bfloat16 (default) or float16 (with loss scaling, GPU only)',
+        choices=['bfloat16', 'float16', 'force'],
+        help='mixed precision in bfloat16 (default) or float16 (with loss scaling, GPU only); a device without '
+        'instructions for bfloat16 would be slower in it and trains in float32, unless this is force',
     )
     parser.add_argument(
         '--auto-scale-lr',

@@ -240,10 +240,10 @@ def make_deterministic(cfg: Config, settings: Settings) -> Config:
 
 
 def use_amp(cfg: Config, settings: Settings) -> Config:
-    """``--amp``: mixed precision; bfloat16 needs no loss scaling and also runs on the CPU."""
+    """``--amp``: mixed precision; bfloat16 needs no loss scaling and also runs on CPUs that have it."""
     if settings.amp is None:
         return cfg
-    wrapper, options = cfg.optim_wrapper, ('dtype', 'loss_scale', 'use_fsdp')
+    wrapper, options = cfg.optim_wrapper, ('dtype', 'loss_scale', 'use_fsdp', 'force')
     name = str(wrapper.get('type') or 'OptimWrapper')
     if name.rpartition('.')[2] not in ('OptimWrapper', 'AmpOptimWrapper', 'Bfloat16OptimWrapper'):
         raise InputError(f'config {settings.config}: --amp would take the place of optim_wrapper.type={name}')
@@ -256,6 +256,7 @@ def use_amp(cfg: Config, settings: Settings) -> Config:
         wrapper.update(type='AmpOptimWrapper', dtype='float16', loss_scale='dynamic')
     else:
         wrapper.type = 'mmseq.Bfloat16OptimWrapper'
+        wrapper.update(dict(force=True) if settings.amp == 'force' else {})
     return cfg
 
 

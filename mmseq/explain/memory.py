@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from mmseq.compat.bfloat16 import bfloat16_problem
 from mmseq.explain.work import Work
 from mmseq.nested import walk_named
 from mmseq.ranks import world_size
@@ -36,7 +37,7 @@ def explain(error: BaseException, work: Work) -> str | None:
     if not gpu and not CPU.search(text) and not isinstance(error, MemoryError):
         return None
     what = 'evaluation' if raised_in_evaluation(error) else work.what
-    knobs = list(training_savings(work) if what == 'training' else inference_savings(work, what, error))
+    knobs = list(training_savings(work, gpu) if what == 'training' else inference_savings(work, what, error))
     advice = '; or '.join(knobs) or 'smaller images, or a machine with more'
     return f'out of {"GPU" if gpu else "main"} memory in {what}{requested_and_total(text)}: {advice}'
 
@@ -55,10 +56,10 @@ def requested_and_total(text: str) -> str:
     return f' ({" ".join(parts)})' if parts else ''
 
 
-def training_savings(work: Work) -> Iterator[str]:
+def training_savings(work: Work, gpu: bool) -> Iterator[str]:
     """Settings with which a training needs less memory, the least harmful first."""
     wrapper = str(work.get('optim_wrapper.type'))
-    if 'Amp' not in wrapper and 'Bfloat16' not in wrapper:
+    if 'Amp' not in wrapper and 'Bfloat16' not in wrapper and (gpu or not bfloat16_problem('cpu')):
         yield 'train with --amp'
     if work.get('model.backbone') is not None and not work.get('model.backbone.with_cp'):
         yield 'set model.backbone.with_cp=True, which recomputes activations instead of keeping them'

@@ -58,7 +58,8 @@ class HeadwiseLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         blocks, _, block = self.weight.shape
         y = torch.einsum('...nd,ned->...ne', x.unflatten(-1, (blocks, block)), self.weight).flatten(-2)
-        return y if self.bias is None else y + self.bias
+        # Under autocast y is in its dtype, and the bias must not widen it.
+        return y if self.bias is None else y + self.bias.to(y.dtype)
 
 
 class CausalConv(nn.Conv1d):

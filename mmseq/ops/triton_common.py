@@ -3,6 +3,8 @@
 Imported by the ``triton_*.py`` files alone, which are themselves imported when the backend is first asked for.
 """
 
+from typing import Literal
+
 import torch
 import triton
 import triton.language as tl
@@ -38,12 +40,21 @@ def products(dtype: torch.dtype) -> dict[str, object]:
 
     float16 is widened to TF32, which has its ten bits of mantissa and float32's range: sums over thousands of steps
     and gradients divided by a small normaliser leave float16's. float32 takes three TF32 products unless torch itself
-    is allowed one (``torch.set_float32_matmul_precision``).
+    is allowed one (``torch.set_float32_matmul_precision``, ``torch.backends.cuda.matmul.fp32_precision``).
     """
     if dtype == torch.bfloat16:
         return {'PRODUCT': tl.bfloat16, 'PRECISION': 'tf32'}
-    exact = dtype == torch.float32 and torch.get_float32_matmul_precision() == 'highest'
+    exact = dtype == torch.float32 and not allows_tf32('matmul')
     return {'PRODUCT': tl.float32, 'PRECISION': 'tf32x3' if exact else 'tf32'}
+
+
+def allows_tf32(kind: Literal['matmul', 'rnn']) -> bool:
+    """Whether the user lets torch round float32 to TF32 in products, or in cuDNN's recurrences, on a GPU."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    # torch before 2.9 knows the older names alone; later ones refuse to read them once a newer one has been set.
+    if hasattr(matmul, 'fp32_precision'):
+        return (matmul if kind == 'matmul' else cudnn.rnn).fp32_precision == 'tf32'
+    return matmul.allow_tf32 if kind == 'matmul' else cudnn.allow_tf32
 
 
 @triton.jit

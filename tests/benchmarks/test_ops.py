@@ -17,7 +17,7 @@ def bench(monkeypatch):
     # Scripts of this folder import each other by their names.
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     yield importlib.import_module('ops')
-    for name in ('ops', 'peers', 'gpu_mlstm'):
+    for name in ('ops', 'peers', 'gpu_mlstm', 'precision'):
         sys.modules.pop(name, None)
 
 
@@ -32,3 +32,12 @@ def test_sequences_are_those_of_nn_lstm(bench):
     errors = bench.gate(found, judge)
     assert set(errors) == {'native', 'nn.LSTM'}
     assert max(errors.values()) <= bench.TOLERANCE
+
+
+def test_results_are_compared_without_tf32(bench, monkeypatch):
+    """torch's default lets cuDNN round recurrences, and no backend would pass on a GPU that does so."""
+    seen = []
+    monkeypatch.setattr(bench, 'answers', lambda *_: seen.append(torch.backends.cudnn.allow_tf32) or [torch.ones(1)])
+    bench.gate({'one': None}, None)
+    assert seen == [False, False]
+    assert torch.backends.cudnn.allow_tf32

@@ -35,6 +35,13 @@ def test_every_combination_is_measured(tmp_path, capsys):
     assert '64x96 px, batch 2, bfloat16' in capsys.readouterr().out
 
 
+def test_bfloat16_that_is_imitated_is_measured_and_named(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr('mmseq.compat.bfloat16.bfloat16_problem', lambda device: f'this {device} has none')
+    (row,) = run(tmp_path, SEGMENTOR, '--sizes', '64', '--dtypes', 'bfloat16', '--no-memory')['rows']
+    assert row['dtype'] == 'bfloat16'
+    assert 'bfloat16: this cpu has none; expect it to be slower than float32' in capsys.readouterr().out
+
+
 def test_memory(tmp_path, capsys):
     (row,) = run(tmp_path, SEGMENTOR, '--sizes', '64')['rows']
     # The maps of a 64 x 64 image, and not the weights nor the libraries.

@@ -297,6 +297,14 @@ def test_amp_takes_the_place_of_the_configs_own(kind: str) -> None:
     assert ('--amp bfloat16 stands for' in str(cfg.custom_hooks)) == ('Amp' in kind)
 
 
+def test_amp_without_force_takes_an_earlier_force_back() -> None:
+    given = Settings('training', SEG, amp='force')
+    cfg = settings.use_amp(settings.begin_notes(read_model_config(SEG, {}), given), given)
+    assert cfg.optim_wrapper.force
+    cfg = settings.use_amp(cfg, Settings('training', SEG, amp='bfloat16'))
+    assert 'force' not in cfg.optim_wrapper
+
+
 def test_amp_replaces_no_wrapper_that_it_does_not_know() -> None:
     cfg = read_model_config(SEG, {'optim_wrapper.type': 'ApexOptimWrapper'})
     with pytest.raises(InputError, match=r'--amp would take the place of optim_wrapper\.type=ApexOptimWrapper'):

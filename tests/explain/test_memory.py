@@ -97,6 +97,13 @@ def test_main_memory(error):
     assert 'out of main memory in training (8.0 GiB more were asked for)' in text
 
 
+@pytest.mark.parametrize('problem', [None, 'emulated'])
+def test_bfloat16_is_advised_where_the_processor_has_it(problem, monkeypatch):
+    monkeypatch.setattr(memory, 'bfloat16_problem', lambda device: problem)
+    text = message('training', SEGMENTOR, MemoryError('Unable to allocate 8.0 GiB for an array'))
+    assert ('--amp' in text) == (problem is None)
+
+
 def test_real_failures_of_the_allocators_are_recognised():
     import numpy as np
 

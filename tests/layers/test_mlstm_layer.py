@@ -175,6 +175,16 @@ def test_initialisation_is_the_authors():
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_biases_of_queries_keys_and_values_follow_autocast(dtype):
+    projection = lively(MLSTMLayer(8)).scans[0].q_proj
+    x = torch.randn(2, 5, 16)
+    with torch.autocast('cpu', dtype):
+        y = projection(x)
+    assert y.dtype == dtype
+    torch.testing.assert_close(y.float(), projection(x), rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
 def test_gates_and_sums_stay_in_float32_under_autocast(dtype):
     cell = lively(MLSTMLayer(8)).scans[0].cell
     q, k, v = torch.randn(3, 2, 70, 16).to(dtype)

@@ -16,7 +16,7 @@ from torch import Tensor
 from mmseq.errors import InputError
 from mmseq.ops.bilstm2d.triton_resident import backward_resident, forward_resident
 from mmseq.ops.bilstm2d.triton_streamed import backward_streamed, forward_streamed
-from mmseq.ops.triton_common import need_machine
+from mmseq.ops.triton_common import allows_tf32, need_machine
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 # Shared memory that a program may use, bytes, where no GPU says otherwise: an H100's or H200's.
@@ -150,11 +150,8 @@ def count_programs(like: Tensor, scans: int, vertical: int, rows: int) -> int:
 
 
 def precision(example: Tensor) -> str:
-    """What tl.dot makes of float32: what the user allows torch's own products."""
-    matmul = torch.backends.cuda.matmul
-    # torch before 2.9 knows the older name alone; later ones refuse to read it once the newer has been set.
-    allowed = matmul.fp32_precision == 'tf32' if hasattr(matmul, 'fp32_precision') else matmul.allow_tf32
-    return 'tf32' if example.is_cuda and allowed else 'ieee'
+    """What tl.dot makes of float32: what the user allows cuDNN's recurrences, whose work these kernels do."""
+    return 'tf32' if example.is_cuda and allows_tf32('rnn') else 'ieee'
 
 
 def shifted(out: Tensor, scans: int, vertical: int) -> Tensor:
