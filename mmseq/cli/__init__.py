@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from mmseq.addresses import public_text
+from mmseq.compat.waiting_threads import wait_as_the_machine_allows
 from mmseq.errors import InputError, ProcessError
 from mmseq.explain import explaining
 from mmseq.explain.work import NO_CONFIG
@@ -61,6 +62,7 @@ def run(main: Callable[[], int | None]) -> None:
     ``MMSEQ_DEBUG=1`` shows the whole traceback instead.
     """
     end_with_parent()
+    wait_as_the_machine_allows(os.environ)
     try:
         with explaining(NO_CONFIG):
             status = main()

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from mmseq.compat.bfloat16 import bfloat16_problem
 from mmseq.explain.work import Work
 from mmseq.nested import walk_named
 from mmseq.ranks import world_size
@@ -58,6 +57,9 @@ def requested_and_total(text: str) -> str:
 
 def training_savings(work: Work, gpu: bool) -> Iterator[str]:
     """Settings with which a training needs less memory, the least harmful first."""
+    # Commands import this module before they decide how torch's threads wait, which torch reads when it is loaded.
+    from mmseq.compat.bfloat16 import bfloat16_problem
+
     wrapper = str(work.get('optim_wrapper.type'))
     if 'Amp' not in wrapper and 'Bfloat16' not in wrapper and (gpu or not bfloat16_problem('cpu')):
         yield 'train with --amp'

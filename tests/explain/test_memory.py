@@ -99,7 +99,7 @@ def test_main_memory(error):
 
 @pytest.mark.parametrize('problem', [None, 'emulated'])
 def test_bfloat16_is_advised_where_the_processor_has_it(problem, monkeypatch):
-    monkeypatch.setattr(memory, 'bfloat16_problem', lambda device: problem)
+    monkeypatch.setattr('mmseq.compat.bfloat16.bfloat16_problem', lambda device: problem)
     text = message('training', SEGMENTOR, MemoryError('Unable to allocate 8.0 GiB for an array'))
     assert ('--amp' in text) == (problem is None)
 
