@@ -6,8 +6,9 @@ import pytest
 
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / 'mmseq'
-# Folders of what is no module of mmseq: the configs, the pages, the benchmarks, and what a training survives.
-OTHERS = ('configs', 'docs', 'benchmarks', 'faults')
+# Folders of what is no module of mmseq: the configs, the pages, the benchmarks, what a training survives, and every
+# model on a device that is not the CPU.
+OTHERS = ('configs', 'docs', 'benchmarks', 'faults', 'device')
 # Of the whole: runs from end to end, the installation, and rules for every file.
 ACROSS = (
     'test_training.py',
@@ -53,10 +54,9 @@ ELSEWHERE = {
     'engine/test_seeds.py': ['cli/seeds.py'],
     'engine/test_trial.py': ['engine/hooks/trial.py'],
     'faults/test_checkpoints.py': ['engine/hooks/checkpoint.py', 'engine/resume.py'],
-    'faults/test_nodes.py': ['engine/torchrun.py'],
+    'faults/test_nodes.py': ['engine/store_watch.py', 'engine/torchrun.py'],
     'faults/test_slurm.py': ['engine/hooks/preemption.py'],
     'measure/test_complexity.py': ['cli/flops.py', 'model/build.py'],
-    'ops/bilstm2d/test_triton_impl.py': ['ops/triton_common.py'],
     'pictures/test_curves.py': ['pictures/contact_sheet.py'],
     'predict/test_prediction_files.py': ['predict/coco_results.py'],
     'runs/report/test_page.py': ['runs/report/build.py'],

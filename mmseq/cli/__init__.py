@@ -26,7 +26,8 @@ PROCESSES = (
     'MAX_RESTARTS=N in the environment starts all of them again, up to N times, after one has died; a training then '
     'resumes from its newest checkpoint. On several nodes, run the same command on each with NNODES, NODE_RANK (0 on '
     'the node of MASTER_ADDR), MASTER_ADDR and PORT (default: 29500), and with LOCAL_ADDR on a node that its host name '
-    'does not lead to.'
+    'does not lead to. A node ends once that of MASTER_ADDR has not answered for SILENCE_TIMEOUT seconds (default: '
+    '180).'
 )
 
 

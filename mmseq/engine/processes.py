@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import torch
@@ -118,6 +119,15 @@ def roll_call(seconds: float = ROLL_CALL_SECONDS) -> tuple[dict[int, str], str |
     Returns:
         The nodes of the missing processes by rank, and the address of the store if that itself is out of reach.
     """
+    answer: list[tuple[dict[int, str], str | None]] = []
+    # On a node that hangs the store takes connections and never answers.
+    thread = Thread(target=lambda: answer.append(_call_roll(seconds)), daemon=True)
+    thread.start()
+    thread.join(2 * seconds)
+    return answer[0] if answer else ({}, _store_address())
+
+
+def _call_roll(seconds: float) -> tuple[dict[int, str], str | None]:
     size = torch.distributed.get_world_size()
     try:
         store = _store(seconds)
@@ -130,7 +140,11 @@ def roll_call(seconds: float = ROLL_CALL_SECONDS) -> tuple[dict[int, str], str |
         return {rank: _noted_node(store, rank) for rank in sorted(missing)}, None
     except RuntimeError:
         # Every error of a store is one.
-        return {}, f'{os.environ.get("MASTER_ADDR")}:{os.environ.get("MASTER_PORT")}'
+        return {}, _store_address()
+
+
+def _store_address() -> str:
+    return f'{os.environ.get("MASTER_ADDR")}:{os.environ.get("MASTER_PORT")}'
 
 
 def describe_missing(missing: dict[int, str], store: str | None) -> str:

@@ -50,6 +50,8 @@ PROMISED_HOOKS = (
 )
 # mmengine's loops, and those that go on with the very next batch after a resume.
 LOOPS = {'EpochBasedTrainLoop': 'mmseq.EpochLoop', 'IterBasedTrainLoop': 'mmseq.IterLoop'}
+# Optimizers whose fused form torch has on every device that models train on.
+FUSED = ('AdamW', 'Adam', torch.optim.AdamW, torch.optim.Adam)
 SEED = 0
 PICTURES_WITH_A_LOGGER = 8
 _RUNS = itertools.count()
@@ -232,11 +234,11 @@ def fetch_secret_addresses(cfg: Config, settings: Settings) -> Config:
 
 
 def make_deterministic(cfg: Config, settings: Settings) -> Config:
-    """``--deterministic``: only operators that give the same bits every time, and the digest of the final weights."""
+    """``--deterministic``: operators that repeat bit by bit, where there are such, and the digest of the weights."""
     if not settings.deterministic:
         return cfg
     cfg.randomness.deterministic = True
-    return add_hooks(cfg, dict(type='mmseq.FinalWeightsHook'))
+    return add_hooks(cfg, dict(type='mmseq.DeterminismHook'), dict(type='mmseq.FinalWeightsHook'))
 
 
 def use_amp(cfg: Config, settings: Settings) -> Config:
@@ -257,6 +259,16 @@ def use_amp(cfg: Config, settings: Settings) -> Config:
     else:
         wrapper.type = 'mmseq.Bfloat16OptimWrapper'
         wrapper.update(dict(force=True) if settings.amp == 'force' else {})
+    return cfg
+
+
+def fuse_optimizer(cfg: Config, settings: Settings) -> Config:
+    """AdamW and Adam update a group of tensors in one pass, unless the config says how they do."""
+    optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer')
+    if settings.what == 'training' and isinstance(optimizer, Mapping):
+        name = optimizer.get('type')
+        if name in FUSED and not set(optimizer) & {'fused', 'foreach', 'capturable', 'differentiable'}:
+            optimizer['fused'] = True
     return cfg
 
 
@@ -494,6 +506,7 @@ ASKED: tuple[Edit, ...] = (
     fetch_secret_addresses,
     make_deterministic,
     use_amp,
+    fuse_optimizer,
     scale_rate,
     accumulate_gradients,
     fit_schedule,

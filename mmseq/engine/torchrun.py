@@ -3,9 +3,10 @@
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
+from mmseq.engine.store_watch import ending_without
 from mmseq.errors import InputError
 from mmseq.ranks import PARENT
 
@@ -14,7 +15,7 @@ def launch(command: str, arguments: Sequence[str], processes: int) -> dict[int, 
     """Run ``mmseq COMMAND ARGUMENTS --launcher pytorch`` on so many processes of this node, to their end.
 
     The environment decides the rest: ``MAX_RESTARTS``, and for several nodes ``NNODES``, ``NODE_RANK``,
-    ``MASTER_ADDR``, ``PORT``, ``LOCAL_ADDR``, ``JOIN_TIMEOUT`` and ``RDZV_ID``.
+    ``MASTER_ADDR``, ``PORT``, ``LOCAL_ADDR``, ``JOIN_TIMEOUT``, ``SILENCE_TIMEOUT`` and ``RDZV_ID``.
 
     Args:
         command: ``train`` or ``test``.
@@ -34,7 +35,7 @@ def launch(command: str, arguments: Sequence[str], processes: int) -> dict[int, 
     from torch.distributed.run import main
 
     try:
-        with added_to_environment(settings(os.environ)):
+        with added_to_environment(settings(os.environ)), watching_first_node(os.environ):
             main([*options, '-m', 'mmseq', command, *arguments, '--launcher', 'pytorch'])
     except ChildFailedError as error:
         return {rank: failure.exitcode for rank, failure in error.failures.items()}
@@ -82,6 +83,19 @@ def rendezvous(environment: Mapping[str, str]) -> list[str]:
         *('--rdzv-conf', f'is_host={int(first)},join_timeout={timeout}'),
         *(('--local-addr', address) if address else ()),
     ]
+
+
+def watching_first_node(environment: Mapping[str, str]) -> AbstractContextManager[None]:
+    """On every other node: this process ends once the first one, which holds the rendezvous, no longer answers.
+
+    Raises:
+        InputError: a setting that is no number.
+    """
+    if number(environment, 'NODE_RANK', 0) == 0:
+        return nullcontext()
+    seconds = number(environment, 'SILENCE_TIMEOUT', 180, 1)
+    port = number(environment, 'PORT', 29500, 1)
+    return ending_without(environment.get('MASTER_ADDR', '127.0.0.1'), port, seconds)
 
 
 def number(environment: Mapping[str, str], name: str, default: int, least: int = 0) -> int:

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from mmseq import ops
 from mmseq.layers.basic import say_modules, untouched
-from mmseq.layers.recurrent2d import flat_weights, in_weights_dtype
+from mmseq.layers.recurrent2d import flat_weights, in_weights_dtype, run_module
 
 
 class Recurrent1D(nn.Module):
@@ -29,5 +29,5 @@ class Recurrent1D(nn.Module):
             y = ops.bilstm1d(tokens, flat_weights(self.rnn))
         else:
             say_modules('bilstm1d', x)
-            y = in_weights_dtype(self.rnn, lambda tokens: self.rnn(tokens)[0], tokens)
+            y = in_weights_dtype(self.rnn, lambda tokens: run_module(self.rnn, tokens), tokens)
         return y.unflatten(1, (height, width))

@@ -71,11 +71,25 @@ class Recurrent2D(nn.Module):
         scans = []
         if self.union != 'horizontal':
             columns = x.transpose(1, 2).reshape(batch * width, height, channels)
-            scans.append(self.rnn_v(columns)[0].unflatten(0, (batch, width)).transpose(1, 2))
+            scans.append(run_module(self.rnn_v, columns).unflatten(0, (batch, width)).transpose(1, 2))
         if self.union != 'vertical':
             rows = x.reshape(batch * height, width, channels)
-            scans.append(self.rnn_h(rows)[0].unflatten(0, (batch, height)))
+            scans.append(run_module(self.rnn_h, rows).unflatten(0, (batch, height)))
         return torch.cat(scans, dim=-1) if self.union == 'cat' else sum(scans[1:], scans[0])
+
+
+def run_module(rnn: nn.Module, x: Tensor) -> Tensor:
+    """The output of a recurrent module, which gives gradients in eval mode too.
+
+    cuDNN keeps what a gradient needs in training mode alone, which changes no value where there is no dropout.
+    """
+    if rnn.training or not torch.is_grad_enabled() or not isinstance(rnn, nn.RNNBase) or rnn.dropout:
+        return rnn(x)[0]
+    rnn.training = True
+    try:
+        return rnn(x)[0]
+    finally:
+        rnn.training = False
 
 
 def in_weights_dtype(rnn: nn.Module, run: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

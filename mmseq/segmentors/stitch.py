@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 TILE = 2**20
-"""Logits that are enlarged and averaged at a time."""
+DEVICE_TILE = 2**25
+"""Logits that are enlarged and averaged at a time: on a CPU what its caches hold, elsewhere what keeps it busy."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,10 @@ class Frame:
 
 @dataclass
 class Taps:
-    """Linear interpolation on one axis: output k is (1 - weight_k) x input[low_k] + weight_k x input[high_k]."""
+    """Linear interpolation on one axis: output k is (1 - weight_k) x input[low_k] + weight_k x input[high_k].
+
+    They lie in main memory, since what is computed next depends on them: no other device has to be waited for.
+    """
 
     low: Tensor
     high: Tensor
@@ -49,15 +53,15 @@ class Taps:
 
     def apply(self, x: Tensor, axis: int, first: int = 0) -> Tensor:
         """Interpolate ``x``, whose place 0 on the axis is the input's ``first``."""
-        low = x.index_select(axis, self.low - first)
-        high = x.index_select(axis, self.high - first)
-        weight = self.weight.to(x.dtype)
+        low = x.index_select(axis, (self.low - first).to(x.device))
+        high = x.index_select(axis, (self.high - first).to(x.device))
+        weight = self.weight.to(x.device, x.dtype)
         return low.lerp_(high, weight[:, None] if axis == x.dim() - 2 else weight)
 
 
-def taps(size_in: int, size_out: int, align_corners: bool, device: torch.device) -> Taps:
+def taps(size_in: int, size_out: int, align_corners: bool) -> Taps:
     """The taps with which torch's bilinear interpolation enlarges ``size_in`` values to ``size_out``."""
-    places = torch.arange(size_out, dtype=torch.float64, device=device)
+    places = torch.arange(size_out, dtype=torch.float64)
     if align_corners:
         places *= (size_in - 1) / max(size_out - 1, 1)
     else:
@@ -159,14 +163,11 @@ def stitch_labels(
             height, width = min(crop[0], frame.height), min(crop[1], frame.width)
             logits = logits_of(y, x, height, width)
             if labels is None:
-                grid = [
-                    _shifted(taps(b - a, n, align_corners, logits.device), a)
-                    for (a, b), n in zip((frame.rows, frame.cols), size)
-                ]
+                grid = [_shifted(taps(b - a, n, align_corners), a) for (a, b), n in zip((frame.rows, frame.cols), size)]
                 rows = finished([*ys[1:], frame.height], grid[0].high, grid[0].low, frame.height)
                 cols = finished([*xs[1:], frame.width], grid[1].high, grid[1].low, frame.width)
                 labels = torch.empty(size, dtype=label_type(logits.shape[0]), device=logits.device)
-            down, across = (taps(n, m, align_corners, logits.device) for n, m in zip(logits.shape[1:], (height, width)))
+            down, across = (taps(n, m, align_corners) for n, m in zip(logits.shape[1:], (height, width)))
             windows.append(Window(logits, y, x, down, across))
             (row_end, next_row), (col_end, next_col) = rows[i], cols[j]
             _fill(labels, windows, grid, slice(row, row_end), slice(col, col_end), threshold)
@@ -197,7 +198,8 @@ def _fill(
     left, right = int(across.low[0]), int(across.high[-1]) + 1
     classes = windows[0].logits.shape[0]
     shrink = len(grid[0].low) / (int(grid[0].high[-1]) + 1)
-    step = max(1, math.floor(TILE / (classes * (right - left)) * min(shrink, 1)))
+    tile = TILE if labels.device.type == 'cpu' else DEVICE_TILE
+    step = max(1, math.floor(tile / (classes * (right - left)) * min(shrink, 1)))
     for start in range(rows.start, rows.stop, step):
         part = slice(start, min(start + step, rows.stop))
         down = grid[0][part]

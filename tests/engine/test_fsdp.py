@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from mmseq.checkpoints.storage import load_file
 from mmseq.config import load_config
 from mmseq.datasets.shapes import generate
 from mmseq.engine import launch
@@ -65,6 +66,8 @@ def test_sharded_runs_equal_the_plain_one(data, nursery, tmp_path):
         plans[kind] = dict(options=SMALL | {'load_from': str(start)}, **shard)
         if shard:
             plans[f'{kind}_resumed'] = dict(options=dict(SMALL), resume=str(tmp_path / kind / 'iter_2.pth'), **shard)
+    # Whole weights in a file, which all processes gather.
+    plans['fsdp_resumed']['deterministic'] = True
     arguments = [SEG, tmp_path, json.dumps(plans)]
     script = 'tests/engine/sharded_runs.py'
     nursery.run(*arguments, script=script, processes=2, seconds=600, log=tmp_path / 'log', MMSEQ_DATA=data)
@@ -84,6 +87,10 @@ def test_sharded_runs_equal_the_plain_one(data, nursery, tmp_path):
         ours, theirs = (state(tmp_path / run / 'iter_2.pth') for run in (kind, 'ddp'))
         assert {key: v.shape for key, v in ours.items()} == {key: v.shape for key, v in theirs.items()}
         assert (tmp_path / kind / 'metrics.json').exists()
+    resumed = tmp_path / 'fsdp_resumed'
+    final, last = load_file(resumed / 'final_weights.safetensors'), tensors(resumed / 'iter_4.pth')
+    assert set(final) == set(last)
+    assert all(torch.equal(final[key], last[key]) for key in final)
 
 
 def test_average_of_weights_is_saved_evaluated_and_resumed(data, tmp_path, monkeypatch):

@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
 
+from mmseq.engine import processes
 from mmseq.engine.processes import describe_missing, is_communication_failure, naming_missing_processes
 
 
@@ -26,6 +28,13 @@ def test_only_failures_to_communicate_lead_to_a_roll_call() -> None:
 def test_one_process_alone_keeps_its_errors() -> None:
     with pytest.raises(RuntimeError, match='gloo'), naming_missing_processes():
         raise RuntimeError('gloo')
+
+
+def test_a_roll_call_ends_where_the_store_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('MASTER_ADDR', '10.0.0.1')
+    monkeypatch.setenv('MASTER_PORT', '29500')
+    monkeypatch.setattr(processes, '_call_roll', lambda seconds: time.sleep(60))
+    assert processes.roll_call(0.05) == ({}, '10.0.0.1:29500')
 
 
 WORKS = """

@@ -102,9 +102,12 @@ def test_what_is_refused(given: Settings, changes: dict, message: str, tmp_path:
 def test_options_become_hooks_behind_those_of_the_config() -> None:
     given = train(ema=0.1, compile_backbone=True, channels_last=True, shard='zero', deterministic=True, processes=2)
     cfg = asked(given, custom_hooks=[dict(type='First')])
-    own = ['mmseq.FinalWeightsHook', 'mmseq.ShardedStateHook', 'EMAHook', 'mmseq.CompileHook', 'mmseq.ChannelsLastHook']
-    assert types(cfg) == ['First', 'mmseq.RecipeHook', *own]
-    assert cfg.optim_wrapper.optimizer == dict(type='ZeroRedundancyOptimizer', optimizer_type='AdamW', lr=8e-5)
+    own = ['mmseq.ShardedStateHook', 'EMAHook', 'mmseq.CompileHook', 'mmseq.ChannelsLastHook']
+    deterministic = ['mmseq.DeterminismHook', 'mmseq.FinalWeightsHook']
+    assert types(cfg) == ['First', 'mmseq.RecipeHook', *deterministic, *own]
+    assert cfg.optim_wrapper.optimizer == dict(
+        type='ZeroRedundancyOptimizer', optimizer_type='AdamW', lr=8e-5, fused=True
+    )
     assert cfg.randomness == dict(seed=0, deterministic=True)
 
 
@@ -303,6 +306,20 @@ def test_amp_without_force_takes_an_earlier_force_back() -> None:
     assert cfg.optim_wrapper.force
     cfg = settings.use_amp(cfg, Settings('training', SEG, amp='bfloat16'))
     assert 'force' not in cfg.optim_wrapper
+
+
+@pytest.mark.parametrize(
+    'optimizer, fused',
+    [
+        (dict(type='AdamW', lr=1e-3), True),
+        (dict(type=torch.optim.AdamW, lr=1e-3), True),
+        (dict(type='AdamW', lr=1e-3, fused=False), False),
+        (dict(type='AdamW', lr=1e-3, foreach=True), None),
+        (dict(type='SGD', lr=1e-3), None),
+    ],
+)
+def test_adamw_is_fused_unless_the_config_says_how_it_runs(optimizer: dict[str, Any], fused: bool | None) -> None:
+    assert asked(train(), **{'optim_wrapper.optimizer': optimizer}).optim_wrapper.optimizer.get('fused') is fused
 
 
 def test_amp_replaces_no_wrapper_that_it_does_not_know() -> None:

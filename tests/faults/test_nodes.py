@@ -1,7 +1,8 @@
-"""Two nodes: two torchrun agents in network namespaces of their own, joined by a virtual cable."""
+"""Two nodes: two torchrun agents, in network namespaces of their own, joined by a virtual cable, or in one machine."""
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.launched import ROOT, TOY, start, wait_until
+from tests.faults.launched import ROOT, TOY, end, start, wait_until
 from tests.faults.toys import recorded
 
 ADDRESSES = ('10.77.0.1', '10.77.0.2')
@@ -66,6 +67,7 @@ def start_nodes(namespaces: tuple[str, str], work_dir: Path, *options: str) -> l
             MASTER_ADDR=ADDRESSES[0],
             LOCAL_ADDR=address,
             PORT=29511,
+            SILENCE_TIMEOUT=60,
             GLOO_SOCKET_IFNAME='eth0',
         )
         nodes.append((process, log))
@@ -93,10 +95,33 @@ def test_a_node_that_disappears_is_named_within_the_time_out(
     ip('-n', namespaces[lost], 'link', 'set', 'eth0', 'down')
     named = f'({ADDRESSES[1]}), rank 1' if lost else f'ConnectionError: the node at {ADDRESSES[0]}:'
     # Ten seconds of time-out, fifteen of the roll call, and a busy machine.
-    end = time.monotonic() + 90
+    latest = time.monotonic() + 90
     while named not in log.read_text():
-        assert time.monotonic() < end, log.read_text()[-4000:]
+        assert time.monotonic() < latest, log.read_text()[-4000:]
         time.sleep(0.2)
-    # torchrun itself does not come back from losing its rendezvous, which is on the first node.
-    if lost:
-        assert process.wait(60) != 0
+    # torchrun itself does not come back from losing its rendezvous, which is on the first node: it is ended.
+    assert process.wait(90) != 0
+
+
+def test_a_first_node_that_hangs_ends_the_others(tmp_path: Path) -> None:
+    """It takes connections and never answers, so that no call to the rendezvous returns."""
+    command = [ROOT / 'tools' / 'dist_train.sh', TOY, 1, '--work-dir', tmp_path / 'run', '--no-data-check']
+    options = ['--cfg-options', 'train_cfg.max_iters=100000', 'model.seconds=0.05']
+    common = dict(NNODES=2, MASTER_ADDR='127.0.0.1', LOCAL_ADDR='127.0.0.1', PORT=free_port(), SILENCE_TIMEOUT=3)
+    logs = [tmp_path / f'{rank}.log' for rank in range(2)]
+    first, other = (start(*command, *options, log=log, NODE_RANK=rank, **common) for rank, log in enumerate(logs))
+    try:
+        wait_until(lambda: len(recorded(tmp_path / 'run', 1)) >= 2, other, logs[1])
+        first.send_signal(signal.SIGSTOP)
+        assert other.wait(60) == 1
+        assert f'error: the node at 127.0.0.1:{common["PORT"]} (MASTER_ADDR) has not answered' in logs[1].read_text()
+    finally:
+        for process in (first, other):
+            process.send_signal(signal.SIGCONT)
+            end(process)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]

@@ -36,3 +36,24 @@ def test_unknown_cell():
 
 def test_drop_path_ramp_is_linear_over_the_network():
     assert drop_path_ramp(0.3, (1, 2, 1)) == [[0.0], pytest.approx([0.1, 0.2]), pytest.approx([0.3])]
+
+
+@pytest.mark.parametrize('cell', ['lstm', 'gru', 'rnn'])
+def test_gradients_in_eval_mode_ask_for_what_cudnn_keeps_in_training_alone(cell, monkeypatch):
+    """As mmseq erf does; cuDNN refuses the backward pass of a recurrent layer that ran in eval mode."""
+    name = 'rnn_tanh' if cell == 'rnn' else cell
+    original, training = getattr(torch._VF, name), []
+
+    def spy(*arguments):
+        # has_biases, layers, dropout, train
+        training.append(next(value for value in arguments[3:] if isinstance(value, float)) == 0 and arguments[-3])
+        return original(*arguments)
+
+    monkeypatch.setattr(torch._VF, name, spy)
+    mixer = Recurrent2D(8, 4, cell, union='add').eval()
+    x = torch.randn(1, 3, 5, 8, requires_grad=True)
+    mixer(x).sum().backward()
+    with torch.no_grad():
+        mixer(x)
+    assert training == [True, True, False, False]
+    assert not any(module.training for module in mixer.modules())

@@ -5,6 +5,7 @@ from mmseq.engine.hooks.boxes_only import BoxesOnlyHook
 from mmseq.engine.hooks.checkpoint import SafeCheckpointHook
 from mmseq.engine.hooks.corrupt_data import CorruptDataHook
 from mmseq.engine.hooks.curves import CurvesHook
+from mmseq.engine.hooks.determinism import DeterminismHook
 from mmseq.engine.hooks.eval_artifacts import EvalArtifactsHook
 from mmseq.engine.hooks.final_weights import FinalWeightsHook
 from mmseq.engine.hooks.kept_memory import KeptMemoryHook
@@ -28,6 +29,7 @@ __all__ = [
     'CompileHook',
     'CorruptDataHook',
     'CurvesHook',
+    'DeterminismHook',
     'EvalArtifactsHook',
     'FinalWeightsHook',
     'KeptMemoryHook',

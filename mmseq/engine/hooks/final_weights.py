@@ -1,9 +1,9 @@
-"""The weights that a training ends with, as a file that depends on nothing else."""
+"""The final weights in a file that equal runs write equally."""
 
 import hashlib
 from pathlib import Path
 
-from mmengine.dist import master_only
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -22,11 +22,13 @@ class FinalWeightsHook(Hook):
 
     priority = 'LOWEST'
 
-    @master_only
     def after_train(self, runner: Runner) -> None:
         """Write the file."""
-        model = bare_model(runner.model)
+        # In every process: weights that are divided among them are gathered by all of them.
+        state = bare_model(runner.model).state_dict()
+        if not is_main_process():
+            return
         path = Path(runner.work_dir) / 'final_weights.safetensors'
-        save_file({key: value.cpu() for key, value in model.state_dict().items()}, path)
+        save_file({key: value.cpu() for key, value in state.items()}, path)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         runner.logger.info(f'{path.name}: sha256 {digest}')

@@ -1,6 +1,7 @@
 """torch's own LSTM kernels: oneDNN on the CPU, cuDNN on NVIDIA GPUs."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
@@ -22,10 +23,29 @@ def scan(x: Tensor, weights: Sequence[Tensor], batch_first: bool) -> Tensor:
     Low precision runs in float32 where the device has no kernel for it; the answer has the dtype that was asked for.
     """
     dtype, answer = lstm_dtype(x), asked_dtype(x)
-    if autocasts(x):
-        with without_autocast(x):
-            return lstm(x.to(dtype), [w.to(dtype) for w in weights], batch_first).to(answer)
-    return lstm(x.to(dtype), [w.to(dtype) for w in weights], batch_first).to(answer)
+    with without_autocast(x) if autocasts(x) else nullcontext():
+        return lstm(x.to(dtype), chunk(weights, dtype), batch_first).to(answer)
+
+
+def chunk(weights: Sequence[Tensor], dtype: torch.dtype) -> Sequence[Tensor]:
+    """The weights in another dtype, or as they are; if they are copied, then at once, into one chunk of memory.
+
+    A cast for each weight would be half of a step's launches. cuDNN copies weights that are no chunk at every call, and
+    warns of it: those that are cast, and those that were divided among processes and gathered. In a chunk they lie as
+    it wants them: the matrices of all directions, then the biases.
+    """
+    if all(w.dtype == dtype for w in weights) and (weights[0].device.type == 'cpu' or in_one_chunk(weights)):
+        return weights
+    order = sorted(range(len(weights)), key=lambda number: number % 4 // 2)
+    flat = torch.cat([weights[number].reshape(-1) for number in order]).to(dtype)
+    parts = flat.split([weights[number].numel() for number in order])
+    found = {number: part.view(weights[number].shape) for number, part in zip(order, parts)}
+    return [found[number] for number in range(len(weights))]
+
+
+def in_one_chunk(weights: Sequence[Tensor]) -> bool:
+    """Whether all lie in the memory of the first, as torch's modules keep them."""
+    return len({w.untyped_storage()._cdata for w in weights}) == 1
 
 
 def lstm(x: Tensor, weights: Sequence[Tensor], batch_first: bool) -> Tensor:

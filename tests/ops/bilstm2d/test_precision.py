@@ -14,6 +14,7 @@ from mmseq import ops
 from mmseq.layers import Recurrent2D
 from mmseq.layers.recurrent2d import flat_weights
 from mmseq.ops.bilstm2d import precision
+from mmseq.ops.bilstm2d.native import chunk, in_one_chunk
 from mmseq.ops.bilstm2d.precision import asked_dtype, compute_dtype, onednn_dtypes
 
 FLOAT, BRAIN, HALF, DOUBLE = torch.float32, torch.bfloat16, torch.float16, torch.float64
@@ -74,6 +75,48 @@ def test_the_kernel_gets_one_dtype_and_no_autocast(has, monkeypatch):
         for x in (torch.randn(1, 3, CHANNELS), torch.randn(1, 3, CHANNELS).bfloat16()):
             assert ops.bilstm1d(x, weights).dtype == BRAIN
     assert seen == [({BRAIN if has else FLOAT}, False)] * 2
+
+
+def seen_weights(monkeypatch, run):
+    """What a call hands to torch's kernel as weights."""
+    seen = []
+    original = torch._VF.lstm
+
+    def spy(x, states, weights, *rest):
+        seen.append(weights)
+        return original(x, states, weights, *rest)
+
+    monkeypatch.setattr(torch._VF, 'lstm', spy)
+    run()
+    return seen[0]
+
+
+def test_weights_are_cast_at_once_into_a_chunk_as_cudnn_wants_it(monkeypatch):
+    monkeypatch.setattr(precision, 'onednn_dtypes', lambda: {BRAIN})
+    weights = flat_weights(nn.LSTM(CHANNELS, HIDDEN, bidirectional=True))
+    x = torch.randn(1, 3, CHANNELS)
+    with torch.autocast('cpu', BRAIN):
+        found = seen_weights(monkeypatch, lambda: ops.bilstm1d(x, weights))
+    assert len({w.untyped_storage().data_ptr() for w in found}) == 1
+    assert found[0].untyped_storage().nbytes() == 2 * sum(w.numel() for w in weights)
+    # The matrices of both directions, then the biases.
+    begins = [found[number].storage_offset() for number in (0, 1, 4, 5, 2, 3, 6, 7)]
+    assert begins == sorted(begins)
+    assert all(torch.equal(a, b.to(BRAIN)) for a, b in zip(found, weights))
+
+
+def test_weights_that_need_no_copy_get_none(monkeypatch):
+    weights = flat_weights(nn.LSTM(CHANNELS, HIDDEN, bidirectional=True))
+    found = seen_weights(monkeypatch, lambda: ops.bilstm1d(torch.randn(1, 3, CHANNELS), weights))
+    assert all(a is b for a, b in zip(found, weights))
+
+
+def test_scattered_weights_become_a_chunk_on_a_gpu():
+    weights = [w.to('meta') for w in flat_weights(nn.LSTM(CHANNELS, HIDDEN, bidirectional=True))]
+    together = chunk(weights, FLOAT)
+    assert [w.shape for w in together] == [w.shape for w in weights]
+    assert in_one_chunk(together)
+    assert chunk(together, FLOAT) is together
 
 
 def test_asking_onednn_leaves_no_trace():
