@@ -77,4 +77,6 @@ def scan_columns(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
 
 def bilstm2d_native(x: Tensor, vertical: Sequence[Tensor], horizontal: Sequence[Tensor]) -> Tensor:
     """See :func:`mmseq.ops.bilstm2d`."""
-    return torch.cat([scan_columns(x, vertical), scan_rows(x, horizontal)], dim=-1)
+    # Cast once for both.
+    given = x.to(lstm_dtype(x))
+    return torch.cat([scan_columns(given, vertical), scan_rows(given, horizontal)], dim=-1).to(asked_dtype(x))

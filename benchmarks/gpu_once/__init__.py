@@ -1,0 +1,1 @@
+"""All that a GPU alone can settle, in nine minutes: see __main__.py."""
