@@ -62,6 +62,31 @@ class HeadwiseLinear(nn.Module):
         return y if self.bias is None else y + self.bias.to(y.dtype)
 
 
+class WideLinear(torch.autograd.Function):
+    """A linear map in the dtype of its weight, which keeps its input in the input's own."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, weight: Tensor) -> Tensor:
+        return F.linear(x.to(weight.dtype), weight)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        x, weight = ctx.saved_tensors
+        wide = x.to(weight.dtype)
+        return (grad @ weight).to(x.dtype), grad.flatten(0, -2).mT @ wide.flatten(0, -2)
+
+
+def wide_linear(x: Tensor, weight: Tensor) -> Tensor:
+    """A linear map of the last axis in the dtype of the weight, without a bias."""
+    return F.linear(x, weight) if x.dtype == weight.dtype else WideLinear.apply(x, weight)
+
+
 class CausalConv(nn.Conv1d):
     """A depthwise convolution over the last ``taps`` steps of the row-by-row sequence: (B, H, W, D) to the same."""
 
@@ -117,7 +142,7 @@ class MLSTMCell(nn.Module):
             weights = torch.cat([self.igate.weight, self.fgate.weight]).chunk(3, dim=1)
             bias = torch.cat([self.igate.bias, self.fgate.bias])
             # A sum of three products in place of one with the concatenation, which would be kept for the backward.
-            y = sum(F.linear(x.to(weight.dtype), weight) for x, weight in zip((q, k, v), weights)) + bias
+            y = sum(wide_linear(x, weight) for x, weight in zip((q, k, v), weights)) + bias
             igate, fgate = y.transpose(1, 2).chunk(2, dim=1)
             return igate, fgate
 

@@ -6,7 +6,16 @@ from torch.nn import functional as F
 
 from mmseq import ops
 from mmseq.layers import MLSTMLayer
-from mmseq.layers.mlstm_layer import DIRECTIONS, CausalConv, GridConv, HeadNorm, HeadwiseLinear, turn, turn_back
+from mmseq.layers.mlstm_layer import (
+    DIRECTIONS,
+    CausalConv,
+    GridConv,
+    HeadNorm,
+    HeadwiseLinear,
+    turn,
+    turn_back,
+    wide_linear,
+)
 
 
 def lively(module):
@@ -182,6 +191,22 @@ def test_biases_of_queries_keys_and_values_follow_autocast(dtype):
         y = projection(x)
     assert y.dtype == dtype
     torch.testing.assert_close(y.float(), projection(x), rtol=0.02, atol=0.02)
+
+
+def test_gates_of_low_precision_keep_their_inputs_as_they_are():
+    x, weight = torch.randn(2, 5, 16).bfloat16().requires_grad_(), torch.randn(4, 16, requires_grad=True)
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.dtype) or t, lambda t: t):
+        y = wide_linear(x, weight)
+    assert kept == [torch.bfloat16, torch.float32]
+    assert y.dtype == torch.float32
+    wide = x.detach().float().requires_grad_()
+    expected = F.linear(wide, weight)
+    assert torch.equal(y, expected)
+    grad = torch.randn_like(y)
+    found, right = torch.autograd.grad(y, (x, weight), grad), torch.autograd.grad(expected, (wide, weight), grad)
+    assert torch.equal(found[0], right[0].bfloat16())
+    torch.testing.assert_close(found[1], right[1])
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
