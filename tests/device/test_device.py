@@ -34,7 +34,7 @@ def runs(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path:
         options = dict(script='tests/device/runs.py', log=folder / f'{head}.log', MMSEQ_DATA=folder / 'data')
         started.append((head, nursery.start(folder, *configs, **options)))
     for head, pid in started:
-        assert nursery.wait(pid, 900) == 0, (folder / f'{head}.log').read_text()[-3000:]
+        assert nursery.wait(pid, 1800) == 0, (folder / f'{head}.log').read_text()[-3000:]
     return folder
 
 
