@@ -84,7 +84,10 @@ class WideLinear(torch.autograd.Function):
 
 def wide_linear(x: Tensor, weight: Tensor) -> Tensor:
     """A linear map of the last axis in the dtype of the weight, without a bias."""
-    return F.linear(x, weight) if x.dtype == weight.dtype else WideLinear.apply(x, weight)
+    # Forward-mode differentiation knows the formula alone.
+    if x.dtype == weight.dtype or transformed():
+        return F.linear(x.to(weight.dtype), weight)
+    return WideLinear.apply(x, weight)
 
 
 class CausalConv(nn.Conv1d):

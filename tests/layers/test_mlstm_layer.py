@@ -209,6 +209,13 @@ def test_gates_of_low_precision_keep_their_inputs_as_they_are():
     torch.testing.assert_close(found[1], right[1])
 
 
+def test_gates_of_low_precision_have_forward_derivatives():
+    x, weight = torch.randn(2, 5, 16).bfloat16(), torch.randn(4, 16)
+    y, tangent = torch.func.jvp(lambda x: wide_linear(x, weight), (x,), (torch.ones_like(x),))
+    assert torch.equal(y, F.linear(x.float(), weight))
+    torch.testing.assert_close(tangent, weight.sum(1).expand_as(y))
+
+
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
 def test_gates_and_sums_stay_in_float32_under_autocast(dtype):
     cell = lively(MLSTMLayer(8)).scans[0].cell
