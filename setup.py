@@ -83,8 +83,9 @@ setup(
             'onedl-mmdetection>=3.4.7,<4',
             'onedl-mmsegmentation>=1.3,<2',
         ],
-        # `mmseq convert --verify` compares with its models.
-        'timm': ['timm>=1.0'],
+        # Its models as backbones (`mmseq.Timm`), ours in its registry (`mmseq.timm`), and the comparison of
+        # `mmseq convert --verify`.
+        'timm': ['timm>=1.0.20'],
         # TIFF images of more than three channels or 16 bits.
         'tiff': ['tifffile'],
         # mmseq demo-app; gradio 6.31 brings starlette and refuses pillow 13.
@@ -109,7 +110,7 @@ setup(
             'types-pyyaml',
             'types-tqdm',
             'pre-commit',
-            'timm>=1.0',
+            'timm>=1.0.20',
         ],
     },
 )

@@ -12,7 +12,8 @@ import mmseq.backbones
 from mmseq.layers import DropPath
 from mmseq.registry import MODELS
 
-FAMILIES = mmseq.backbones.__all__
+# Ours: timm's have layers of their own.
+FAMILIES = [name for name in mmseq.backbones.__all__ if name != 'Timm']
 # Of the smaller side a large map to ShiftViT's mixer and one that it takes in parts; of both others than the example.
 SIZES = [(1, 3, 32, 64), (1, 3, 256, 224)]
 

@@ -25,6 +25,7 @@ LINES = 40
 # The tests of modules that have no file or folder of tests by their name: each is tested through what uses it.
 ELSEWHERE = {
     'checkpoints/test_storage.py': ['checkpoints/records.py'],
+    'backbones/test_timm.py': ['backbones/timm_structure.py'],
     'cli/test_benchmark.py': ['measure/throughput.py', 'measure/throughput_plot.py'],
     'cli/test_commands.py': ['cli/main.py', 'cli/completion.py', 'cli/configs.py', 'compat/shipped_configs.py'],
     'cli/test_convert.py': ['cli/average.py'],

@@ -17,7 +17,8 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from mmseq import ops
-from mmseq.checkpoints import load_backbone, pretrained
+from mmseq.checkpoints import FAMILIES, load_backbone, pretrained
+from mmseq.checkpoints.rules import Family
 from mmseq.layers import DropPath, drop_path_ramp
 from mmseq.ops.differentiable import transformed
 from mmseq.ops.dispatch import say
@@ -173,18 +174,22 @@ class Backbone(BaseModule):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """(B, in_channels, H, W) to one (B, C_i, ceil(H / s_i), ceil(W / s_i)) per entry of ``out_indices``."""
+        stages = self.stage_maps(images)
+        height, width = images.shape[2:]
+        self._say_misaligned(height, width)
+        return tuple(self._level(stages[i], n, height, width) for n, i in enumerate(self.out_indices))
+
+    def stage_maps(self, images: Tensor) -> list[Tensor]:
+        """(B, in_channels, H, W), padded below and to the right, to (B, h, w, C) of each built stage, without norms."""
         if images.dim() != 4 or images.shape[1] != self.in_channels:
             raise ValueError(
                 f'{type(self).__name__} takes (B, {self.in_channels}, H, W), got {tuple(images.shape)}; '
                 'set in_channels, mean and std for other images'
             )
-        height, width = images.shape[2:]
-        pad_h, pad_w = (ceil_div(n, self.size_divisor) * self.size_divisor - n for n in (height, width))
-        self._say_misaligned(height, width)
+        pad_h, pad_w = (ceil_div(n, self.size_divisor) * self.size_divisor - n for n in images.shape[2:])
         if exporting() or pad_h or pad_w:
             images = F.pad(images, (0, pad_w, 0, pad_h))
-        stages = list(self.forward_stages(images))
-        return tuple(self._level(stages[i], n, height, width) for n, i in enumerate(self.out_indices))
+        return list(self.forward_stages(images))
 
     def _level(self, x: Tensor, n: int, height: int, width: int) -> Tensor:
         if self.out_norm:
@@ -223,10 +228,13 @@ class Backbone(BaseModule):
         # torch's own 8 are used up by four stages in training and in evaluation. torch 2.6 has it by an older name.
         limit = 'recompile_limit' if hasattr(dynamo.config, 'recompile_limit') else 'cache_size_limit'
         setattr(dynamo.config, limit, max(getattr(dynamo.config, limit), MAX_COMPILED))
+        for block in self.blocks():
+            block.compile(**options)
+
+    def blocks(self) -> list[nn.Module]:
+        """The blocks of all built stages."""
         stages: Iterable[Any] = self.stages
-        for stage in stages:
-            for block in stage.blocks:
-                block.compile(**options)
+        return [block for stage in stages for block in stage.blocks]
 
     def frozen_modules(self) -> list[nn.Module]:
         """The modules that ``frozen_stages`` keeps as they are."""
@@ -251,6 +259,14 @@ class Backbone(BaseModule):
         super().train(mode)
         self.freeze()
         return self
+
+    def key_tables(self) -> Family:
+        """How the names in files of weights become this model's."""
+        return FAMILIES[self.family]
+
+    def translated(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A file's tensors, in names that the key tables know."""
+        return tensors
 
     def init_weights(self) -> None:
         """Load ``init_cfg``'s checkpoint strictly, once; without one the constructor's initialisation stands.

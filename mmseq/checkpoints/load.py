@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmseq.addresses import public
 from mmseq.checkpoints.compare import casts, compare, shorten
@@ -39,13 +39,16 @@ FOREIGN_MARKS: Mapping[str, str] = {
 class StrictModel(Protocol):
     """What loading needs to know of a backbone."""
 
-    family: str
     input_conv: str
     position: str | None
     native_patch: int | None
     num_stages: int
     all_depths: tuple[int, ...]
-    stages: nn.ModuleList
+    dims: tuple[int, ...]
+
+    def key_tables(self) -> Family: ...
+
+    def translated(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]: ...
 
     def state_dict(self) -> dict[str, Tensor]: ...
 
@@ -111,7 +114,7 @@ def load_backbone(model: StrictModel, checkpoint: str | os.PathLike[str], prefix
     """
     path = locate(checkpoint)
     tensors, note = unwrap(load_file(path), path, prefix=prefix)
-    family = FAMILIES[model.family]
+    family, tensors = model.key_tables(), model.translated(tensors)
     layout = family.find_layout(tensors)
     if layout is None:
         raise InputError(f'checkpoint {public(checkpoint)} is no {family.name}: {describe(tensors)}')
@@ -127,7 +130,7 @@ def load_backbone(model: StrictModel, checkpoint: str | os.PathLike[str], prefix
     if problems:
         raise InputError(
             f'checkpoint {public(checkpoint)} ({layout.name} layout) does not fit this {family.name}; nothing was '
-            f'loaded. {problems}. Check arch, in_channels, out_norm and sizes of patches and grids.'
+            f'loaded. {problems}. Check arch or name, in_channels, out_norm and sizes of patches and grids.'
         )
     cast = casts(renamed.tensors, own)
     with torch.no_grad():
@@ -146,7 +149,7 @@ def drop_unbuilt(renamed: Renamed, model: StrictModel) -> None:
             continue
         if stage[1] == 'norms':
             renamed.dropped[key] = 'norm of a level that is not returned'
-        elif int(stage[2]) >= len(model.stages):
+        elif int(stage[2]) >= len(model.dims):
             renamed.dropped[key] = 'stage after the last of out_indices'
         else:
             continue

@@ -3,6 +3,7 @@
 import inspect
 import io
 import math
+import re
 from contextlib import nullcontext
 
 import pytest
@@ -18,7 +19,17 @@ from mmseq.backbones.base import Backbone
 from mmseq.layers import DropPath
 from mmseq.registry import MODELS
 
-BACKBONES = [name for name, cls in MODELS.module_dict.items() if isinstance(cls, type) and issubclass(cls, Backbone)]
+FAMILIES = [name for name, cls in MODELS.module_dict.items() if isinstance(cls, type) and issubclass(cls, Backbone)]
+# One of timm's with stages and windows, and one of a single stride with a position embedding.
+OF_TIMM = {
+    'timm_swin': dict(
+        name='swin_tiny_patch4_window7_224',
+        options=dict(embed_dim=16, depths=(1, 1, 2, 1), num_heads=(1, 2, 2, 4), window_size=4, img_size=64),
+    ),
+    'timm_vit': dict(name='test_vit', options=dict(depth=4, embed_dim=32, num_heads=2)),
+}
+OURS = [name for name in FAMILIES if name != 'Timm']
+BACKBONES = [*OURS, *OF_TIMM]
 SIZES = [(32, 32), (64, 96), (37, 53), (100, 33)]
 VOCABULARY = [
     'arch',
@@ -34,7 +45,27 @@ VOCABULARY = [
 
 
 def build(name, **options):
-    return MODELS.build(dict(type=f'mmseq.{name}', arch='nano', **options))
+    if name in OURS:
+        return MODELS.build(dict(type=f'mmseq.{name}', arch='nano', **options))
+    pytest.importorskip('timm').layers.set_fused_attn(False)
+    return MODELS.build(dict(type='mmseq.Timm', **OF_TIMM[name], **options))
+
+
+def place(key, name):
+    """Where a parameter lies: -1 the stem, k stage k, None the norms of the levels."""
+    if key.startswith('norms.'):
+        return None
+    stage = {'timm_swin': r'net\.layers\.(\d)', 'timm_vit': r'net\.blocks\.(\d)'}.get(name, r'stages\.(\d)')
+    match = re.match(stage, key)
+    return int(match[1]) if match else -1
+
+
+def drop_paths(model, name):
+    """Name and rate of every drop path; timm leaves out those of rate 0."""
+    if name in OURS:
+        return [(key, m, m.p) for key, m in model.named_modules() if isinstance(m, DropPath)]
+    found = [(key, m) for key, m in model.named_modules() if re.search(r'drop_path\d$', key)]
+    return [(key, m, getattr(m, 'drop_prob', 0.0)) for key, m in found]
 
 
 @pytest.fixture(params=BACKBONES)
@@ -43,14 +74,19 @@ def name(request):
 
 
 def test_all_are_registered():
-    assert sorted(BACKBONES) == sorted(mmseq.backbones.__all__)
-    assert BACKBONES
+    assert sorted(FAMILIES) == sorted(mmseq.backbones.__all__)
+    assert OURS
 
 
-def test_arguments_are_one_vocabulary(name):
-    parameters = inspect.signature(MODELS.get(name).__init__).parameters
-    assert [p for p in parameters if p in VOCABULARY] == VOCABULARY
+@pytest.mark.parametrize('family', FAMILIES)
+def test_arguments_are_one_vocabulary(family):
+    parameters = inspect.signature(MODELS.get(family).__init__).parameters
+    words = ['name' if word == 'arch' and family == 'Timm' else word for word in VOCABULARY]
+    assert [p for p in parameters if p in words] == words
     assert all(p.kind is not p.VAR_KEYWORD for p in parameters.values())
+
+
+def test_unknown_arguments(name):
     with pytest.raises(TypeError, match='depth'):
         build(name, depth=50)
 
@@ -151,7 +187,7 @@ def test_pyramid_has_no_weights_of_its_own(name):
 
 def test_stages_after_the_last_index_are_not_built(name):
     full, short = build(name), build(name, out_indices=(0, 1))
-    assert len(short.stages) == 2
+    assert len(short.dims) == 2
     assert set(short.state_dict()) < set(full.state_dict())
     assert len(short(torch.randn(1, 3, 32, 32))) == 2
 
@@ -167,6 +203,10 @@ def test_bad_strides_and_stages(name):
         build(name, out_strides=(4, 8))
     with pytest.raises(ValueError, match='frozen_stages'):
         build(name, frozen_stages=9)
+
+
+@pytest.mark.parametrize('name', OURS)
+def test_unknown_archs(name):
     with pytest.raises(ValueError, match='unknown .* nano'):
         MODELS.build(dict(type=f'mmseq.{name}', arch='xxl'))
     with pytest.raises(ValueError, match=f"unknown {name} arch 'nanoo': did you mean 'nano'"):
@@ -179,17 +219,15 @@ def test_bad_strides_and_stages(name):
 def test_freezing(name, frozen):
     model = build(name, frozen_stages=frozen, drop_path_rate=0.5)
     assert model.train() is model
-    still = {id(p) for module in [model.stem, *model.stages[:frozen]] for p in module.parameters()}
     for key, parameter in model.named_parameters():
-        if not key.startswith('norms'):
-            assert parameter.requires_grad == (id(parameter) not in still), key
+        where = place(key, name)
+        if where is not None:
+            assert parameter.requires_grad == (where >= frozen), key
     for module in model.modules():
         if isinstance(module, nn.RNNBase):
             assert module.training
-    for stage in model.stages[:frozen]:
-        assert not any(m.training for m in stage.modules() if isinstance(m, DropPath))
-    for stage in model.stages[frozen:]:
-        assert all(m.training for m in stage.modules() if isinstance(m, DropPath))
+    for key, module, rate in drop_paths(model, name):
+        assert not rate or module.training == (place(key, name) >= frozen), key
     images = torch.randn(1, 3, 32, 32, requires_grad=True)
     last = model(images)[-1]
     # Not a plain sum: that of a normalised map is constant.
@@ -256,18 +294,21 @@ def test_layer_depth_grows_from_stem_to_norms(name):
     depths = {}
     for key in dict(model.named_parameters()):
         depth, layers = model.get_layer_depth(f'backbone.{key}', 'backbone.')
-        assert layers == sum(model.depths) + 2
-        depths.setdefault(key.split('.')[0], set()).add(depth)
+        where = place(key, name)
+        depths.setdefault('norms' if where is None else 'stages' if where >= 0 else 'stem', set()).add(depth)
     assert depths['stem'] == {0}
     assert depths['stages'] == set(range(1, layers - 1))
     assert depths['norms'] == {layers - 1}
+    assert layers == 2 + (len(drop_paths(model, name)) // 2 if name in OF_TIMM else sum(model.depths))
     with pytest.raises(ValueError, match='does not begin'):
         model.get_layer_depth('neck.weight', 'backbone.')
 
 
 def test_drop_path_ramps_linearly(name):
     model = build(name, drop_path_rate=0.4)
-    rates = [m.p for m in model.modules() if isinstance(m, DropPath)]
+    rates = [rate for _, _, rate in drop_paths(model, name)]
+    # Both branches of timm's blocks have one each.
+    rates = rates[::2] if name in OF_TIMM else rates
     assert rates == pytest.approx(torch.linspace(0, 0.4, len(rates)).tolist())
 
 
@@ -411,7 +452,7 @@ def test_several_gradients_at_once(name):
     model, parameters, images = judged(name)
     levels = model(images)
     answers = torch.stack([level.square().mean() for level in levels])
-    wanted = [p for key, p in parameters.items() if key.startswith('stages.0')]
+    wanted = [p for key, p in parameters.items() if place(key, name) == 0]
     units = torch.eye(len(answers), dtype=answers.dtype)
     together = torch.autograd.grad(answers, wanted, units, is_grads_batched=True, retain_graph=True)
     for number, unit in enumerate(units):
