@@ -63,15 +63,16 @@ def describe(path: Path, cfg: Config) -> Entry:
     """
     model, backbone = cfg.model, cfg.model.backbone
     parts = (backbone.type, (model.get('neck') or {}).get('type'), model.type, *head_types(model))
-    size = backbone.arch if isinstance(backbone.arch, str) else None
-    rest = path.stem.partition(f'_{size}_')[2] if size else ''
+    # A timm model has a name in place of an arch.
+    arch = backbone.get('arch', backbone.get('name'))
+    data = (title for key, title in DATA.items() if key in path.stem.split('_'))
     return {
         'Name': path.stem,
         'Config': f'configs/{path.name}',
         'Metadata': {
             'Architecture': list(dict.fromkeys(part.rpartition('.')[2] for part in parts if part)),
-            'Arch': size,
-            'Training Data': DATA.get(rest.partition('_')[0], rest.partition('_')[0] or None),
+            'Arch': arch if isinstance(arch, str) else None,
+            'Training Data': next(data, None),
         },
         'Recipe': recipe(path),
         'Backbone weights': weights((backbone.get('init_cfg') or {}).get('checkpoint')),
@@ -116,7 +117,7 @@ def weights(address: str | None) -> Entry | None:
         return None
     row = find_published(address)
     if row is None:
-        return {'Address': address}
+        return {'Name': address.rpartition('/')[2], 'Address': address}
     return {
         'Name': row.name,
         'Address': row.address,

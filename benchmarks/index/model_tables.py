@@ -139,8 +139,6 @@ def short_row(key: Key, groups: Mapping[Key, list[Entry]], longer: list[Key]) ->
 
 def said(entries: Iterable[tuple[str, Entry]], key: str) -> str:
     """The figures under a key, each with the size and the schedule it belongs to."""
-    return '; '.join(
-        f'{" ".join(filter(None, (split_name(entry)[1], schedule)))}: {metrics(entry, key)}'
-        for schedule, entry in entries
-        if metrics(entry, key)
-    )
+    found = (((split_name(entry)[1], schedule), metrics(entry, key)) for schedule, entry in entries)
+    titled = ((' '.join(filter(None, title)), figures) for title, figures in found if figures)
+    return '; '.join(f'{title}: {figures}' if title else figures for title, figures in titled)

@@ -37,7 +37,7 @@ LAYER_DECAY = 'LayerDecayOptimWrapperConstructor'
 NORMS = (_BatchNorm, _InstanceNorm, GroupNorm, LayerNorm)
 _FROZEN = re.compile(r'^\S+ is skipped since its requires_grad=False$')
 # Of schedules that serve all families: not every one has such parameters.
-OF_SOME_FAMILIES = ('pos_embed', '.skip', '.norm.', '.norm1.', '.norm2.')
+OF_SOME_FAMILIES = ('pos_embed', 'relative_position_bias_table', '.skip', '.norm.', '.norm1.', '.norm2.')
 
 
 def check_paramwise(cfg: Config, path: str) -> None:

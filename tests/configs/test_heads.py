@@ -43,6 +43,16 @@ CAPS = {
 }
 # Pictures are an eighth as large; 256 is the width of many heads and stays.
 SHRINK, LARGE = 8, 257
+# The cards of timm's models, and what makes each shallow; their channels stay.
+OF_TIMM = {
+    **{name: dict(depths=(1,) * 4) for name in ('swin_t', 'swin_s', 'swinv2_t', 'convnext_t', 'convnext_s')},
+    'mambaout_t': dict(depths=(1,) * 4),
+    # timm lets nobody change its depths.
+    'poolformer_s24': {},
+    **{name: dict(depth=4) for name in ('vit_s_dinov3', 'vit_s_dinov2', 'xcit_s')},
+    'efficientvit_b3': dict(depths=(1,) * 5),
+    'resnet50': dict(layers=(1,) * 4),
+}
 # Parameters that a loss need not reach: DINO's labels for denoising that no box of the batch has, and the layers for
 # boxes when no anchor was matched.
 MAY_REST = ('dn_query_generator.label_embedding',)
@@ -59,7 +69,8 @@ def data(tmp_path_factory):
 def small(node):
     """A copy of a config's value with its numbers cut down."""
     if isinstance(node, dict):
-        cut = {key: small(value) for key, value in node.items()}
+        # The backbone's channels are what they are.
+        cut = {key: value if key.endswith('in_channels') else small(value) for key, value in node.items()}
         for key in CAPS.keys() & cut.keys():
             if isinstance(cut[key], int):
                 cut[key] = min(cut[key], CAPS[key])
@@ -101,13 +112,16 @@ def at_shapes(loader, data, name):
 def shrunk(tmp_path, data):
     """A function from a leaf to its config, cut down and pointed at the embedded data."""
 
-    def make(path, name):
+    def make(path, name, card=None):
         text = path.read_text().replace("'_base_/", f"'{CONFIGS}/_base_/")
-        large, nano = (f'backbones/{name["backbone"]}_{size}.py' for size in (name['size'], 'nano'))
+        large = f'backbones/{name["backbone"]}_{name["size"]}.py'
         assert text.count(large) == 1
-        (tmp_path / path.name).write_text(text.replace(large, nano))
+        small_one = f'backbones/{card or name["backbone"] + "_nano"}.py'
+        (tmp_path / path.name).write_text(text.replace(large, small_one))
         cfg = load_config(str(tmp_path / path.name), {}, str(tmp_path))
         backbone = cfg.model.pop('backbone')
+        if card:
+            backbone.update(options=OF_TIMM[card], init_cfg=None)
         cfg = Config(small(cfg._cfg_dict))
         cfg.model.backbone = backbone
         panoptic = name['dataset'] != 'coco'
@@ -136,9 +150,8 @@ def check_prediction(sample, cfg, name):
         assert sample.pred_panoptic_seg.sem_seg.shape == (1, *shape)
 
 
-@pytest.mark.parametrize('path,name', heads_table.pairs(), ids=lambda value: getattr(value, 'stem', ''))
-def test_trains_and_predicts(path, name, shrunk):
-    cfg = shrunk(path, name)
+def train_and_predict(cfg, path, name):
+    """One step that reaches all that is trained, and one prediction."""
     check_class_counts(cfg)
     check_datasets(Work('training', str(path), cfg), ('train_dataloader', 'val_dataloader'))
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
@@ -161,6 +174,32 @@ def test_trains_and_predicts(path, name, shrunk):
         with torch.no_grad():
             samples = model.eval().test_step(next(iter(Runner.build_dataloader(cfg.val_dataloader, seed=0))))
     check_prediction(samples[0], cfg, name)
+
+
+@pytest.mark.parametrize('path,name', heads_table.pairs(), ids=lambda value: getattr(value, 'stem', ''))
+def test_trains_and_predicts(path, name, shrunk):
+    train_and_predict(shrunk(path, name), path, name)
+
+
+def of_timm():
+    """Every head with every card of timm's models; all but two of each head's are left to the long run."""
+    heads = [(path, name) for path, name in heads_table.pairs() if name['backbone'] == 'shiftvit']
+    for row, (path, name) in enumerate(heads):
+        for column, card in enumerate(OF_TIMM):
+            marks = () if (column - 2 * row) % len(OF_TIMM) < 2 else pytest.mark.long
+            yield pytest.param(path, name, card, marks=marks, id=f'{path.stem.replace("shiftvit_t", card)}')
+
+
+@pytest.mark.parametrize('path,name,card', of_timm())
+def test_heads_over_timms_models(path, name, card, shrunk):
+    pytest.importorskip('timm')
+    train_and_predict(shrunk(path, name, card), path, name)
+
+
+def test_cards_of_timms_models_are_all_tried():
+    cards = {path.stem for path in (CONFIGS / '_base_/backbones').glob('*.py') if 'mmseq.Timm' in path.read_text()}
+    assert cards == set(OF_TIMM)
+    assert len(cards) >= 10
 
 
 def test_panoptic_run_ends_with_its_quality(shrunk, data):

@@ -1,0 +1,11 @@
+"""ADE20K, 160k iterations of 8 x 2 images, rates falling by layer: ConvNeXt's for UperNet (mmsegmentation)."""
+
+_base_ = 'ade20k_160k.py'
+optim_wrapper = dict(
+    _delete_=True,
+    type='OptimWrapper',
+    constructor='mmseq.LayerDecayOptimWrapperConstructor',
+    optimizer=dict(type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05),
+    # The stem's rate is upstream's; no weight decay on biases, norms and other vectors.
+    paramwise_cfg=dict(decay_rate=0.962, flat_decay_mult=0.0),
+)

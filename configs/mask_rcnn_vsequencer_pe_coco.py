@@ -1,0 +1,7 @@
+"""As mask_rcnn_vsequencer_s_coco.py, with VSequencer(PE).
+
+Expected: nobody has reported a figure, and we have not run it.
+"""
+
+_base_ = ['mask_rcnn_vsequencer_s_coco.py', '_base_/backbones/vsequencer_pe.py']
+model = dict(backbone=_base_.pop('backbone'), neck=dict(in_channels=_base_.pop('channels')))

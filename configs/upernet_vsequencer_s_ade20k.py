@@ -1,0 +1,21 @@
+"""UperNet, VSequencer, ADE20K at 512 px, 160k iterations.
+
+Recipe: Swin-T's in mmsegmentation (AdamW 6e-5, weight decay 0.01, 8 x 2 images); drop path as of the Sequencer2D of
+that size (arXiv 2205.01972). The authors released no ImageNet weights: name yours with
+--cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE.
+Command: tools/dist_train.sh configs/upernet_vsequencer_s_ade20k.py 8
+Expected: nobody has reported a figure, and we have not run it.
+"""
+
+_base_ = [
+    '_base_/models/upernet.py',
+    '_base_/backbones/vsequencer_s.py',
+    '_base_/datasets/ade20k.py',
+    '_base_/schedules/ade20k_160k.py',
+    '_base_/runtime/mmseg.py',
+]
+model = dict(
+    backbone=_base_.pop('backbone'),
+    auxiliary_head=dict(in_channels=_base_.channels[2]),
+    decode_head=dict(in_channels=_base_.pop('channels')),
+)
