@@ -90,6 +90,7 @@ OPENMMLAB = {'mmdet', 'mmseg', 'mmcv', 'mmengine'}
         # Less than 0.1 s, of which Python's own start is half: nothing but the standard library.
         ('mmseq', OPENMMLAB | {'torch', 'torchvision', 'numpy', 'packaging', 'importlib.metadata'}),
         ('mmseq.ops', OPENMMLAB | {'timm', 'huggingface_hub', 'triton'}),
+        ('mmseq.backbones', {'mmdet', 'mmseg', 'timm'}),
     ],
 )
 def test_import_loads_nothing_heavy(module, heavy):

@@ -65,6 +65,15 @@ SHORTER = {
 }
 
 
+# The scripts of timm.md: the package that each is about, and what it prints.
+ELSEWHERE = {
+    'classify.py': ('timm', ['torch.Size([2, 10])', '[64, 64, 64] [8, 16, 32]', "'mmseq_shiftvit_t'"]),
+    'smp_unet.py': ('segmentation_models_pytorch', ['Unet True']),
+    'hf_upernet.py': ('transformers', ['UperNet (2, 9, 96, 128)']),
+    'plain.py': ('timm', ['loss True']),
+}
+
+
 @pytest.fixture
 def checkout(tmp_path):
     """A checkout that may be written to; the package and the tests are the originals."""
@@ -167,12 +176,22 @@ def test_config_of_a_tutorial_takes_the_large_base_that_it_ends_with(page, tmp_p
     assert check_data.main(['large.py']) == 0
 
 
+@pytest.mark.parametrize('script', ELSEWHERE)
+def test_our_models_elsewhere(script, tmp_path, nursery):
+    package, printed = ELSEWHERE[script]
+    pytest.importorskip(package, reason=f'{package} is not installed')
+    blocks = {block.splitlines()[0][2:]: block for _, block in BLOCK.findall((DOCS / 'timm.md').read_text())}
+    assert set(blocks) == set(ELSEWHERE)
+    (tmp_path / script).write_text(blocks[script])
+    check(run(f'python {script}', tmp_path, nursery.commands), tmp_path, printed, [])
+
+
 def test_every_tutorial_is_run():
     assert {path.name for path in DOCS.glob('tutorial_*.md')} == set(TUTORIALS)
 
 
 def test_blocks_are_formatted(tmp_path):
-    for page in (*GUIDES, *TUTORIALS):
+    for page in (*GUIDES, *TUTORIALS, 'timm.md'):
         for number, (language, text) in enumerate(BLOCK.findall((DOCS / page).read_text())):
             if language == 'python':
                 (tmp_path / f'{page}_{number}.py').write_text(text)
