@@ -85,7 +85,7 @@ setup(
         ],
         # Its models as backbones (`mmseq.Timm`), ours in its registry (`mmseq.timm`), and the comparison of
         # `mmseq convert --verify`.
-        'timm': ['timm>=1.0.20'],
+        'timm': ['timm>=1.0.31'],
         # TIFF images of more than three channels or 16 bits.
         'tiff': ['tifffile'],
         # mmseq demo-app; gradio 6.31 brings starlette and refuses pillow 13.
@@ -110,7 +110,7 @@ setup(
             'types-pyyaml',
             'types-tqdm',
             'pre-commit',
-            'timm>=1.0.20',
+            'timm>=1.0.31',
         ],
     },
 )

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
+from packaging.version import Version
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -34,6 +35,8 @@ OURS = {
     'num_classes': 'nothing, a backbone has no classifier',
 }
 FINAL_NORMS = ('norm', 'fc_norm', 'head.norm')
+# The first that was tried; older ones do not build on the meta device.
+OLDEST = '1.0.31'
 SMALLEST = 32
 """Pixels per side of the smallest image of the contract."""
 
@@ -73,12 +76,16 @@ def library() -> ModuleType:
     """timm.
 
     Raises:
-        InputError: it is not installed.
+        InputError: it is not installed, or too old.
     """
     try:
         import timm
     except ModuleNotFoundError as error:
         raise InputError("mmseq.Timm needs timm, which is not installed: pip install 'mmseq[timm]'") from error
+    if Version(timm.__version__) < Version(OLDEST):
+        raise InputError(
+            f'mmseq.Timm needs timm {OLDEST} or newer, and {timm.__version__} is installed: pip install -U timm'
+        )
     return timm
 
 

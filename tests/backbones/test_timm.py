@@ -246,6 +246,12 @@ def test_without_timm(monkeypatch):
         Timm('test_vit')
 
 
+def test_with_an_old_timm(monkeypatch):
+    monkeypatch.setattr(timm, '__version__', '1.0.15')
+    with pytest.raises(InputError, match='needs timm 1.0.31 or newer, and 1.0.15 is installed'):
+        Timm('test_vit')
+
+
 def test_layers_without_timms_grouping():
     with pytest.raises(ValueError, match='timm does not count the layers of poolformer_s12'):
         Timm('poolformer_s12').get_layer_depth('net.stem.conv.weight')
