@@ -17,6 +17,8 @@ from timm.models import build_model_with_cfg, generate_default_cfgs, register_mo
 from mmseq.checkpoints.published import Published, published
 from mmseq.classify.classifier import FAMILIES, Classifier, build_classifier, classifiers_names
 
+# timm adds the models' names.
+__all__ = ['archs', 'entry_point', 'model_name', 'pretrained_cfg', 'register', 'weights_of']
 # The share of the resized image that the authors' evaluations crop.
 CROPS = {'sequencer2d': 0.875, 'vsequencer': 0.875, 'shiftvit': 0.875, 'vil': 1.0}
 STRIDES = (4, 8, 16, 32)
