@@ -190,7 +190,7 @@ def of_timm():
             yield pytest.param(path, name, card, marks=marks, id=f'{path.stem.replace("shiftvit_t", card)}')
 
 
-@pytest.mark.parametrize('path,name,card', of_timm())
+@pytest.mark.parametrize('path,name,card', list(of_timm()))
 def test_heads_over_timms_models(path, name, card, shrunk):
     pytest.importorskip('timm')
     train_and_predict(shrunk(path, name, card), path, name)
