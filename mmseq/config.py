@@ -1,9 +1,7 @@
 """A config file, read, overridden and checked."""
 
-import ast
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,9 +14,11 @@ from mmengine.utils import import_modules_from_strings
 from mmseq.compat import shipped_configs, versions
 from mmseq.errors import InputError, first_line
 from mmseq.explain import files
+from mmseq.explain.files import explained
 from mmseq.nested import walk
 from mmseq.options import check_option
 from mmseq.ranks import is_first_process
+from mmseq.saved_config import is_saved, named_config, read_saved_config
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 NUMBERS: dict[str, type | tuple[type, ...]] = {
@@ -36,7 +36,8 @@ def read_config(path: str, options: Mapping[str, Any], change: Change | None = N
 
     Args:
         path: of the config, ``mmseq::NAME`` for one that comes with mmseq, or ``mmdet::NAME`` and
-            ``mmseg::NAME``, also as ``FOLDER/NAME.py``, for one of upstream's.
+            ``mmseg::NAME``, also as ``FOLDER/NAME.py``, for one of upstream's; a work
+            dir, or a checkpoint or its address, stands for the config that it carries.
         options: dotted keys and values that override it.
         change: what is changed in it before that.
 
@@ -44,14 +45,7 @@ def read_config(path: str, options: Mapping[str, Any], change: Change | None = N
         InputError: packages that do not fit, no such file, a file that is no config, or an option for nothing in it.
     """
     versions.require()
-    file = config_file(path)
-    with explained(path, file):
-        if is_saved(Path(file)):
-            cfg = saved_values(Path(file))
-            if cfg.get('custom_imports'):
-                import_modules_from_strings(**cfg.custom_imports)
-        else:
-            cfg = Config.fromfile(file)
+    cfg = read_named(path)
     if change:
         change(cfg, options)
     for key, value in options.items():
@@ -63,81 +57,19 @@ def read_config(path: str, options: Mapping[str, Any], change: Change | None = N
     return cfg
 
 
-def read_saved_config(path: Path) -> Config:
-    """Read a config as a run left it in its work dir: as values, without running it or importing what it names.
-
-    Raises:
-        InputError: it cannot be read, or is more than a list of values.
-    """
-    with explained(str(path), str(path)):
-        return saved_values(path)
-
-
-def is_saved(path: Path) -> bool:
-    """Whether a file is the config that a run writes into its work dir."""
-    return path.name == 'config.py' and path.parent.name == 'vis_data'
-
-
-def saved_values(path: Path) -> Config:
-    """The values of a config as mmengine writes it: names, each with a literal or nested calls of ``dict``.
-
-    Raises:
-        InputError: there is anything else in it, which would have to be run.
-        OSError, SyntaxError, ValueError: it cannot be read, or is no Python.
-    """
-    values: dict[str, Any] = {}
-    for line in ast.parse(path.read_text(encoding='utf-8')).body:
-        # mmengine writes one name a line; `_base_` would have other files run.
-        target = line.targets[0] if isinstance(line, ast.Assign) and len(line.targets) == 1 else None
-        if not isinstance(line, ast.Assign) or not isinstance(target, ast.Name) or target.id == '_base_':
-            raise _more_than_values(path, line)
-        values[target.id] = _value(line.value, path)
-    return Config(values, filename=str(path))
-
-
-def _value(node: ast.expr, path: Path) -> Any:
-    """What a literal or a call of ``dict`` stands for."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict':
-        named = {pair.arg: _value(pair.value, path) for pair in node.keywords if pair.arg}
-        if len(named) == len(node.keywords) and all(isinstance(part, ast.Dict) for part in node.args[:2]):
-            return dict(*(_value(part, path) for part in node.args), **named)
-    if isinstance(node, ast.Dict) and None not in node.keys:
-        return {_value(key, path): _value(value, path) for key, value in zip(node.keys, node.values) if key}
-    if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
-        kind = {ast.List: list, ast.Tuple: tuple, ast.Set: set}[type(node)]
-        return kind(_value(item, path) for item in node.elts)
-    # As str() writes a float.
-    if isinstance(node, ast.Name) and node.id in ('inf', 'nan'):
-        return float(node.id)
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Name):
-        return -_value(node.operand, path)
-    try:
-        return ast.literal_eval(node)
-    except ValueError:
-        raise _more_than_values(path, node) from None
-
-
-def _more_than_values(path: Path, node: ast.stmt | ast.expr) -> InputError:
-    return InputError(
-        f'config {path}: line {node.lineno} is more than a value, and the config that a run left is not run; write '
-        'values, or give the config itself'
-    )
-
-
-@contextmanager
-def explained(path: str, file: str) -> Iterator[None]:
-    """Turn what reading a config file raises into an InputError that says what is wrong with it.
-
-    Args:
-        path: of the config, as the user gave it.
-        file: that it stands for.
-    """
-    try:
-        yield
-    except InputError:
-        raise
-    except (*files.UNREADABLE, MemoryError) as error:
-        raise InputError(f'config {path}: {files.explain(error, file)}') from error
+def read_named(path: str) -> Config:
+    """The config that a name stands for; see :func:`read_config`."""
+    cfg = named_config(path)
+    if cfg is None:
+        file = config_file(path)
+        if not is_saved(Path(file)):
+            with explained(path, file):
+                return Config.fromfile(file)
+        cfg = read_saved_config(Path(file))
+    if cfg.get('custom_imports'):
+        with explained(path, str(cfg.filename)):
+            import_modules_from_strings(**cfg.custom_imports)
+    return cfg
 
 
 def read_model_config(path: str, options: Mapping[str, Any], change: Change | None = None) -> Config:
@@ -274,7 +206,7 @@ def config_file(path: str) -> str:
             raise InputError(f'config {path}: {files.explain(error, path).removeprefix("_base_: ")}') from error
     shipped = shipped_configs.locate(Path(path).name)
     advice = f'; the one that comes with mmseq is mmseq::{shipped.stem}' if shipped.is_file() else ''
-    raise InputError(f'config {path}: no such file{advice}')
+    raise InputError(f'config {path}: no such file, work dir or checkpoint{advice}')
 
 
 def existing_file(path: str, what: str) -> str:

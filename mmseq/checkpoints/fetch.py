@@ -1,8 +1,10 @@
 """From the name of a checkpoint to a local file: a path, https://, hf:// or timm://.
 
     FILE                          any local file
+    FOLDER                        the best checkpoint of a work dir, else its last one; a published model's weights
     https://host/path/FILE        kept in torch hub's directory (TORCH_HOME moves it)
     hf://OWNER/NAME[@REV]/FILE    a file of a repository on the Hugging Face hub, kept in its cache (HF_HOME moves it)
+    hf://OWNER/NAME[@REV]         the weights of the model that was published there
     timm://NAME[.TAG]             the weights of a timm model on that hub
 
 What is kept is taken without asking the network. A hub's file is the version that was downloaded first; a revision
@@ -20,6 +22,7 @@ import torch
 from mmseq.addresses import public
 from mmseq.checkpoints.digest import digest_in_name, file_sha256
 from mmseq.checkpoints.download import DownloadError, check, download, recorded_digest
+from mmseq.checkpoints.folder import WEIGHTS, choose_checkpoint
 from mmseq.checkpoints.published import UNKNOWN, find_published, published
 from mmseq.errors import InputError
 
@@ -27,10 +30,18 @@ HELP = (
     'or name a local file with --cfg-options model.backbone.init_cfg.checkpoint=FILE, or train from random weights '
     'with model.backbone.init_cfg=None'
 )
-HUB_FILE = re.compile(r'(?P<repo>[^/@]+/[^/@]+)(?:@(?P<revision>[^/]+))?/(?P<file>.+)')
+HUB_FILE = re.compile(r'(?P<repo>[^/@]+/[^/@]+)(?:@(?P<revision>[^/]+))?(?:/(?P<file>.+))?')
 PIECE = re.compile(r'[^\\?#]*[^\\?#.][^\\?#]*')
 """Of an address on the hub: no ``..``, which would lead out of the cache, and nothing that servers take for more."""
-TIMM_FILES = ('model.safetensors', 'pytorch_model.bin')
+HUB_WEIGHTS = (WEIGHTS, 'pytorch_model.bin')
+"""What the weights are called in a repository of one model, timm's among them."""
+SUFFIXES = ('.safetensors', '.pth', '.pt', '.bin', '.th')
+"""Of files of weights."""
+
+
+def is_checkpoint(name: str) -> bool:
+    """Whether a name is an address or a file of weights, by how it is written."""
+    return bool(re.match(r'\w+://', name)) or name.endswith(SUFFIXES)
 
 
 def locate(name: str | os.PathLike[str]) -> Path:
@@ -43,10 +54,12 @@ def locate(name: str | os.PathLike[str]) -> Path:
     scheme, separator, rest = name.partition('://')
     if not separator:
         path = Path(name).expanduser()
+        if path.is_dir():
+            return choose_checkpoint(path)[0]
         if not path.is_file():
             raise InputError(
-                f'checkpoint {name}: no such file; give a local file or an address: https://HOST/FILE, '
-                'hf://OWNER/NAME/FILE or timm://NAME'
+                f'checkpoint {name}: no such file; give a local file, a work dir or an address: https://HOST/FILE, '
+                'hf://OWNER/NAME, hf://OWNER/NAME/FILE or timm://NAME'
             )
         return path
     if scheme == 'https':
@@ -57,11 +70,12 @@ def locate(name: str | os.PathLike[str]) -> Path:
         match = HUB_FILE.fullmatch(rest)
         if not match or not all(PIECE.fullmatch(piece) for piece in rest.split('/')):
             raise InputError(
-                f'checkpoint {public(name)}: expected hf://OWNER/NAME/FILE, or hf://OWNER/NAME@REVISION/FILE'
+                f'checkpoint {public(name)}: expected hf://OWNER/NAME or hf://OWNER/NAME/FILE, with @REVISION after '
+                'NAME if need be'
             )
-        return from_hub(name, match['repo'], (match['file'],), match['revision'])
+        return from_hub(name, match['repo'], (match['file'],) if match['file'] else HUB_WEIGHTS, match['revision'])
     if scheme == 'timm':
-        return from_hub(name, f'timm/{full_timm_name(rest)}', TIMM_FILES)
+        return from_hub(name, f'timm/{full_timm_name(rest)}', HUB_WEIGHTS)
     raise InputError(
         f'checkpoint {public(name)}: {scheme}:// is not known; give a local file, https://, hf:// or timm://'
     )

@@ -9,6 +9,7 @@ persistent ids, and writes a file of the checkpoint's choosing without one odd n
 
 import hashlib
 import io
+import json
 import os
 import pickle
 import re
@@ -55,6 +56,8 @@ _DAMAGE = (
     TypeError,
     ValueError,
 )
+JSON_KEYS = frozenset(('dataset_meta', 'epoch', 'iter'))
+"""Of the metadata of `.safetensors` files, which hold texts alone: what is JSON there."""
 # What a compressed pickle may unpack to where the file is smaller.
 _LARGEST_PICKLE = 1 << 26
 # The list of allowed names is one per process: two threads must not restore each other's.
@@ -105,13 +108,18 @@ def load_records(path: str | os.PathLike[str], *, map_location: MapLocation = 'c
 
 
 def load_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What a training checkpoint says of itself; its tensors are not read.
+    """What a checkpoint says of itself, in a training file under ``meta``; its tensors are not read.
+
+    What is no text in a training file, such as ``dataset_meta``, is JSON in the metadata of a `.safetensors` file.
 
     Raises:
         InputError: as `load_file`; damage to tensors is not seen.
     """
     path = Path(path).expanduser()
-    if not _look_at(path):
+    is_zip = _look_at(path)
+    if path.suffix == '.safetensors':
+        return _decoded(path)
+    if not is_zip:
         return load_file(path).get('meta') or {}
     try:
         _examine(path, True)
@@ -122,6 +130,16 @@ def load_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise InputError(f'{path}: holds {error}: refused; the file was not loaded') from None
     except _DAMAGE as error:
         raise InputError(_explain(path, error)) from error
+
+
+def _decoded(path: Path) -> dict[str, Any]:
+    try:
+        said: dict[str, Any] = dict(load_metadata(path))
+        for key in said.keys() & JSON_KEYS:
+            said[key] = json.loads(said[key])
+    except (safetensors.SafetensorError, OSError, ValueError, RecursionError) as error:
+        raise InputError(_explain(path, error)) from error
+    return said
 
 
 def _look_at(path: Path) -> bool:

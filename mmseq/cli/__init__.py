@@ -18,8 +18,12 @@ from mmseq.ranks import end_with_parent, is_first_process
 
 if TYPE_CHECKING:
     from mmseq.engine.own.changes import OwnData
+    from mmseq.model.named import Named
 
-CONFIG_HELP = 'config file, or mmseq::NAME for one that comes with mmseq'
+CONFIG_HELP = (
+    'config file, or mmseq::NAME for one that comes with mmseq; a work dir or a checkpoint (a file, hf://OWNER/NAME, '
+    'https://) stands for the config that it carries'
+)
 RUNS_HELP = 'work dirs; the folder of mmseq seeds counts as the work dirs of its seeds'
 PROCESSES = (
     'The processes are started by torchrun on a free port, each with OMP_NUM_THREADS=1 unless that is set. '
@@ -41,8 +45,26 @@ class HelpFormatter(argparse.HelpFormatter):
         )
 
 
+class AnyOrderParser(argparse.ArgumentParser):
+    """Takes positional arguments and options in any order; argparse's own leaves out optional ones behind an option."""
+
+    _mixing = False
+
+    # argparse's takes namespaces of any class.
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        if self._mixing:
+            return super().parse_known_args(args, namespace)
+        self._mixing = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._mixing = False
+
+
 def command_parser(
-    name: str, description: str, *examples: str, parser_class: type[argparse.ArgumentParser] = argparse.ArgumentParser
+    name: str, description: str, *examples: str, parser_class: type[argparse.ArgumentParser] = AnyOrderParser
 ) -> argparse.ArgumentParser:
     """The parser of a command, without its arguments.
 
@@ -213,9 +235,33 @@ def own_data(args: argparse.Namespace) -> 'OwnData':
     return own
 
 
-def add_checkpoint_argument(parser: argparse.ArgumentParser) -> None:
-    """The checkpoint, for the commands that need one."""
-    parser.add_argument('checkpoint', help='checkpoint of a training with this config')
+def add_checkpoint_argument(parser: argparse.ArgumentParser, without: str = '') -> None:
+    """The checkpoint, for the commands on trained models; :func:`trained_model` reads config and checkpoint.
+
+    Args:
+        parser: of the command.
+        without: what it does with a config alone; empty if that is refused.
+    """
+    parser.add_argument(
+        'checkpoint',
+        nargs='?',
+        help='checkpoint of a training with this config; none is needed behind a work dir, whose best or else last one '
+        f'is taken, or behind a checkpoint{f" ({without})" * bool(without)}',
+    )
+
+
+def trained_model(args: argparse.Namespace) -> 'Named':
+    """The model that config and checkpoint name, or one word for both; None for the checkpoint of a config alone.
+
+    Raises:
+        InputError: there is no such config or checkpoint, or a word too many.
+    """
+    from mmseq.model.named import find_model
+
+    named, rest = find_model([word for word in (args.config, args.checkpoint) if word is not None])
+    if rest:
+        raise InputError(f'one argument too many: {rest[0]}; {args.config} stands for a config and its checkpoint')
+    return named
 
 
 def add_device_argument(parser: argparse.ArgumentParser) -> None:

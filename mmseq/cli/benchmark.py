@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from mmseq.cli import add_device_argument, add_model_arguments, command_parser
+from mmseq.cli import add_device_argument, add_model_arguments, command_parser, trained_model
 from mmseq.explain import explaining
 from mmseq.explain.work import inference
 
@@ -20,7 +20,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_model_arguments(parser)
     parser.add_argument(
-        '--checkpoint', help='weights of a trained model; the speed of detectors depends on how much they detect'
+        '--checkpoint',
+        help='weights of a trained model, beside a config; the speed of detectors depends on how much they detect',
     )
     parser.add_argument(
         '--sizes', nargs='+', metavar='PX', help='sides of square images, or HxW (default: the size of mmseq flops)'
@@ -63,14 +64,15 @@ def main(argv: list[str] | None = None) -> int:
     if min(args.batches) < 1 or args.seconds < 0:
         raise InputError('--batches begin at 1 and --seconds at 0')
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
-    cfg = load_config(args.config, args.cfg_options, args.work_dir)
+    named = trained_model(args)
+    cfg = load_config(named.config, args.cfg_options, args.work_dir)
     if 'bfloat16' in args.dtypes and (problem := bfloat16_problem(torch.device(device).type)):
         print(f'bfloat16: {problem}; expect it to be slower than float32')
     with explaining(inference(cfg)):
         # Faults of the model end the command here; in a measuring process they would count as a lack of memory.
         build(cfg)
         shapes = [shape_of(text) for text in args.sizes] if args.sizes else [usual_shape(cfg)]
-        subject = Subject(args.config, args.checkpoint, args.cfg_options, device)
+        subject = Subject(named.config, named.checkpoint, args.cfg_options, device)
         compiled = {'no': [False], 'yes': [True], 'both': [False, True]}[args.compile]
         rows = []
         for case in tqdm(cases(shapes, args.batches, args.dtypes, compiled), unit='case', disable=None):
@@ -83,7 +85,7 @@ def main(argv: list[str] | None = None) -> int:
             print(f'data: {1000 * data["latency_s"]["p50"]:.1f} ms to read and prepare an image, in one process')
         folder = Path(cfg.work_dir)
         about = machine(torch.device(device))
-        write_json(folder / 'benchmark.json', dict(config=args.config, machine=about, data=data, rows=rows))
+        write_json(folder / 'benchmark.json', dict(config=named.config, machine=about, data=data, rows=rows))
         sizes = ('height', 'width', 'batch', 'dtype', 'compiled')
         columns = (*sizes, 'images_per_s', 'first_call_s', 'peak_bytes', 'left_out')
         latencies = tuple(f'p{p}' for p in PERCENTILES)
@@ -92,7 +94,7 @@ def main(argv: list[str] | None = None) -> int:
         ]
         write_csv(folder / 'benchmark.csv', (*columns, *(f'latency_{p}_s' for p in latencies)), table)
         threads = f', {about["threads"]} thread{"s" * (about["threads"] > 1)}' * (device == 'cpu')
-        title = f'{Path(args.config).stem}, {about["device"]}{threads}'
+        title = f'{named.title}, {about["device"]}{threads}'
         print(plot(rows, data, title, folder / 'benchmark.png').parent)
         return 0
 

@@ -5,7 +5,14 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
-from mmseq.cli import add_checkpoint_argument, add_device_argument, add_model_arguments, command_parser, positive
+from mmseq.cli import (
+    add_checkpoint_argument,
+    add_device_argument,
+    add_model_arguments,
+    command_parser,
+    positive,
+    trained_model,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,7 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
         'Serve a web page that shows the predictions of a model for an image dropped on it: boxes, masks or '
         'segmentation, scores of the classes, and the effective receptive field of any level at any point. The page '
         'loads nothing from the network and sends nothing out. Ctrl-C ends it.',
-        'mmseq demo-app mmseq::mask_rcnn_seq2d_s_coco epoch_12.pth --open',
+        'mmseq demo-app work_dirs/mask_rcnn_seq2d_s_coco --open',
     )
     add_model_arguments(parser)
     add_checkpoint_argument(parser)
@@ -40,17 +47,19 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Returns 0 after Ctrl-C; raises InputError for bad input."""
     args = build_parser().parse_args(argv)
+    from mmseq.addresses import public
     from mmseq.model.trained import load_trained
     from mmseq.predict.page.page import Page, require_gradio
     from mmseq.predict.page.viewer import Limits, Viewer
     from mmseq.predict.predictor import Predictor
 
     require_gradio()
+    named = trained_model(args)
     _, model = load_trained(
-        args.config, args.checkpoint, options=args.cfg_options, work_dir=args.work_dir, device=args.device
+        named.config, named.trained, options=args.cfg_options, work_dir=args.work_dir, device=args.device
     )
     viewer = Viewer(Predictor(model, certainty=True), Limits(args.max_mb * 2**20, args.max_megapixels * 10**6))
-    page = Page(viewer, Path(args.config).stem, facts(model, args.checkpoint))
+    page = Page(viewer, named.title, facts(model, public(named.trained)))
     print(f'{page.launch(args.host, args.port, browser=args.open)}   (Ctrl-C ends it)', flush=True)
     try:
         Event().wait()

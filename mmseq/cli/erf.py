@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmseq.cli import add_device_argument, add_model_arguments, command_parser
+from mmseq.cli import add_checkpoint_argument, add_device_argument, add_model_arguments, command_parser, trained_model
 from mmseq.errors import InputError
 from mmseq.explain import explaining
 from mmseq.explain.work import inference
@@ -28,12 +28,11 @@ def build_parser() -> argparse.ArgumentParser:
         'the pixels (Luo et al., arXiv 1701.04128), before and after training: the share of the image and the side of '
         'the square that contain 50 and 90 percent of it, and its profiles along both axes. Writes erf.png, erf.json, '
         'erf.csv, erf_profiles.csv and the fields as erf.npz into the work dir.',
-        'mmseq erf mmseq::upernet_seq2d_s_ade20k iter_160000.pth --num 16',
+        'mmseq erf work_dirs/upernet_seq2d_s_ade20k --num 16',
+        'mmseq erf mmseq::upernet_seq2d_s_ade20k --before start',
     )
     add_model_arguments(parser)
-    parser.add_argument(
-        'checkpoint', nargs='?', help='checkpoint of the trained model (default: measure only the weights of --before)'
-    )
+    add_checkpoint_argument(parser, 'without one only the weights of --before are measured')
     parser.add_argument(
         '--before',
         default='random',
@@ -66,6 +65,8 @@ def main(argv: list[str] | None = None) -> int:
     from mmseq.measure.receptive_field_plot import plot
     from mmseq.model.shape import usual_shape
 
+    named = trained_model(args)
+    args.config, args.checkpoint = named.config, named.checkpoint
     cfg = load_config(args.config, args.cfg_options, args.work_dir)
     with explaining(inference(cfg)):
         shape = tuple(args.shape) if args.shape else usual_shape(cfg)
@@ -93,8 +94,8 @@ def main(argv: list[str] | None = None) -> int:
         folder = Path(cfg.work_dir)
         write(folder, about, found)
         what = f'{len(images)} image{"s" * (len(images) > 1)} of {size[0]} x {size[1]} px'
-        print(f'{Path(args.config).stem}: {what}\n\n{table(found)}')
-        title = f'{Path(args.config).stem}: effective receptive fields, {what}'
+        print(f'{named.title}: {what}\n\n{table(found)}')
+        title = f'{named.title}: effective receptive fields, {what}'
         print(plot(titled(args, found), title, folder / 'erf.png').parent)
         return 0
 

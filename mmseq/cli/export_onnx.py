@@ -5,7 +5,7 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmseq.cli import add_checkpoint_argument, add_model_arguments, command_parser
+from mmseq.cli import add_checkpoint_argument, add_model_arguments, command_parser, trained_model
 from mmseq.errors import InputError
 from mmseq.explain import explaining
 from mmseq.explain.work import inference
@@ -25,6 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
         'Export a model for images of any height, width and number. The outputs of the file are compared with those of '
         'the model at several sizes, and the file is kept if they agree: PART.onnx (or .pt2, .pt) in the work dir, and '
         'PART.onnx.json with the differences. If they differ, there is no file and the exit status is 1.',
+        'mmseq export-onnx work_dirs/upernet_seq2d_s_ade20k',
         'mmseq export-onnx mmseq::upernet_seq2d_s_ade20k iter_160000.pth',
     )
     add_model_arguments(parser)
@@ -73,8 +74,9 @@ def main(argv: list[str] | None = None) -> int:
 
     if args.format == 'onnx':
         require()
+    named = trained_model(args)
     cfg, model = load_trained(
-        args.config, args.checkpoint, options=args.cfg_options, work_dir=args.work_dir, device='cpu'
+        named.config, named.trained, options=args.cfg_options, work_dir=args.work_dir, device='cpu'
     )
     with explaining(inference(cfg)):
         part = part_of(model, cfg, args.part, args.normalised)
@@ -90,7 +92,7 @@ def main(argv: list[str] | None = None) -> int:
 
             report = export(part, path, args.format, sizes, args.tolerance, args.opset, begin_step)
             bar.update()
-        written = write_json(f'{path}.json', dict(config=args.config, checkpoint=args.checkpoint, **report.as_dict()))
+        written = write_json(f'{path}.json', dict(config=named.config, checkpoint=named.trained, **report.as_dict()))
         print(summary(report))
         if report.agrees:
             print(path)

@@ -45,6 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     from mmseq.errors import InputError
     from mmseq.files import write_json
     from mmseq.measure.complexity import measure
+    from mmseq.model.named import title_of
 
     if args.shape and min(args.shape) < 32:
         raise InputError(f'--shape {args.shape[0]} {args.shape[1]}: backbones take 32 x 32 px and more')
@@ -55,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
         found = measure(cfg, tuple(args.shape) if args.shape else None, lambda text: print(text, file=sys.stderr))
         height, width = found.shape
         padded = '' if found.padded == found.shape else f' ({found.padded[0]} x {found.padded[1]} after padding)'
-        print(f'{Path(args.config).stem}: one image of {height} x {width} px{padded}\n')
+        print(f'{title_of(args.config)}: one image of {height} x {width} px{padded}\n')
         rows = found.tree(args.depth)
         width = max(24, *(len(indented(name)) + 1 for name, _, _ in rows))
         print(f'{"module":{width}}{"parameters":>14}{"multiply-adds":>16}')

@@ -3,7 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmseq.cli import (
     add_checkpoint_argument,
@@ -14,8 +14,12 @@ from mmseq.cli import (
     own_data,
     positive,
 )
+from mmseq.errors import InputError
 from mmseq.explain import explaining
 from mmseq.explain.work import inference
+
+if TYPE_CHECKING:
+    from mmseq.model.named import Named
 
 # With more images than these, results are not printed image by image.
 FEW = 8
@@ -28,13 +32,14 @@ def build_parser() -> argparse.ArgumentParser:
         'Run a detector or segmentor on images and videos. Writes overlays, label maps (segmentors), detections.json '
         '(detectors; COCO annotations with masks as RLE), panoptic maps (panoptic models) and summary.json. Files '
         'that cannot be read or predicted are reported, the others are processed, and the exit status is then 1.',
-        'mmseq infer mmseq::upernet_seq2d_s_ade20k iter_160000.pth photos/ clip.mp4',
+        'mmseq infer work_dirs/upernet_seq2d_s_ade20k photos/ clip.mp4',
+        'mmseq infer mmseq::upernet_seq2d_s_ade20k iter_160000.pth photos/',
     )
     add_model_arguments(parser)
     add_checkpoint_argument(parser)
     parser.add_argument(
         'inputs',
-        nargs='+',
+        nargs='*',
         metavar='input',
         help="images, videos, folders with their subfolders, patterns such as 'photos/*.jpg', or a camera's number",
     )
@@ -91,14 +96,13 @@ def share(text: str) -> float:
 def main(argv: list[str] | None = None) -> int:
     """Returns 1 if something could not be read or predicted, else 0; raises InputError for bad input."""
     args = build_parser().parse_args(argv)
-    from mmseq.errors import InputError
-
     if not args.sliding and (args.crop or args.stride):
         raise InputError('--crop and --stride are for --sliding; add it')
     # Before the slow imports, so that a wrong path is reported at once.
     from mmseq.datasets.sources import find
 
-    sources = find(args.inputs)
+    named, inputs = words(args)
+    sources = find(inputs)
     from tqdm import tqdm
 
     from mmseq.model.trained import load_trained
@@ -108,22 +112,22 @@ def main(argv: list[str] | None = None) -> int:
 
     options, change = dict(args.cfg_options), own_data(args)
     if args.sliding:
-        options |= sliding_options(args.config, args.cfg_options, args.crop, args.stride, change)
+        options |= sliding_options(named.config, args.cfg_options, args.crop, args.stride, change)
     cfg, model = load_trained(
-        args.config, args.checkpoint, options=options, work_dir=args.work_dir, device=args.device, change=change
+        named.config, named.trained, options=options, work_dir=args.work_dir, device=args.device, change=change
     )
     with explaining(inference(cfg)):
         predictor = Predictor(model, full_size=args.full_size)
         out = Path(args.out or Path(cfg.work_dir) / 'predictions')
         if out.is_dir():
             # What an earlier call has written below its input is no input of this one.
-            found, sources = sources, find(args.inputs, [out / name for name in PICTURE_FOLDERS])
+            found, sources = sources, find(inputs, [out / name for name in PICTURE_FOLDERS])
             if len(sources) < len(found):
                 print(f'{len(found) - len(sources)} files are left out: they are results in {out}')
         written = dict(overlays=not args.no_overlays, maps=not args.no_maps, opacity=args.opacity)
         folder = PredictionFolder(out, predictor.classes, predictor.palette, **written)
         total = expected(sources, args.every, args.max_frames)
-        about = dict(config=args.config, checkpoint=args.checkpoint, cfg_options=options, score_thr=args.score_thr)
+        about = dict(config=named.config, checkpoint=named.trained, cfg_options=options, score_thr=args.score_thr)
         few = total is not None and total <= FEW
         try:
             with tqdm(total=total, unit='picture', disable=None) as bar:
@@ -139,6 +143,21 @@ def main(argv: list[str] | None = None) -> int:
             summary = folder.close(about)
         report(summary, out)
         return int(bool(summary['failed']))
+
+
+def words(args: argparse.Namespace) -> tuple['Named', list[str]]:
+    """The model and the inputs, among words of which one or two name the model.
+
+    Raises:
+        InputError: there is no such model, or no input.
+    """
+    from mmseq.model.named import find_model
+
+    given = [args.config, *([] if args.checkpoint is None else [args.checkpoint]), *args.inputs]
+    named, inputs = find_model(given)
+    if not inputs and named.trained:
+        raise InputError(f'no input behind {" ".join(given)}: name images, videos, folders or a camera')
+    return named, inputs
 
 
 def describe(row: dict[str, Any]) -> str:

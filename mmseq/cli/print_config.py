@@ -1,6 +1,7 @@
 """A config with all that it inherits, or its differences from another."""
 
 import argparse
+import ast
 import json
 from collections.abc import Sequence
 from pprint import pformat
@@ -90,23 +91,25 @@ def other(args: argparse.Namespace, cfg: 'Config') -> 'Config':
 
 
 def python(args: argparse.Namespace, cfg: 'Config', notes: Sequence[str]) -> str:
-    """The config as Python text; executed, it gives the same config but for secrets in addresses.
+    """The config as Python text; read or executed, it gives the same config but for secrets in addresses.
 
     Raises:
         InputError: a value cannot be written as Python.
     """
-    from mmengine.config import Config
-
     from mmseq.addresses import public_values
+    from mmseq.saved_config import values
 
     options = ''.join(f' {key}={value!r}' for key, value in args.cfg_options.items())
     text = f'# {args.config}, with all that it inherits{" and" * bool(options)}{options}\n'
     text += ''.join(f'# {note}\n' for note in notes) + cfg.pretty_text
     try:
-        again = Config.fromstring(text, '.py')
-    except (NameError, SyntaxError, TypeError, ValueError) as error:
+        # mmengine would put what the environment holds into the text, and run it.
+        again = values(text, args.config)
+    except InputError as error:
         raise InputError(f'config {args.config}: cannot be written as Python ({error}); use --json') from error
-    if again.to_dict() != public_values(cfg.to_dict()):
+    if odd := {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)} - {'dict', *again}:
+        raise InputError(f'config {args.config}: cannot be written as Python ({odd.pop()} is no value); use --json')
+    if again != public_values(cfg.to_dict()):
         raise InputError(f'config {args.config}: holds values that Python text does not keep; use --json')
     return text
 

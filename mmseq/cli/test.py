@@ -9,6 +9,7 @@ from mmseq.cli import (
     add_process_arguments,
     command_parser,
     launch_processes,
+    trained_model,
 )
 
 
@@ -18,7 +19,8 @@ def build_parser() -> argparse.ArgumentParser:
         'test',
         'Evaluate a checkpoint on the test data of a config. Prints the metrics, and writes metrics.json and '
         'per_class.csv into the work dir.',
-        'mmseq test mmseq::upernet_seq2d_nano_shapes iter_1200.pth --show-dir work_dirs/pictures',
+        'mmseq test work_dirs/upernet_seq2d_nano_shapes --show-dir work_dirs/pictures',
+        'mmseq test mmseq::upernet_seq2d_nano_shapes iter_1200.pth',
     )
     add_config_arguments(parser)
     add_checkpoint_argument(parser)
@@ -43,9 +45,10 @@ def main(argv: list[str] | None = None) -> int:
     from mmseq.engine.launch import evaluate
     from mmseq.engine.processes import leave_group
 
+    named = trained_model(args)
     evaluate(
-        args.config,
-        args.checkpoint,
+        named.config,
+        named.trained,
         data=args.data,
         image_size=args.image_size,
         options=args.cfg_options,

@@ -48,9 +48,11 @@ def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
     Raises:
         InputError: see `mmseq.checkpoints.storage.load_file`.
     """
-    from mmseq.checkpoints.storage import load_records
+    from mmseq.checkpoints.storage import load_meta, load_records
     from mmseq.compat.checkpoint_codec import decode
 
+    if str(filename).endswith('.safetensors'):
+        return dict(state_dict=load_records(filename, map_location=map_location), meta=load_meta(filename))
     checkpoint = decode(load_records(filename, map_location=map_location))
     if isinstance(checkpoint.get('meta'), dict):
         # Text of mmcv's time, which `Runner.resume` would run as Python to read one number in it.

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mmseq.checkpoints.folder import regular_files
 from mmseq.config import config_file
 from mmseq.engine.torchrun import of_child
-from mmseq.engine.work_dir import regular_files
 from mmseq.errors import InputError
 from mmseq.evaluation.spread import STATISTICS as STATISTICS
 from mmseq.evaluation.spread import spread

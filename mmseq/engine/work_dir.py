@@ -7,7 +7,6 @@ copied or moved, and goes on from what it holds itself.
 
 import json
 import logging
-import re
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import Any
 
 from mmengine.logging import print_log
 
+from mmseq.checkpoints.folder import regular_files
 from mmseq.checkpoints.seal import check_whole
 from mmseq.checkpoints.storage import load_meta
 from mmseq.engine.lock import NAME as LOCK
@@ -28,7 +28,6 @@ from mmseq.files import drafts_in, write_json
 NOTE = 'run.json'
 # Key of a checkpoint's `meta` under which a run describes itself.
 RUN = 'run'
-_REGULAR = re.compile(r'(?:iter|epoch)_\d+\.pth')
 # How the names of checkpoints' drafts begin.
 _DRAFTS = ('.iter_', '.epoch_', '.best_')
 
@@ -203,12 +202,6 @@ def saved_in(folder: Path) -> list[Saved]:
     if damaged and not found:
         raise _all_damaged(damaged)
     return found
-
-
-def regular_files(folder: Path) -> list[Path]:
-    """The files with names of regular checkpoints, in the order of their numbers."""
-    paths = [path for path in folder.glob('*.pth') if _REGULAR.fullmatch(path.name)]
-    return sorted(paths, key=lambda path: (int(path.stem.rpartition('_')[2]), path.name))
 
 
 def move_aside(place: Place) -> None:

@@ -3,9 +3,10 @@
 import ast
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from mmseq.errors import first_line
+from mmseq.errors import InputError, first_line
 from mmseq.explain.classes import importable
 
 # What reading a config raises; a config is a program.
@@ -29,6 +30,22 @@ READING: tuple[tuple[str, str], ...] = (
     ('_get_package_and_cfg_path', '_base_: expected PACKAGE::FOLDER/FILE.py, as mmdet::_base_/default_runtime.py'),
 )
 CUSTOM = re.compile(r'Failed to import custom modules from (\{.*?\}),', re.DOTALL)
+
+
+@contextmanager
+def explained(path: str, file: str) -> Iterator[None]:
+    """Turn what reading a config file raises into an InputError that says what is wrong with it.
+
+    Args:
+        path: of the config, as the user gave it.
+        file: that it stands for.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (*UNREADABLE, MemoryError) as error:
+        raise InputError(f'config {path}: {explain(error, file)}') from error
 
 
 def explain(error: BaseException, path: str) -> str:

@@ -14,7 +14,7 @@ from torch import nn
 
 from mmseq.checkpoints.class_names import difference, names
 from mmseq.checkpoints.fetch import locate
-from mmseq.checkpoints.storage import load_file
+from mmseq.checkpoints.storage import load_file, load_meta
 from mmseq.checkpoints.whole import load_whole
 from mmseq.compat.allocator import keep_memory
 from mmseq.config import Change, load_config, read_metainfo
@@ -40,7 +40,7 @@ def load_trained(
     """Build a config's model for inference.
 
     Args:
-        config: path of the config.
+        config: of the model; see :func:`mmseq.config.read_config`.
         checkpoint: a checkpoint of a training run; it must fit the model tensor by tensor. None gives the weights that
             training begins with.
         options: dotted keys and values that override the config.
@@ -99,10 +99,8 @@ def fill(model: nn.Module, checkpoint: str) -> dict[str, Any]:
     Raises:
         InputError: the file is damaged, unsafe, or of another model.
     """
-    loaded = load_file(checkpoint)
-    print_log(load_whole(model, loaded, checkpoint), logger='current')
-    meta = loaded.get('meta') if isinstance(loaded, Mapping) else None
-    meta = meta.get('dataset_meta') if isinstance(meta, Mapping) else None
+    print_log(load_whole(model, load_file(checkpoint), checkpoint), logger='current')
+    meta = load_meta(checkpoint).get('dataset_meta')
     return dict(meta) if isinstance(meta, Mapping) else {}
 
 

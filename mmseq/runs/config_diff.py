@@ -12,7 +12,8 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from mmseq.config import existing_file, explained
+from mmseq.config import existing_file
+from mmseq.explain.files import explained
 from mmseq.nested import walk
 
 
@@ -129,6 +130,9 @@ def read_bases(path: str | Path) -> Config | None:
         InputError: no such file, or one that is no config.
     """
     path = Path(existing_file(str(path), 'config'))
+    if path.suffix != '.py':
+        # A checkpoint carries its config whole.
+        return None
     with explained(str(path), str(path)):
         names = base_names(path)
         if not names:

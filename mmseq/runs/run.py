@@ -11,9 +11,9 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmseq.config import read_saved_config
 from mmseq.errors import InputError, first_line
 from mmseq.pictures.curves import NO_VALUE, Curves, read_curves
+from mmseq.saved_config import read_saved_config, training_folder
 
 # What says how good a model is, where a data set has several figures.
 MAIN = re.compile(r'(?:^|/)(?:mIoU|PQ|(?:bbox_|segm_|proposal_)?mAP)$')
@@ -166,18 +166,6 @@ def short_names(folders: Sequence[Path]) -> list[str]:
         if len(set(names)) == len(names):
             return names
     return [str(folder) for folder in folders]
-
-
-def training_folder(folder: Path) -> Path | None:
-    """The newest of a work dir's time-stamped folders in which something was trained, else the newest."""
-    homes = sorted(path.parents[1] for path in folder.glob('*/vis_data/config.py'))
-    trained = [
-        home
-        for home in homes
-        if (scalars := home / 'vis_data' / 'scalars.json').is_file() and '"iter"' in scalars.read_text('utf-8')
-    ]
-    found = trained or homes
-    return found[-1] if found else None
 
 
 def read_json(path: Path) -> dict[str, Any]:

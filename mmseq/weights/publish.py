@@ -4,19 +4,19 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
 from mmseq.addresses import public
 from mmseq.checkpoints.compare import is_finite, shorten
 from mmseq.checkpoints.digest import file_sha256
-from mmseq.checkpoints.fetch import locate
-from mmseq.checkpoints.storage import load_file, load_metadata
+from mmseq.checkpoints.fetch import SUFFIXES, locate
+from mmseq.checkpoints.storage import load_file, load_meta
 from mmseq.checkpoints.wrappers import state_dict
 from mmseq.errors import InputError
 from mmseq.files import draft_beside, put_in_place
-from mmseq.weights.weights_file import SUFFIXES, origin, save_weights
+from mmseq.weights.shared_config import shared_config
+from mmseq.weights.weights_file import origin, save_weights
 
 
 def publish(name: str | os.PathLike[str], target: str | os.PathLike[str], ema: bool = False) -> tuple[Path, list[str]]:
@@ -42,7 +42,7 @@ def publish(name: str | os.PathLike[str], target: str | os.PathLike[str], ema: b
     broken = [key for key, tensor in tensors.items() if not is_finite(tensor)]
     if broken:
         raise InputError(f'checkpoint {public(name)}: {len(broken)} tensors not finite: {shorten(broken)}')
-    facts = origin(source=path.name, source_sha256=file_sha256(path), **_said(payload, path))
+    facts = origin(source=path.name, source_sha256=file_sha256(path), **_said(path))
     with draft_beside(target, '.safetensors') as draft:
         digest = save_weights(tensors, draft, facts)
         final = target.with_name(f'{target.name}-{digest[:8]}.safetensors')
@@ -52,17 +52,14 @@ def publish(name: str | os.PathLike[str], target: str | os.PathLike[str], ema: b
     return final, remarks + ([f'of {shorten(rest)} only the weights were taken'] if rest else [])
 
 
-def _said(payload: Mapping[str, Any], path: Path) -> dict[str, str]:
+def _said(path: Path) -> dict[str, str]:
     """What the source says of itself that stays true of its weights."""
-    if path.suffix == '.safetensors':
-        said: Mapping[str, Any] = load_metadata(path)
-    else:
-        said = payload['meta'] if isinstance(payload.get('meta'), Mapping) else {}
+    said = load_meta(path)
     kept = {key: said[key] for key in ('family', 'arch', 'layout') if isinstance(said.get(key), str)}
     counts = {key: str(said[key]) for key in ('epoch', 'iter') if isinstance(said.get(key), int)}
     classes = said.get('dataset_meta')
     if isinstance(classes, Mapping):
         kept['dataset_meta'] = json.dumps(classes, default=list)
-    elif isinstance(classes, str):
-        kept['dataset_meta'] = classes
+    if isinstance(said.get('cfg'), str):
+        kept['cfg'] = shared_config(said['cfg'], public(path))
     return {**kept, **counts}

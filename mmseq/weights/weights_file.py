@@ -9,10 +9,9 @@ from torch import Tensor
 
 from mmseq import __version__
 from mmseq.checkpoints.digest import TENSORS_DIGEST, digest_in_name, file_sha256, tensors_sha256
+from mmseq.checkpoints.fetch import SUFFIXES
 from mmseq.checkpoints.storage import save_file
 from mmseq.errors import InputError
-
-SUFFIXES = ('.safetensors', '.pth', '.pt', '.bin', '.th')
 
 
 def check_target(path: str | os.PathLike[str], sources: tuple[str | os.PathLike[str], ...]) -> Path:

@@ -44,7 +44,9 @@ def test_local_files(monkeypatch, tmp_path):
     (tmp_path / 'a.pth').write_bytes(b'x')
     monkeypatch.setenv('HOME', str(tmp_path))
     assert locate(tmp_path / 'a.pth') == locate('~/a.pth') == tmp_path / 'a.pth'
-    with pytest.raises(InputError, match=r'b\.pth: no such file; give a local file or an address: https://.*timm://'):
+    with pytest.raises(
+        InputError, match=r'b\.pth: no such file; give a local file, a work dir or an address: https://.*timm://'
+    ):
         locate(tmp_path / 'b.pth')
 
 
@@ -296,9 +298,9 @@ def test_timm_names():
             locate(f'timm://{name}')
 
 
-@pytest.mark.parametrize('name', ['hf://', 'hf://a', 'hf://a/b', 'hf://a/b/'])
+@pytest.mark.parametrize('name', ['hf://', 'hf://a', 'hf://a/b/', 'hf://a/b@'])
 def test_hub_names(name):
-    with pytest.raises(InputError, match='expected hf://OWNER/NAME/FILE'):
+    with pytest.raises(InputError, match='expected hf://OWNER/NAME or hf://OWNER/NAME/FILE'):
         locate(name)
 
 

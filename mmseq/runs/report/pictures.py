@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from mmseq.checkpoints.folder import choose_checkpoint
 from mmseq.errors import InputError
 from mmseq.model.trained import load_trained
 from mmseq.pictures.browse import Browser
@@ -18,7 +19,8 @@ from mmseq.pictures.drawing import draw
 from mmseq.pictures.scaling import factor_for, scale_prediction, scale_sample
 from mmseq.predict.predictor import Predictor
 from mmseq.runs.report.scores import ImageScore, choose, read_scores
-from mmseq.runs.run import Run, read_json, training_folder
+from mmseq.runs.run import Run, read_json
+from mmseq.saved_config import training_folder
 
 # Of a detection, where the evaluation does not say from which score on a detector is right more often than not.
 USUAL_SCORE = 0.3
@@ -111,11 +113,11 @@ def find_checkpoint(run: Run) -> tuple[Path, str]:
     for path in (Path(evaluated), run.folder / Path(evaluated).name) if evaluated else ():
         if path.is_file():
             return path, ''
-    found = sorted(run.folder.glob('*.pth'), key=lambda path: (path.name.startswith('best_'), path.stat().st_mtime))
-    if not found:
-        named = f'{evaluated} is gone and ' if evaluated else ''
-        raise InputError(f'{named}there is no checkpoint in {run.folder}')
-    return found[-1], f'the pictures are by {found[-1].name}, since the evaluated checkpoint was not kept'
+    try:
+        path, _ = choose_checkpoint(run.folder)
+    except InputError as error:
+        raise InputError(f'{evaluated} is gone, and {error}' if evaluated else str(error)) from error
+    return path, f'the pictures are by {path.name}, since the evaluated checkpoint was not kept'
 
 
 def group(
