@@ -186,7 +186,7 @@ def class_lines(file: str) -> list[str]:
 
 
 def config_file(path: str) -> str:
-    """The file of a config: its path, ``mmseq::NAME``, or upstream's ``mmdet::NAME`` with its folder or without.
+    """The file of a config: its path, ``mmseq::NAME`` or NAME, or upstream's ``mmdet::NAME`` with or without folder.
 
     Raises:
         InputError: there is no such file.
@@ -205,6 +205,8 @@ def config_file(path: str) -> str:
         except files.UNREADABLE as error:
             raise InputError(f'config {path}: {files.explain(error, path).removeprefix("_base_: ")}') from error
     shipped = shipped_configs.locate(Path(path).name)
+    if path == shipped.stem and shipped.is_file():
+        return str(shipped)
     advice = f'; the one that comes with mmseq is mmseq::{shipped.stem}' if shipped.is_file() else ''
     raise InputError(f'config {path}: no such file, work dir or checkpoint{advice}')
 

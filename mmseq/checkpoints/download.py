@@ -167,6 +167,32 @@ def download(address: str, target: Path, digest: str | None = None, waits: Seque
         raise DownloadError(f'cannot write there: {error.strerror or error}') from error
 
 
+def fetch_bytes(address: str, largest: int) -> bytes:
+    """What is at an address, in memory; in one attempt, and not out of https once in it.
+
+    Args:
+        address: as in :func:`download`.
+        largest: bytes that are taken at most.
+
+    Raises:
+        DownloadError: it could not be had, or is larger.
+    """
+    try:
+        with _open(_request(address)) as answer:
+            if answer.headers.get_content_type() == 'text/html':
+                raise DownloadError(_WEB_PAGE)
+            found = bytearray()
+            while block := answer.read1(BLOCK):
+                found += block
+                if len(found) > largest:
+                    raise DownloadError(f'the server sends more than {largest} bytes')
+    except (*_NETWORK, OSError) as error:
+        raise DownloadError(_reason(error)) from error
+    except ValueError as error:
+        raise DownloadError(f'the address or the answer is malformed ({type(error).__name__})') from None
+    return bytes(found)
+
+
 @contextmanager
 def _alone(target: Path) -> Iterator[None]:
     """Wait until no other process downloads the same file, and say so."""
@@ -281,19 +307,14 @@ def _attempt(address: str, part: Path, certain: bool) -> bool:
         # It cannot be told whether the rest belongs to it.
         _discard(part)
         have = 0
-    address, credentials = _apart(address)
-    request = urllib.request.Request(address, headers={'User-Agent': 'mmseq', 'Accept-Encoding': 'identity'})
-    if credentials:
-        # For this server alone, and for none that it redirects to.
-        request.add_unredirected_header('Authorization', f'Basic {b64encode(credentials.encode()).decode()}')
+    request = _request(address)
     if have:
         request.add_header('Range', f'bytes={have}-')
         if version:
             # A file that was replaced meanwhile comes from its beginning.
             request.add_header('If-Range', version)
     try:
-        opener = urllib.request.build_opener(_SameSecurity, _TimelyHTTP, _TimelyHTTPS)
-        answer = opener.open(request, timeout=TIMEOUT)
+        answer = _open(request)
     except HTTPError as error:
         if error.code != 416 or not have:
             raise
@@ -305,6 +326,21 @@ def _attempt(address: str, part: Path, certain: bool) -> bool:
         if answer.headers.get_content_type() == 'text/html':
             raise DownloadError(_WEB_PAGE)
         return _receive(answer, part, have, certain)
+
+
+def _request(address: str) -> urllib.request.Request:
+    """For a whole file, unpacked."""
+    address, credentials = _apart(address)
+    request = urllib.request.Request(address, headers={'User-Agent': 'mmseq', 'Accept-Encoding': 'identity'})
+    if credentials:
+        # For this server alone, and for none that it redirects to.
+        request.add_unredirected_header('Authorization', f'Basic {b64encode(credentials.encode()).decode()}')
+    return request
+
+
+def _open(request: urllib.request.Request) -> Any:
+    """The answer to a request, which comes in time and never leaves https."""
+    return urllib.request.build_opener(_SameSecurity, _TimelyHTTP, _TimelyHTTPS).open(request, timeout=TIMEOUT)
 
 
 def _apart(address: str) -> tuple[str, str]:

@@ -1,0 +1,315 @@
+"""mmseq in Python: a backbone, a trained model on images, a training, an evaluation.
+
+    import mmseq
+
+    backbone = mmseq.create_backbone('sequencer2d_s', out_strides=(4, 8, 16, 32))
+    model = mmseq.load('work_dirs/run')
+    result = model('street.jpg')
+    result.draw().save('street_drawn.png')
+
+These names are loaded when they are first used: ``import mmseq`` alone stays quick. What a command of ``mmseq`` does is
+done by the same code, and bad input raises :class:`mmseq.errors.InputError` with the command's one line.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmseq.checkpoints import FAMILIES
+from mmseq.checkpoints.folder import choose_checkpoint
+from mmseq.engine import launch
+from mmseq.errors import InputError
+from mmseq.model.named import Named, find_model
+from mmseq.model.trained import load_trained
+from mmseq.predict.images import Image, read
+from mmseq.predict.predictor import Predictor
+from mmseq.predict.result import Result
+from mmseq.runs.run import read_run
+from mmseq.weights.arch_tables import archs, backbone_class
+
+if TYPE_CHECKING:
+    import torch
+    from mmengine.config import Config
+    from mmengine.model import BaseModel
+
+    from mmseq.backbones.base import Backbone
+
+Path_ = str | os.PathLike[str]
+"""Of a file or folder; a name or an address where that is meant."""
+# Below it a detector is more often wrong than right, and `mmseq infer` leaves detections out.
+SCORE = 0.3
+
+
+def create_backbone(
+    name: str,
+    *,
+    weights: Path_ | None = None,
+    in_channels: int = 3,
+    out_indices: Sequence[int] = (0, 1, 2, 3),
+    out_strides: Sequence[int] | None = None,
+    out_norm: bool = True,
+    drop_path_rate: float = 0.0,
+    frozen_stages: int = -1,
+    with_cp: bool = False,
+) -> 'Backbone':
+    """A backbone that turns images (B, in_channels, H, W) into maps (B, C_i, ceil(H / s_i), ceil(W / s_i)).
+
+    Its ``out_channels`` and ``out_strides`` are the C_i and s_i. Any H and W from 32 will do.
+
+    Args:
+        name: family and arch, as ``sequencer2d_s``, ``shiftvit_t``, ``vision_lstm_t`` or ``vsequencer_h``.
+        weights: a file of any known layout or an address (``https://``, ``hf://``, ``timm://``), loaded strictly; None
+            begins with random weights.
+        in_channels: channels of the images; the first convolution of the weights is fitted to them.
+        out_indices: the stages whose maps are returned, ascending.
+        out_strides: strides of the maps, resampled true to coordinates; None keeps the stages' own.
+        out_norm: give each map a norm of its own.
+        drop_path_rate: of the last block; it rises linearly from 0.
+        frozen_stages: -1 trains everything, 0 freezes the stem, k the stem and the first k stages.
+        with_cp: recompute activations in the backward pass instead of keeping them.
+
+    Raises:
+        InputError: no such name, weights that cannot be had or are of another model, or arguments that do not fit.
+    """
+    known = {f'{family}_{arch}': (family, arch) for family in FAMILIES for arch in archs(family)}
+    if name not in known:
+        near = ', '.join(get_close_matches(name, known, 3, cutoff=0.4))
+        raise InputError(f'backbone {name}: is none of {", ".join(known)}{f"; nearest: {near}" * bool(near)}')
+    family, arch = known[name]
+    init_cfg = None if weights is None else dict(type='Pretrained', checkpoint=os.fspath(weights))
+    try:
+        made = backbone_class(family)(
+            arch,
+            in_channels=in_channels,
+            out_indices=out_indices,
+            out_strides=out_strides,
+            out_norm=out_norm,
+            drop_path_rate=drop_path_rate,
+            frozen_stages=frozen_stages,
+            with_cp=with_cp,
+            init_cfg=init_cfg,
+        )
+    except ValueError as error:
+        raise InputError(f'backbone {name}: {error}') from error
+    made.init_weights()
+    return made
+
+
+class TrainedModel:
+    """A trained detector or segmentor: call it with images.
+
+    Args:
+        named: its config and checkpoint.
+        device: ``cpu`` or ``cuda``; None takes a GPU if there is one.
+        options: dotted keys and values that override the config.
+
+    Attributes:
+        config: the config, options included.
+        module: the model, in evaluation mode.
+        classes: their names.
+
+    Raises:
+        InputError: as :func:`load`.
+    """
+
+    config: 'Config'
+    module: 'BaseModel'
+
+    def __init__(
+        self, named: Named, device: 'str | torch.device | None' = None, options: Mapping[str, Any] | None = None
+    ) -> None:
+        self.config, self.module = load_trained(named.config, named.trained, options=options, device=device)
+        self._predictor = Predictor(self.module)
+        self._title = f'{named.title}, {Path(named.trained).name}'
+        self.classes = self._predictor.classes
+
+    def __call__(
+        self, images: Image | Sequence[Image], *, score: float = SCORE, batch: int = 8
+    ) -> Result | list[Result]:
+        """Predict an image, or a list of them in batches.
+
+        Args:
+            images: one image or a list: a file, an ``https://`` address of one, a PIL image, an array (H, W, 3) of
+                bytes, red first, or a tensor (3, H, W) of bytes or of floats from 0 to 1. Text is one image.
+            score: detections below it are left out.
+            batch: images that are predicted at a time; those of one size go through the model together.
+
+        Returns:
+            A :class:`Result` of an image, and a list of them of a list.
+
+        Raises:
+            InputError: an image cannot be read; it says which.
+        """
+        if not isinstance(images, (list, tuple)):
+            return self._predict([images], score)[0]
+        if batch < 1:
+            raise InputError(f'batch={batch}: expected at least 1')
+        return [
+            result
+            for at in range(0, len(images), batch)
+            for result in self._predict(images[at : at + batch], score, at)
+        ]
+
+    def _predict(self, images: Sequence[Image], score: float, first: int | None = None) -> list[Result]:
+        prepared = [
+            read(image, self._predictor, '' if first is None else f'image {first + place} of the list')
+            for place, image in enumerate(images)
+        ]
+        return [
+            Result(prediction.above(score), self.classes, self._predictor.palette)
+            for prediction in self._predictor.run(prepared)
+        ]
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}({self._title}: {type(self.module).__name__}, {len(self.classes)} classes)'
+
+
+@dataclass(frozen=True)
+class Run:
+    """A work dir in which something was trained.
+
+    Args:
+        work_dir: the folder.
+    """
+
+    work_dir: Path
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """Of the latest evaluation, by name; empty if there was none."""
+        return read_run(self.work_dir, self.work_dir.name).final
+
+    @property
+    def checkpoint(self) -> Path:
+        """The best checkpoint, else the last one.
+
+        Raises:
+            InputError: there is none.
+        """
+        return choose_checkpoint(self.work_dir)[0]
+
+    def load(self, device: 'str | torch.device | None' = None) -> TrainedModel:
+        """The trained model; see :func:`load`."""
+        return load(self, device=device)
+
+
+Model = Path_ | tuple[Path_, Path_] | Run
+"""What names a trained model: a work dir, a checkpoint or its address, a config and a checkpoint, or a run."""
+
+
+def load(
+    model: Model, *, device: 'str | torch.device | None' = None, options: Mapping[str, Any] | None = None
+) -> TrainedModel:
+    """A trained model, ready for images.
+
+    Args:
+        model: a work dir (its best checkpoint, else its last), a checkpoint that carries its config (a file, or an
+            ``https://`` or ``hf://`` address), or a pair of config and checkpoint.
+        device: ``cpu`` or ``cuda``; None takes a GPU if there is one.
+        options: dotted keys and values that override the config, such as ``{'model.test_cfg.mode': 'slide'}``.
+
+    Raises:
+        InputError: there is no such model, its checkpoint does not fit it tensor by tensor, or there is no such device.
+    """
+    return TrainedModel(named(model), device, options)
+
+
+def named(model: Model) -> Named:
+    """The config and the checkpoint of what names a trained model.
+
+    Raises:
+        InputError: it names none.
+    """
+    if isinstance(model, Run):
+        model = model.work_dir
+    words = model if isinstance(model, tuple) else (model,)
+    found, rest = find_model([os.fspath(word) for word in words])
+    if rest:
+        raise InputError(f'{rest[0]}: is one too many: {words[0]} stands for a config and its checkpoint')
+    return found
+
+
+def train(
+    config: Path_,
+    *,
+    work_dir: Path_ | None = None,
+    options: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    resume: Path_ | None = None,
+    anew: bool = False,
+    load_from: Path_ | None = None,
+    allow_partial: Sequence[str] = (),
+    amp: str | None = None,
+) -> Run:
+    """Train and evaluate as a config says, in this process.
+
+    Args:
+        config: a file, or the name of a config that comes with mmseq, as ``mask_rcnn_seq2d_s_coco``.
+        work_dir: where outputs go; ``work_dirs/<config name>`` by default.
+        options: dotted keys and values that override the config.
+        seed: of all random numbers.
+        resume: a checkpoint to go on from, or ``auto`` for the newest one of the work dir.
+        anew: move an earlier run in the work dir aside.
+        load_from: a checkpoint of a whole model to begin with.
+        allow_partial: shell patterns of its tensors that need not fit and then begin anew.
+        amp: ``bfloat16`` or ``float16`` for mixed precision.
+
+    Returns:
+        The run: its work dir, metrics, best checkpoint and trained model.
+
+    Raises:
+        InputError: bad input, before any training.
+    """
+    runner = launch.train(
+        os.fspath(config),
+        options=options,
+        work_dir=None if work_dir is None else os.fspath(work_dir),
+        seed=seed,
+        resume=None if resume is None else os.fspath(resume),
+        anew=anew,
+        load_from=None if load_from is None else os.fspath(load_from),
+        allow_partial=allow_partial,
+        amp=amp,
+    )
+    return Run(Path(runner.work_dir))
+
+
+def evaluate(
+    model: Model,
+    *,
+    work_dir: Path_ | None = None,
+    options: Mapping[str, Any] | None = None,
+    out: Path_ | None = None,
+    show_dir: Path_ | None = None,
+    tta: bool = False,
+) -> dict[str, float]:
+    """Evaluate a trained model on the test data of its config.
+
+    Args:
+        model: as in :func:`load`.
+        work_dir: where ``metrics.json`` and the rest go; the model's work dir by default.
+        options: dotted keys and values that override the config.
+        out: folder for the predictions.
+        show_dir: folder for pictures of truth and prediction.
+        tta: average over scales and flips.
+
+    Returns:
+        The metrics by name.
+
+    Raises:
+        InputError: bad input, before any inference.
+    """
+    found = named(model)
+    return launch.evaluate(
+        found.config,
+        found.trained,
+        options=options,
+        work_dir=None if work_dir is None else os.fspath(work_dir),
+        out=None if out is None else os.fspath(out),
+        show_dir=None if show_dir is None else os.fspath(show_dir),
+        tta=tta,
+    )
