@@ -90,6 +90,8 @@ setup(
         'tiff': ['tifffile'],
         # mmseq demo-app; gradio 6.31 brings starlette and refuses pillow 13.
         'app': ['gradio>=6', 'starlette', 'pillow<13'],
+        # Results for its annotators, trackers and counters.
+        'supervision': ['supervision>=0.25'],
         # mmseq export-onnx
         'onnx': ['onnx', 'onnx-ir', 'onnxruntime', 'onnxscript'],
         # mmseq train --log-to

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
     from mmseq.backbones.base import Backbone
 
+__all__ = ['Result', 'Run', 'TrainedModel', 'create_backbone', 'evaluate', 'load', 'train']
+
 Path_ = str | os.PathLike[str]
 """Of a file or folder; a name or an address where that is meant."""
 # Below it a detector is more often wrong than right, and `mmseq infer` leaves detections out.
@@ -144,7 +146,7 @@ class TrainedModel:
         Raises:
             InputError: an image cannot be read; it says which.
         """
-        if not isinstance(images, (list, tuple)):
+        if isinstance(images, (str, os.PathLike)) or not isinstance(images, Sequence):
             return self._predict([images], score)[0]
         if batch < 1:
             raise InputError(f'batch={batch}: expected at least 1')

@@ -63,6 +63,7 @@ ELSEWHERE = {
     'runs/report/test_page.py': ['runs/report/build.py'],
     'runs/report/test_pictures.py': ['pictures/scaling.py'],
     'runs/test_confusion.py': ['runs/confusion_plot.py'],
+    'share/test_folder.py': ['cli/publish.py'],
     'test_training.py': ['cli/test.py'],
     'weights/test_conversion.py': ['checkpoints/shiftvit.py', 'checkpoints/vision_lstm.py'],
     'weights/test_convert.py': ['weights/fit.py', 'weights/opened.py', 'weights/weights_file.py'],

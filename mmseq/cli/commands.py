@@ -75,7 +75,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
     'weights': (
         Command('convert', 'convert weights from one layout to another', 'convert_checkpoint'),
         Command('average', 'average the weights of several checkpoints', 'average_checkpoints'),
-        Command('publish', 'strip a checkpoint to its weights, named by digest', 'publish_checkpoint'),
+        Command('publish', 'a checkpoint as a file of weights, or a model on the hub', 'publish_checkpoint'),
     ),
 }
 COMMANDS = tuple(command for group in GROUPS.values() for command in group)
