@@ -112,6 +112,9 @@ setup(
             'types-pyyaml',
             'types-tqdm',
             'pre-commit',
+            # They run the notebooks of docs.
+            'nbclient',
+            'ipykernel',
             'timm>=1.0.31',
         ],
     },

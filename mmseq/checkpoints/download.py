@@ -167,7 +167,7 @@ def download(address: str, target: Path, digest: str | None = None, waits: Seque
         raise DownloadError(f'cannot write there: {error.strerror or error}') from error
 
 
-def fetch_bytes(address: str, largest: int) -> bytes:
+def fetch_bytes(address: str, largest: int) -> bytearray:
     """What is at an address, in memory; in one attempt, and not out of https once in it.
 
     Args:
@@ -190,7 +190,7 @@ def fetch_bytes(address: str, largest: int) -> bytes:
         raise DownloadError(_reason(error)) from error
     except ValueError as error:
         raise DownloadError(f'the address or the answer is malformed ({type(error).__name__})') from None
-    return bytes(found)
+    return found
 
 
 @contextmanager

@@ -57,13 +57,11 @@ def title_of(config: str) -> str:
 def find_model(words: Sequence[str]) -> tuple[Named, list[str]]:
     """The model that the first word names, or the first two, and the words that are left.
 
-    ======================  ============================================================
-    ``WORK_DIR``            the config of its newest training, its best checkpoint or its last one
-    ``CHECKPOINT``          a file or an address: the config that it carries
-    ``FOLDER``              of a published model
-    ``CONFIG CHECKPOINT``   the checkpoint may also be a work dir or another folder
-    ``WORK_DIR CHECKPOINT`` another one than its best
-    ======================  ============================================================
+    - ``WORK_DIR``: the config of its newest training, and its best checkpoint or else its last one
+    - ``WORK_DIR CHECKPOINT``: another one of them
+    - ``CHECKPOINT``, a file or an address: with the config that it carries
+    - ``FOLDER`` of a published model
+    - ``CONFIG CHECKPOINT``, where the checkpoint may be a folder, too
 
     Raises:
         InputError: no word, no such config, or a folder without a checkpoint.

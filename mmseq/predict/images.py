@@ -24,7 +24,7 @@ def read(image: Image, predictor: Predictor, name: str = '') -> Prepared:
     """An image as the predictor takes it.
 
     Args:
-        image: see :meth:`mmseq.api.TrainedModel.__call__`.
+        image: what :class:`mmseq.api.TrainedModel` is called with.
         predictor: prepares it as the config's tests do.
         name: of what is no file, for messages.
 

@@ -43,7 +43,7 @@ class Result:
 
     @property
     def boxes(self) -> np.ndarray | None:
-        """(N, 4): left, top, right, bottom in pixels, the surest first."""
+        """Left, top, right and bottom in pixels, (N, 4), the surest first."""
         return None if self.prediction.instances is None else self.prediction.instances.boxes
 
     @property

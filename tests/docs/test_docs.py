@@ -8,8 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from PIL import Image
 
 from mmseq.cli import check_data, make_shapes
+from mmseq.model.trained import load_trained
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / 'docs'
@@ -186,15 +189,59 @@ def test_our_models_elsewhere(script, tmp_path, nursery):
     check(run(f'python {script}', tmp_path, nursery.commands), tmp_path, printed, [])
 
 
+PYTHON = ('README.md', 'docs/python.md')
+# One of a page's blocks trains for minutes.
+SECONDS = {
+    "work_dir='work_dirs/first')": """work_dir='work_dirs/first', options={
+    'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2, 'train_dataloader.batch_size': 2,
+    'default_hooks.checkpoint.interval': 2,
+})"""
+}
+
+
+@pytest.fixture(scope='module')
+def scene(tmp_path_factory):
+    """A folder with generated data, a photograph, and a work dir with a checkpoint."""
+    folder = tmp_path_factory.mktemp('python')
+    make_shapes.main([str(folder / 'data' / 'shapes'), '--train', '2', '--val', '2'])
+    cfg, model = load_trained('mmseq::mask_rcnn_seq2d_nano_shapes', None, device='cpu')
+    home = folder / 'work_dirs' / 'run' / '20260101_000000' / 'vis_data'
+    home.mkdir(parents=True)
+    cfg.dump(home / 'config.py')
+    torch.save(dict(state_dict=model.state_dict()), folder / 'work_dirs' / 'run' / 'epoch_1.pth')
+    photo = next((folder / 'data' / 'shapes' / 'coco' / 'val2017').iterdir())
+    Image.open(photo).convert('RGB').save(folder / 'street.jpg')
+    return folder
+
+
+@pytest.mark.parametrize('page', PYTHON)
+def test_python_of_a_page_runs_word_by_word(page, scene, nursery):
+    blocks = [block for language, block in BLOCK.findall((ROOT / page).read_text()) if language == 'python']
+    assert blocks[0].startswith('import mmseq\n')
+    text = '\n'.join(blocks)
+    for words, fewer in SECONDS.items():
+        text = text.replace(words, fewer)
+    (scene / 'script.py').write_text(text)
+    output = run('python script.py', scene, nursery.commands)
+    assert (scene / 'street_drawn.png').is_file()
+    (scene / 'street_drawn.png').unlink()
+    assert 'Result(' in output or 'None' in output
+    if 'mmseq.train' in text:
+        assert "'mIoU'" in output
+
+
 def test_every_tutorial_is_run():
     assert {path.name for path in DOCS.glob('tutorial_*.md')} == set(TUTORIALS)
 
 
 def test_blocks_are_formatted(tmp_path):
     for page in (*GUIDES, *TUTORIALS, 'timm.md'):
+
+
+    for page in (*GUIDES, *TUTORIALS, 'python.md', '../README.md'):
         for number, (language, text) in enumerate(BLOCK.findall((DOCS / page).read_text())):
             if language == 'python':
-                (tmp_path / f'{page}_{number}.py').write_text(text)
+                (tmp_path / f'{Path(page).stem}_{number}.py').write_text(text)
     ruff = [sys.executable, '-m', 'ruff']
     # Imports after `_base_` are mmengine's rule, not ours; a script that prints is fine.
     for command in (['check', '--ignore', 'E402,T201'], ['format', '--check']):
