@@ -42,11 +42,9 @@ class Work:
         """Whether the config's own file does not say a word, so that it came from elsewhere."""
         path = Path(self.config)
         # A checkpoint that carries its config is no text.
-        return (
-            path.suffix in ('.py', '.json', '.yaml', '.yml')
-            and path.is_file()
-            and word not in path.read_text(encoding='utf-8', errors='replace')
-        )
+        if path.suffix not in ('.py', '.json', '.yaml', '.yml') or not path.is_file():
+            return False
+        return word not in path.read_text(encoding='utf-8', errors='replace')
 
     def get(self, key: str) -> Any:
         """The entry of the config at a dotted key; None if there is none."""
