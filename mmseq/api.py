@@ -236,8 +236,11 @@ def named(model: Model) -> Named:
 
 
 def train(
-    config: Path_,
+    config: Path_ | None = None,
     *,
+    data: Path_ | None = None,
+    epochs: int | None = None,
+    image_size: int | None = None,
     work_dir: Path_ | None = None,
     options: Mapping[str, Any] | None = None,
     seed: int | None = None,
@@ -250,7 +253,11 @@ def train(
     """Train and evaluate as a config says, in this process.
 
     Args:
-        config: a file, or the name of a config that comes with mmseq, as ``mask_rcnn_seq2d_s_coco``.
+        config: a file, or the name of a config that comes with mmseq, as ``mask_rcnn_seq2d_s_coco``; None takes one for
+            the task of ``data``.
+        data: a data card, whose images and labels take the place of the config's; all that depends on them follows.
+        epochs: length of the run, with the schedule in proportion.
+        image_size: side of a segmentor's crop, or shorter side of a detector's images, in pixels.
         work_dir: where outputs go; ``work_dirs/<config name>`` by default.
         options: dotted keys and values that override the config.
         seed: of all random numbers.
@@ -267,22 +274,32 @@ def train(
         InputError: bad input, before any training.
     """
     runner = launch.train(
-        os.fspath(config),
+        text(config),
+        data=text(data),
+        epochs=epochs,
+        image_size=image_size,
         options=options,
-        work_dir=None if work_dir is None else os.fspath(work_dir),
+        work_dir=text(work_dir),
         seed=seed,
-        resume=None if resume is None else os.fspath(resume),
+        resume=text(resume),
         anew=anew,
-        load_from=None if load_from is None else os.fspath(load_from),
+        load_from=text(load_from),
         allow_partial=allow_partial,
         amp=amp,
     )
     return Run(Path(runner.work_dir))
 
 
+def text(path: Path_ | None) -> str | None:
+    """A path as the commands take it."""
+    return None if path is None else os.fspath(path)
+
+
 def evaluate(
     model: Model,
     *,
+    data: Path_ | None = None,
+    image_size: int | None = None,
     work_dir: Path_ | None = None,
     options: Mapping[str, Any] | None = None,
     out: Path_ | None = None,
@@ -293,6 +310,8 @@ def evaluate(
 
     Args:
         model: as in :func:`load`.
+        data: a data card, whose test images take the place of the config's.
+        image_size: as for :func:`train`.
         work_dir: where ``metrics.json`` and the rest go; the model's work dir by default.
         options: dotted keys and values that override the config.
         out: folder for the predictions.
@@ -309,9 +328,11 @@ def evaluate(
     return launch.evaluate(
         found.config,
         found.trained,
+        data=text(data),
+        image_size=image_size,
         options=options,
-        work_dir=None if work_dir is None else os.fspath(work_dir),
-        out=None if out is None else os.fspath(out),
-        show_dir=None if show_dir is None else os.fspath(show_dir),
+        work_dir=text(work_dir),
+        out=text(out),
+        show_dir=text(show_dir),
         tta=tta,
     )

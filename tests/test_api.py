@@ -8,7 +8,8 @@ import pytest
 import torch
 
 import mmseq
-from mmseq.datasets.shapes import generate
+from mmseq.datasets.own.card import Card, Part, write_card
+from mmseq.datasets.shapes import SEG_CLASSES, generate
 from mmseq.errors import InputError
 from mmseq.model.trained import load_trained
 from mmseq.predict.predictor import Predictor
@@ -124,3 +125,19 @@ def test_text_is_one_image(model):
         model([np.zeros((40, 40, 3), np.uint8), np.zeros((40, 40, 4), np.uint8)])
     with pytest.raises(InputError, match='batch=0'):
         model([], batch=0)
+
+
+def test_own_data_go_under_a_config_of_their_task(run, tmp_path):
+    root = run.work_dir.absolute().parents[1] / 'data' / 'shapes' / 'ade' / 'ADEChallengeData2016'
+    parts = {
+        name: Part(root / 'images' / folder, root / 'annotations' / folder, image_suffix='.png')
+        for name, folder in (('train', 'training'), ('val', 'validation'))
+    }
+    card = Card('mine', 'semantic', SEG_CLASSES, reduce_zero_label=True, **parts)
+    path = write_card(tmp_path / 'card.yaml', card)
+    options = {key: value for key, value in SHORT.items() if not key.startswith('train_cfg')}
+    own = mmseq.train(CONFIG, data=path, epochs=1, image_size=64, work_dir=tmp_path / 'own', options=options)
+    model = own.load(device='cpu')
+    assert model.classes == SEG_CLASSES
+    assert model.config.train_cfg.max_iters == 2
+    assert str(root / 'images') in str(model.config.train_dataloader.dataset)

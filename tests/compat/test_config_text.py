@@ -9,7 +9,7 @@ from mmengine.config import Config, config
 from mmengine.visualization import LocalVisBackend
 
 from mmseq.compat import config_text
-from mmseq.config import read_saved_config
+from mmseq.saved_config import read_saved_config
 
 MANY = 1300
 
