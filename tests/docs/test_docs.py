@@ -235,10 +235,7 @@ def test_every_tutorial_is_run():
 
 
 def test_blocks_are_formatted(tmp_path):
-    for page in (*GUIDES, *TUTORIALS, 'timm.md'):
-
-
-    for page in (*GUIDES, *TUTORIALS, 'python.md', '../README.md'):
+    for page in (*GUIDES, *TUTORIALS, 'python.md', 'timm.md', '../README.md'):
         for number, (language, text) in enumerate(BLOCK.findall((DOCS / page).read_text())):
             if language == 'python':
                 (tmp_path / f'{Path(page).stem}_{number}.py').write_text(text)
