@@ -265,7 +265,7 @@ def use_amp(cfg: Config, settings: Settings) -> Config:
 def fuse_optimizer(cfg: Config, settings: Settings) -> Config:
     """AdamW and Adam update a group of tensors in one pass, unless the config says how they do."""
     optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer')
-    if settings.what == 'training' and isinstance(optimizer, Mapping):
+    if settings.what == 'training' and isinstance(optimizer, dict):
         name = optimizer.get('type')
         if name in FUSED and not set(optimizer) & {'fused', 'foreach', 'capturable', 'differentiable'}:
             optimizer['fused'] = True
