@@ -1,4 +1,4 @@
-"""mmseq in Python: a backbone, a trained model on images, a training, an evaluation.
+"""mmseq in Python: a backbone, a trained model on images, own data, a training, an evaluation.
 
     import mmseq
 
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmseq.checkpoints import FAMILIES
 from mmseq.checkpoints.folder import choose_checkpoint
+from mmseq.datasets.own.importing import import_data
 from mmseq.engine import launch
 from mmseq.errors import InputError
 from mmseq.model.named import Named, find_model
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     from mmseq.backbones.base import Backbone
 
-__all__ = ['Result', 'Run', 'TrainedModel', 'create_backbone', 'evaluate', 'load', 'train']
+__all__ = ['Result', 'Run', 'TrainedModel', 'create_backbone', 'evaluate', 'import_data', 'load', 'train']
 
 Path_ = str | os.PathLike[str]
 """Of a file or folder; a name or an address where that is meant."""

@@ -108,7 +108,10 @@ def read(tree: Tree, pairs: Sequence[Pair], classes: Sequence[str], table: Path 
     find_pairs(tree, notes)
     seen = _look([label for _, label in pairs])
     given = colours.table_for(tree, table)
-    meaning = _of_colours(seen, given, notes, tree) if seen.tints else _of_values(seen, given, notes, tree)
+    if seen.tints:
+        meaning = _of_colours(seen, given, notes, tree)
+    else:
+        meaning = _well_known(seen, classes) or _of_values(seen, given, notes, tree)
     meaning = _named(meaning, classes or colours.names_in(tree), tree)
     images = [Labelled(image, label, part=tree.part_of(image) or tree.part_of(label)) for image, label in pairs]
     scheme = Scheme(lambda path: _classes(path, meaning), meaning.palette)
@@ -186,9 +189,6 @@ def _look(paths: Sequence[Path], tinted: bool = False) -> Seen:
 
 def _of_values(seen: Seen, table: Table | None, notes: Notes, tree: Tree) -> Meaning:
     values = sorted(seen.values)
-    known = _well_known(seen.paths, values)
-    if known:
-        return known
     tints = seen.colours_of_values()
     if table and tints and all(colour in table.numbers for colour in tints.values()):
         numbers = {value: table.numbers[colour] for value, colour in tints.items()}
@@ -254,9 +254,9 @@ def _of_indices(seen: Seen, values: Sequence[int], table: Table | None, notes: N
     )
 
 
-def _well_known(paths: Sequence[Path], values: Sequence[int]) -> Meaning | None:
+def _well_known(seen: Seen, classes: Sequence[str]) -> Meaning | None:
     """Cityscapes, ADE20K and Pascal VOC, by the names of their files and folders."""
-    plain = [value for value in values if value < WHITE]
+    paths, plain = seen.paths, sorted(value for value in seen.values if value < WHITE)
     names = tuple(name for *_, name in colours.CITYSCAPES)
     palette = tuple(colour for _, _, colour, _ in colours.CITYSCAPES)
     if all(path.stem.lower().endswith('labeltrainids') for path in paths):
@@ -265,11 +265,16 @@ def _well_known(paths: Sequence[Path], values: Sequence[int]) -> Meaning | None:
         numbers = {value: number for value, number, *_ in colours.CITYSCAPES}
         return Meaning("Cityscapes' labelIds", numbers, names, palette)
     folders = {part.lower() for part in paths[0].parts}
-    if ADE in folders and plain and plain[-1] <= 150:
+    if ADE in folders and plain:
         from mmseg.datasets import ADE20KDataset
 
-        names = tuple(name.strip() for name in ADE20KDataset.METAINFO['classes'])
-        return Meaning('ADE20K, 0 ignored', {value: value - 1 for value in range(1, 151)}, names)
+        ours = tuple(name.strip() for name in ADE20KDataset.METAINFO['classes'])
+        names = tuple(classes) or ours
+        others = len(names) != len(ours)
+        # Other classes in its layout begin at 1, too, unless there is a name for 0.
+        if plain[-1] <= len(names) and not (others and len(names) == plain[-1] + 1):
+            numbers = {value: value - 1 for value in range(1, len(names) + 1)}
+            return Meaning(f'{"the layout of " if others else ""}ADE20K, 0 ignored', numbers, names)
     if any(map(VOC_FOLDER.search, folders)) and plain and plain[-1] < len(colours.VOC):
         return Meaning('Pascal VOC', {k: k for k in range(len(colours.VOC))}, tuple(colours.VOC))
     return None

@@ -231,6 +231,22 @@ def test_ade_counts_from_1_and_ignores_0(tmp_path: Path) -> None:
     card, *_ = imported(root)
     assert (len(card.classes), card.classes[0]) == (150, 'wall')
     assert stripes(maps_of(card)['0']) == [255, 0, 149]
+    for path in root.glob('annotations/*/*.png'):
+        save(path, grid(0, 1, 149).astype(np.uint8))
+    for classes in ((), card.classes):
+        again, *_ = imported(root, classes=classes)
+        assert stripes(maps_of(again)['0']) == [255, 0, 148]
+
+
+@pytest.mark.parametrize(('names', 'expected'), [('ab', [255, 0, 1]), ('0ab', [0, 1, 2])])
+def test_other_classes_in_the_layout_of_ade(tmp_path: Path, names: str, expected: list[int]) -> None:
+    root = tmp_path / 'ADEChallengeData2016'
+    for k, part in enumerate(('training', 'validation')):
+        picture(root / 'images' / part / f'{k}.jpg', k)
+        save(root / 'annotations' / part / f'{k}.png', grid(0, 1, 2).astype(np.uint8))
+    card, *_ = imported(root, classes=tuple(names))
+    assert card.classes == tuple(names)
+    assert stripes(maps_of(card)['0']) == expected
 
 
 @pytest.mark.parametrize(
