@@ -27,7 +27,7 @@ demo: .venv/.run  ## fine-tune and evaluate a small model in both tasks on the e
 	@MMSEQ_PARENT=$$PPID exec $(BIN)/python tools/demo.py
 
 test: .venv/.ready  ## run the tests, in two processes: half the time
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # An environment of its own: both lines of OpenMMLab's packages have the same import names.
 onedl: .venv/.ready  ## install the maintained line of OpenMMLab into .venv-onedl; both demo models train a step on it

@@ -33,7 +33,9 @@ nitpicky = True
 # Nothing is downloaded while the site is built, so there are no inventories of other projects to link to.
 FOREIGN = r'(?!mmseq\b)\w+(\.\w+)+'
 # Imported for type checkers alone, or variables of types: they have no longer name, or no entry.
-FOR_CHECKERS = 'Config|Base(Dataset|DecodeHead|Model|Segmentor)|Figure|mmseq.backbones.base.Spec'
+FOR_CHECKERS = (
+    'Config|Base(Dataset|DecodeHead|Model|Segmentor)|Figure|mmseq.(backbones.base.Spec|datasets.own.source.Read)'
+)
 nitpick_ignore_regex = [('py:.*', f'{FOREIGN}|{FOR_CHECKERS}')]
 autodoc_member_order = 'bysource'
 autodoc_typehints_format = 'short'

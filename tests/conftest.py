@@ -34,6 +34,27 @@ FLAGS = [
 ]
 
 
+# Files that take a minute or more. They begin first, so that none is left to one process when all else is done.
+SLOW = (
+    'device/test_device.py',
+    'faults/test_nodes.py',
+    'docs/test_docs.py',
+    'docs/test_site.py',
+    'engine/test_fsdp.py',
+    'test_training.py',
+    'faults/test_slurm.py',
+    'faults/test_elastic.py',
+    'test_export.py',
+    'docs/test_notebooks.py',
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    places = {here / name: place for place, name in enumerate(SLOW)}
+    items.sort(key=lambda item: places.get(item.path, len(SLOW)))
+
+
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)

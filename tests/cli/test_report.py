@@ -23,7 +23,8 @@ def test_one_run_and_what_is_missing(tmp_path, capsys):
     found = data_of(page)
     assert (found['title'], found['gallery']) == ('a', [])
     assert found['notes'] == [
-        f'a: no pictures, since {tmp_path}/a/iter_30.pth is gone and there is no checkpoint in {tmp_path}/a'
+        f'a: no pictures, since {tmp_path}/a/iter_30.pth is gone, and folder {tmp_path}/a: holds no checkpoint: looked '
+        'for best_*.pth, iter_*.pth, epoch_*.pth and model.safetensors; name a file'
     ]
     assert found['runs'][0]['final']['mIoU'] == 40
 

@@ -44,7 +44,7 @@ def fails(tmp_path, *arguments):
 
 
 def test_missing_config(tmp_path):
-    assert fails(tmp_path, 'configs/none.py') == 'config configs/none.py: no such file'
+    assert fails(tmp_path, 'configs/none.py') == 'config configs/none.py: no such file, work dir or checkpoint'
 
 
 def test_broken_config(tmp_path):
@@ -164,7 +164,10 @@ def test_one_line_and_status_2_from_the_shell():
     done = subprocess.run(
         [sys.executable, ROOT / 'tools/train.py', 'configs/none.py'], capture_output=True, text=True, cwd=ROOT
     )
-    assert (done.returncode, done.stderr) == (2, 'error: config configs/none.py: no such file\n')
+    assert (done.returncode, done.stderr) == (
+        2,
+        'error: config configs/none.py: no such file, work dir or checkpoint\n',
+    )
 
 
 def test_syncbn_becomes_bn_on_one_process():
@@ -188,7 +191,10 @@ def test_each_run_of_a_process_writes_into_its_own_folder(tmp_path):
 def test_frozen_tensors_are_logged_in_one_row(tmp_path):
     given = Settings('training', SEG, work_dir=str(tmp_path))
     cfg = read_model_config(SEG, {'model.backbone.frozen_stages': 2})
-    runner = launch.build_runner(launch.edited(cfg, given)[0])
+    cfg, _ = launch.edited(cfg, given)
+    # mmengine's loggers go by name and second: another test's run of this config may have begun in this one.
+    cfg.experiment_name = 'frozen'
+    runner = launch.build_runner(cfg)
     runner.build_optim_wrapper(runner.cfg.optim_wrapper)
     runner.logger.warning('another warning')
     log = next(tmp_path.glob('*/*.log')).read_text()

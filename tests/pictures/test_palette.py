@@ -61,7 +61,7 @@ def test_a_model_with_fewer_colours_than_classes(told: list[str]) -> None:
 def test_data_sets_with_fewer_colours_than_classes(
     name: str, classes: int, configs: Mapping[str, Config], told: list[str]
 ) -> None:
-    cfg = configs[name].copy()
+    cfg = Config(configs[name]._cfg_dict.to_dict())
     assert complete_palettes(cfg) == []
     wrapped = dict(type='RepeatDataset', times=2, dataset=cfg.train_dataloader.dataset)
     cfg.train_dataloader.dataset = dict(type='ConcatDataset', datasets=[wrapped, wrapped])

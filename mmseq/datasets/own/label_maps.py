@@ -47,7 +47,6 @@ class Seen:
         values: pixels of each value, of the maps of one channel.
         tints: pixels of each packed colour, of those of three.
         palette: the colours that each value has in the palettes of the files.
-        lossy: whether one is a JPEG.
         paths: of the maps.
     """
 

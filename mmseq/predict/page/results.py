@@ -25,9 +25,9 @@ class Results:
         self._lock = threading.Lock()
 
     @property
-    def bytes(self) -> int:
+    def held(self) -> int:
         """The size of all that is kept."""
-        return sum(result.bytes for result in list(self._kept.values()))
+        return sum(result.held for result in list(self._kept.values()))
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -43,7 +43,7 @@ class Results:
     def fit(self) -> None:
         """Drop the oldest until the rest is small enough; to be called when a result has grown."""
         with self._lock:
-            while len(self._kept) > 1 and (len(self._kept) > self.most or self.bytes > self.most_bytes):
+            while len(self._kept) > 1 and (len(self._kept) > self.most or self.held > self.most_bytes):
                 self._kept.popitem(last=False)
 
     def drop(self, key: str | None) -> None:

@@ -61,7 +61,7 @@ class UploadResult:
     fields: dict[tuple[int, int, int], np.ndarray] = field(default_factory=dict)
 
     @property
-    def bytes(self) -> int:
+    def held(self) -> int:
         """What it takes of the memory."""
         inputs = self.prepared.data['inputs']
         arrays = (*self.prediction.arrays(), *self.fields.values())

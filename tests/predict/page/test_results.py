@@ -8,7 +8,7 @@ from mmseq.predict.page.results import Results
 
 class Result:
     def __init__(self, size):
-        self.bytes = size
+        self.held = size
 
 
 def test_the_oldest_go_by_number():
@@ -18,7 +18,7 @@ def test_the_oldest_go_by_number():
     results.find(first)
     third = results.keep(Result(1))
     assert len(results) == 2
-    assert results.find(first).bytes == results.find(third).bytes == 1
+    assert results.find(first).held == results.find(third).held == 1
     with pytest.raises(InputError, match='The latest 2 are kept, .* drop the picture again'):
         results.find(second)
 
@@ -26,10 +26,10 @@ def test_the_oldest_go_by_number():
 def test_the_oldest_go_by_bytes():
     results = Results(16, 100)
     keys = [results.keep(Result(40)) for _ in range(5)]
-    assert results.bytes == 80
+    assert results.held == 80
     assert [key for key in keys if key in results._kept] == keys[3:]
     # One that grows displaces others, and never itself.
-    results.find(keys[4]).bytes = 500
+    results.find(keys[4]).held = 500
     results.fit()
     assert list(results._kept) == [keys[4]]
 
@@ -39,7 +39,7 @@ def test_what_is_dropped_or_was_never_there():
     key = results.keep(Result(1))
     results.drop(key)
     results.drop(None)
-    assert results.bytes == len(results) == 0
+    assert results.held == len(results) == 0
     for absent in (key, None, 'guessed'):
         with pytest.raises(InputError, match='no result to show'):
             results.find(absent)

@@ -135,11 +135,11 @@ def test_a_field_glows_where_it_is():
 def test_fields_of_a_picture_take_a_bounded_memory(viewer, picture):
     """Somebody clicks on every cell."""
     result = viewer.predict(picture, 'a.png')
-    before = result.bytes
+    before = result.held
     for step in range(FIELDS + 3):
         viewer.receptive_field(result, 0, ((step + 0.5) / 20, 0.5))
     assert len(result.fields) == FIELDS
-    assert result.bytes == before + sum(field.nbytes for field in result.fields.values()) > before
+    assert result.held == before + sum(field.nbytes for field in result.fields.values()) > before
     # The latest is there.
     assert max(column for _, _, column in result.fields) == list(result.fields)[-1][2]
 
@@ -152,7 +152,7 @@ def test_bytes_of_a_result_are_those_of_all_that_it_holds(viewer, picture):
         held += [found.boxes, found.labels, found.scores, found.masks]
     else:
         held += [result.prediction.labels, result.prediction.certainty]
-    assert result.bytes == sum(array.nbytes for array in held)
+    assert result.held == sum(array.nbytes for array in held)
 
 
 @pytest.mark.parametrize('name', ['a.npy', pytest.param('a.tif', marks=needs_tifffile)])
