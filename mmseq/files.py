@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from numbers import Real
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mmseq.addresses import public_text
 
@@ -220,6 +220,8 @@ def append_json_line(path: str | Path, value: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     line = public_text(json.dumps(jsonable(value), allow_nan=False)) + '\n'
     with path.open('ab+') as file:
+        # A line that another process is writing looks torn until it is whole.
+        _lock(file)
         if file.seek(0, os.SEEK_END):
             file.seek(-1, os.SEEK_END)
             line = line if file.read(1) == b'\n' else '\n' + line
@@ -300,6 +302,16 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _lock(file: BinaryIO) -> None:
+    """Wait until no other process has the file locked, and lock it until it is closed."""
+    if os.name == 'posix':
+        import fcntl
+
+        # Some network file systems have no locks; a line may then begin behind an empty one.
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Files are whole or absent, whatever happens to their writer; what killed writers leave is removed."""
 
+import fcntl
 import json
 import math
 import os
@@ -8,6 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -247,6 +249,21 @@ def test_pictures_of_eight_and_sixteen_bits_and_of_colours(tmp_path: Path) -> No
     assert Image.open(tmp_path / 'b.png').getpixel((0, 0)) == (1, 2, 3)
     figure = Figure(figsize=(2, 1), dpi=50)
     assert Image.open(write_figure(tmp_path / 'c', figure)).size == (100, 50)
+
+
+def test_a_line_that_another_process_is_writing_is_not_torn(tmp_path: Path) -> None:
+    path = tmp_path / 'a.jsonl'
+    with path.open('ab') as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        other.write(b'{"a": ')
+        other.flush()
+        waiting = threading.Thread(target=append_json_line, args=(path, dict(b=2)))
+        waiting.start()
+        waiting.join(0.2)
+        assert waiting.is_alive()
+        other.write(b'1}\n')
+    waiting.join(10)
+    assert path.read_text() == '{"a": 1}\n{"b": 2}\n'
 
 
 def test_no_other_module_renames_or_writes_in_place() -> None:

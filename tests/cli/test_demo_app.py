@@ -218,7 +218,7 @@ def test_results_are_bounded_over_all_visitors(pages, address, picture):
     assert 'There is no result to show' in last
     assert 'There is no result to show' in ask(address, 'show_field', 'visitor0', None, 0, None)
     # By bytes, too; and who came last still has his.
-    results.most_bytes = 3 * next(iter(results._kept.values())).bytes
+    results.most_bytes = 3 * next(iter(results._kept.values())).held
     results.fit()
     assert len(results) == 3
     assert 'photo.png' in ask(address, 'draw', f'visitor{visitor}', None, 0.3, 0.4)
