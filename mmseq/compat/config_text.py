@@ -24,7 +24,10 @@ def install() -> None:
 
 
 def _patch(module: ModuleType) -> None:
-    original = module.FormatCode
+    original = getattr(module, 'FormatCode', None)
+    if original is None:
+        # onedl-mmengine asks yapf for it at each call, where nothing but yapf itself could be replaced.
+        return
 
     @functools.lru_cache(maxsize=_KEPT)
     def styled(text: str, style: frozenset[tuple[str, Any]], **options: Any) -> tuple[str, bool]:

@@ -68,3 +68,9 @@ def test_a_text_that_is_no_python_is_refused_at_any_length(styled: list[int]) ->
 def test_the_longest_configs_of_mmseq_are_styled(name: str, configs: Mapping[str, Config], styled: list[int]) -> None:
     assert ' = ' in configs[name].pretty_text
     assert styled
+
+
+def test_the_other_line_of_mmengine_has_no_such_function() -> None:
+    module = ModuleType('mmengine.config.config')
+    config_text._patch(module)
+    assert not hasattr(module, 'FormatCode')
