@@ -1,9 +1,8 @@
 """Threads that wait for each other sleep where other programs take cores, instead of spinning on a core that is needed.
 
 The OpenMP of torch's Linux wheels (libgomp) spins at every step of an LSTM until the last thread arrives. On a quiet
-machine that is fastest; where one of two cores is taken, a forward pass takes 2 to 10 times as long as with one thread,
-and where several programs share them 50 times. Asleep, it takes at most 1.4 times as long as with one thread. The
-number of threads stays, since sums depend on it. libgomp reads its environment once, when torch loads it. Drop once
+machine that is fastest; where one of two cores is taken, a forward pass takes twice as long as with one thread, and
+asleep 1.1 times as long (benchmarks/results/busy.json). The number of threads stays, since sums depend on it. libgomp reads its environment once, when torch loads it. Drop once
 torch's LSTM kernels meet less often.
 """
 
