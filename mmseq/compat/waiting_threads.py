@@ -2,8 +2,8 @@
 
 The OpenMP of torch's Linux wheels (libgomp) spins at every step of an LSTM until the last thread arrives. On a quiet
 machine that is fastest; where one of two cores is taken, a forward pass takes twice as long as with one thread, and
-asleep 1.1 times as long (benchmarks/results/busy.json). The number of threads stays, since sums depend on it. libgomp reads its environment once, when torch loads it. Drop once
-torch's LSTM kernels meet less often.
+asleep 1.1 times as long (benchmarks/results/busy.json). The number of threads stays, since sums depend on it. libgomp
+reads its environment once, when torch loads it. Drop once torch's LSTM kernels meet less often.
 """
 
 import os
