@@ -37,6 +37,14 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('--colours', metavar='FILE', help='of coloured label maps: lines such as "255 0 0 car"')
     parser.add_argument(
+        '--ignore',
+        nargs='+',
+        type=int,
+        default=(),
+        metavar='VALUE',
+        help='of label maps, values that are no class, such as a void of 11; 255 is ignored without being named',
+    )
+    parser.add_argument(
         '--format', choices=('coco', 'yolo', 'voc', 'labelme', 'cvat', 'maps'), help='which one to read of several'
     )
     parser.add_argument('--name', help="of the data set (default: the folder's)")

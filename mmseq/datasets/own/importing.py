@@ -34,6 +34,7 @@ class Options:
     seed: int
     copy: bool
     colours: Path | None
+    ignore: tuple[int, ...]
     format: str | None
 
 
@@ -48,6 +49,7 @@ def import_data(
     seed: int = 0,
     copy: bool = False,
     colours: str | Path | None = None,
+    ignore: Sequence[int] = (),
     name: str | None = None,
     format: str | None = None,
     overwrite: bool = False,
@@ -65,6 +67,7 @@ def import_data(
         seed: of the split.
         copy: copy images instead of naming them where they are.
         colours: a text with a colour and a name in each line, for coloured label maps.
+        ignore: values of label maps that are no class, beside 255; they become 255.
         name: of the data set; None: that of the folder.
         format: which one to read where there are several, by its key.
         overwrite: replace what an earlier import wrote.
@@ -77,7 +80,7 @@ def import_data(
         InputError: the source is of no known format, is damaged, or contradicts itself; nothing is written then.
     """
     given = [sources] if isinstance(sources, (str, Path)) else list(sources)
-    options = Options(task, val, _path(val_from), tuple(classes), seed, copy, _path(colours), format)
+    options = Options(task, val, _path(val_from), tuple(classes), seed, copy, _path(colours), tuple(ignore), format)
     target = Path(os.path.abspath(out))
     _check(given, options, target, overwrite)
     source = _read(given, options, target)
@@ -134,7 +137,9 @@ def _read(sources: Sequence[str | Path], options: Options, target: Path) -> Sour
     format, found = recognise(tree, options.task, options.format)
     if options.colours and not format.maps:
         raise InputError(f'{tree.named}: is {format.name}, which has no colours; leave out --colours')
-    given = (options.colours,) if format.maps else ()
+    if options.ignore and not format.maps:
+        raise InputError(f'{tree.named}: is {format.name}, which has no values to ignore; leave out --ignore')
+    given = (options.colours, options.ignore) if format.maps else ()
     source = format.read(tree, found, options.classes, *given)
     _refuse_twice(source)
     return replace(source, images=_parts_from(source, options.val_from)) if options.val_from else source

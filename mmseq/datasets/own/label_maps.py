@@ -96,25 +96,49 @@ def guess(tree: Tree) -> list[Pair]:
     return guessed_pairs(tree, Notes())
 
 
-def read(tree: Tree, pairs: Sequence[Pair], classes: Sequence[str], table: Path | None = None) -> Source:
+def read(
+    tree: Tree, pairs: Sequence[Pair], classes: Sequence[str], table: Path | None = None, ignored: Sequence[int] = ()
+) -> Source:
     """Look through the label maps and decide what they are.
 
+    Args:
+        tree: the source's files.
+        pairs: images with their label maps.
+        classes: names for the values, or empty.
+        table: a text with the names of colours.
+        ignored: values that are no class.
+
     Raises:
-        InputError: some cannot be read, or nothing fits what they hold.
+        InputError: some cannot be read, nothing fits what they hold, or none holds a value to ignore.
     """
     notes = Notes()
     # Once more, for what was left out.
     find_pairs(tree, notes)
     seen = _look([label for _, label in pairs])
+    _take_out(seen, ignored, notes, tree)
     given = colours.table_for(tree, table)
     if seen.tints:
         meaning = _of_colours(seen, given, notes, tree)
     else:
         meaning = _well_known(seen, classes) or _of_values(seen, given, notes, tree)
     meaning = _named(meaning, classes or colours.names_in(tree), tree)
+    meaning = replace(meaning, numbers={value: k for value, k in meaning.numbers.items() if value not in ignored})
     images = [Labelled(image, label, part=tree.part_of(image) or tree.part_of(label)) for image, label in pairs]
     scheme = Scheme(lambda path: _classes(path, meaning), meaning.palette)
     return Source(NAME, f'{len(pairs)} pairs, {meaning.what}', meaning.names, images, notes, scheme=scheme)
+
+
+def _take_out(seen: Seen, ignored: Sequence[int], notes: Notes, tree: Tree) -> None:
+    """Forget the values that the user has for no class."""
+    if ignored and seen.tints:
+        raise InputError(f'{tree.named}: they hold colours; --colours FILE ignores those that it does not name')
+    for value in ignored:
+        if value not in seen.values:
+            listed = ', '.join(map(str, sorted(seen.values)[:12]))
+            raise InputError(f'{tree.named}: --ignore {value}: no label map holds it; they hold {listed}')
+        notes.add(f'pixels of {value}, which are ignored', count=seen.values.pop(value))
+    if ignored and not seen.values:
+        raise InputError(f'{tree.named}: --ignore leaves no value for a class')
 
 
 def load(path: Path, tinted: bool = False) -> tuple[np.ndarray, dict[int, Colour]]:

@@ -77,6 +77,22 @@ def test_names_of_the_user_or_of_a_list(tmp_path: Path) -> None:
         imported(folder, classes=['cat'])
 
 
+def test_values_to_ignore_are_no_class(tmp_path: Path) -> None:
+    # CamVid's files: no background, and a void above the classes.
+    folder = source(tmp_path, grid(0, 1, 2), grid(0, 1, 2))
+    card, _, told = imported(folder, classes=['sky', 'road'], ignore=[2])
+    assert card.classes == ('sky', 'road')
+    assert stripes(maps_of(card)['0']) == [0, 1, 255]
+    assert 'pixels of 2, which are ignored: ' in told
+    assert imported(folder, ignore=[0])[0].classes == ('class 1', 'class 2')
+    for values, expected in [([7], r'--ignore 7: no label map holds it; they hold 0, 1, 2'), ([0, 1, 2], 'leaves no')]:
+        with pytest.raises(InputError, match=expected):
+            imported(folder, ignore=values)
+    save(folder / 'masks' / '0.png', np.stack([grid(0, 200, 9)] * 2 + [grid(3, 3, 3)], 2).astype(np.uint8))
+    with pytest.raises(InputError, match='--colours FILE ignores those'):
+        imported(folder, ignore=[0])
+
+
 def test_names_with_their_values_as_services_write_them(tmp_path: Path) -> None:
     # The word mask in the name of the whole is no sign of label maps.
     folder = tmp_path / 'yard.v1i.png-mask-semantic'
