@@ -6,6 +6,7 @@ from mmseq.engine.hooks.checkpoint import SafeCheckpointHook
 from mmseq.engine.hooks.corrupt_data import CorruptDataHook
 from mmseq.engine.hooks.curves import CurvesHook
 from mmseq.engine.hooks.determinism import DeterminismHook
+from mmseq.engine.hooks.early_stopping import EarlyStoppingHook
 from mmseq.engine.hooks.eval_artifacts import EvalArtifactsHook
 from mmseq.engine.hooks.final_weights import FinalWeightsHook
 from mmseq.engine.hooks.kept_memory import KeptMemoryHook
@@ -30,6 +31,7 @@ __all__ = [
     'CorruptDataHook',
     'CurvesHook',
     'DeterminismHook',
+    'EarlyStoppingHook',
     'EvalArtifactsHook',
     'FinalWeightsHook',
     'KeptMemoryHook',

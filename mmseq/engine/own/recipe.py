@@ -32,7 +32,8 @@ from mmseq.engine.trial import quiet
 from mmseq.errors import InputError
 
 VIEWS, FEWEST_EPOCHS, MOST_EPOCHS = 20_000, 12, 100
-EVALUATIONS, PATIENCE, EARLY = 10, 5, 'EarlyStoppingHook'
+EVALUATIONS, PATIENCE = 10, 5
+EARLY = 'mmseq.EarlyStoppingHook', 'EarlyStoppingHook'
 FEW_IMAGES, FROZEN_STAGES, LAYER_DECAY = 1000, 1, 0.8
 # Of mmdet's hooks PipelineSwitchHook and YOLOXModeSwitchHook, in epochs.
 SWITCHES = ('switch_epoch', 'num_last_epochs')
@@ -205,8 +206,9 @@ def choose_best(cfg: Config) -> str:
     best = best_by(cfg)
     cfg.default_hooks.checkpoint.update(save_best=best, rule='greater', max_keep_ckpts=1, save_last=True)
     # mmengine's min_delta is 0.1: an AP that rises from 0.05 to 0.14 would count for nothing.
-    stop = dict(type=EARLY, monitor=best, rule='greater', patience=PATIENCE, min_delta=0.0)
+    stop = dict(type=EARLY[0], monitor=best, rule='greater', patience=PATIENCE, min_delta=0.0)
     # A config that a run on a card left has one already.
-    others = [one for one in cfg.get('custom_hooks') or [] if not (isinstance(one, dict) and one.get('type') == EARLY)]
+    hooks = cfg.get('custom_hooks') or []
+    others = [one for one in hooks if not (isinstance(one, dict) and one.get('type') in EARLY)]
     cfg.custom_hooks = [*others, ConfigDict(stop)]
     return f'the best checkpoint by {best} is kept; {PATIENCE} evaluations without a better one end the run'

@@ -95,7 +95,7 @@ def test_the_best_is_kept_and_the_run_ends_when_it_gets_no_better(derived: Any) 
     assert [hook._check_stop_condition(figure)[0] for figure in figures] == [False] * 11 + [True]
     # Of a config that a run on a card left, too.
     again = derive(cfg, {}, 1)
-    assert [one.type for one in cfg.custom_hooks].count('EarlyStoppingHook') == 1
+    assert [one.type for one in cfg.custom_hooks].count('mmseq.EarlyStoppingHook') == 1
     assert again[-1].startswith('the best checkpoint by mIoU is kept')
 
 
