@@ -7,7 +7,13 @@ MODELS = Registry(
     'model',
     parent=_root.MODELS,
     scope='mmseq',
-    locations=['mmseq.backbones', 'mmseq.necks', 'mmseq.segmentors'],
+    locations=[
+        'mmseq.backbones',
+        'mmseq.necks',
+        'mmseq.segmentors',
+        'mmseq.classify.image_classifier',
+        'mmseq.classify.preprocessor',
+    ],
 )
 HOOKS = Registry('hook', parent=_root.HOOKS, scope='mmseq', locations=['mmseq.engine.hooks', 'mmseq.engine.fsdp'])
 MODEL_WRAPPERS = Registry('model_wrapper', parent=_root.MODEL_WRAPPERS, scope='mmseq', locations=['mmseq.engine.fsdp'])
@@ -19,12 +25,19 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     scope='mmseq',
     locations=['mmseq.engine.layer_decay'],
 )
-DATASETS = Registry('dataset', parent=_root.DATASETS, scope='mmseq', locations=['mmseq.datasets.tolerant'])
+DATASETS = Registry(
+    'dataset',
+    parent=_root.DATASETS,
+    scope='mmseq',
+    locations=['mmseq.datasets.tolerant', 'mmseq.datasets.classes.packed'],
+)
 TRANSFORMS = Registry(
     'transform',
     parent=_root.TRANSFORMS,
     scope='mmseq',
-    locations=['mmseq.datasets.color_jitter', 'mmseq.datasets.multispectral'],
+    locations=['mmseq.datasets.color_jitter', 'mmseq.datasets.multispectral', 'mmseq.datasets.classes.packed'],
 )
-METRICS = Registry('metric', parent=_root.METRICS, scope='mmseq', locations=['mmseq.evaluation.metrics'])
+METRICS = Registry(
+    'metric', parent=_root.METRICS, scope='mmseq', locations=['mmseq.evaluation.metrics', 'mmseq.evaluation.top_k']
+)
 VISBACKENDS = Registry('vis_backend', parent=_root.VISBACKENDS, scope='mmseq', locations=['mmseq.engine.loggers'])

@@ -26,6 +26,8 @@ LINES = 40
 ELSEWHERE = {
     'checkpoints/test_storage.py': ['checkpoints/records.py'],
     'backbones/test_timm.py': ['backbones/timm_structure.py'],
+    'classify/test_image_classifier.py': ['classify/preprocessor.py'],
+    'classify/test_pretrain.py': ['cli/pretrain.py'],
     'cli/test_benchmark.py': ['measure/throughput.py', 'measure/throughput_plot.py'],
     'cli/test_commands.py': ['cli/main.py', 'cli/completion.py', 'cli/configs.py', 'compat/shipped_configs.py'],
     'cli/test_convert.py': ['cli/average.py'],
@@ -34,6 +36,7 @@ ELSEWHERE = {
     'cli/test_infer.py': ['predict/folder.py'],
     'cli/test_plot_logs.py': ['runs/plot_runs.py'],
     'compat/test_checkpoint_io.py': ['compat/checkpoint_codec.py'],
+    'configs/test_configs.py': ['registry.py'],
     'datasets/own/test_fitting.py': ['datasets/own/geometry.py'],
     'datasets/own/test_importing.py': [
         'datasets/own/preparing.py',

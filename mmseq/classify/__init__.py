@@ -1,4 +1,4 @@
-"""Classifiers over our backbones, with their authors' heads."""
+"""Classifiers over backbones: with their authors' heads, and their pretraining."""
 
 from mmseq.classify.classifier import Classifier, build_classifier
 

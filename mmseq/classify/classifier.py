@@ -30,15 +30,16 @@ FAMILIES: Mapping[str, type[Backbone]] = {
     'vsequencer': VSequencer,
 }
 """The backbones by the names that classifiers have."""
-# Deviation of the head's initial weights, as the authors have it.
-HEAD_STD = {'sequencer2d': 0.0, 'vsequencer': 0.0, 'shiftvit': 0.02, 'vision_lstm': 2e-5}
+# Deviation of the head's initial weights, as the authors have it, and most of timm's models.
+HEAD_STD = {'sequencer2d': 0.0, 'vsequencer': 0.0, 'shiftvit': 0.02, 'vision_lstm': 2e-5, 'timm': 0.02}
 
 
 class Classifier(nn.Module):
     """Logits of images of any size from 32 px: (B, in_channels, H, W) to (B, K).
 
     Args:
-        backbone: one of ours with its last stage and norm alone, as :func:`build_classifier` makes it.
+        backbone: one of ours, or of timm's behind the same contract, with its last stage and norm alone, as
+            :func:`build_classifier` makes it.
         num_classes: K; 0 gives the pooled features (B, C), or (B, 2 C) of Vision-LSTM's second version.
         drop_rate: dropout before the linear map.
         global_pool: ``avg`` for the authors' pooling; empty for none, which leaves the map (B, H, W, C).
@@ -79,7 +80,9 @@ class Classifier(nn.Module):
         self.reset_classifier(num_classes)
 
     def _level_norm(self) -> Any:
-        return self.backbone.norms[str(len(self.backbone.all_depths) - 1)]
+        # A model of timm's may have no final norm.
+        last = str(len(self.backbone.all_depths) - 1)
+        return self.backbone.norms[last] if last in self.backbone.norms else nn.Identity()
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         """Take a new linear map, or none for 0 classes."""

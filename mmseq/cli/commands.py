@@ -49,6 +49,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
     ),
     'train and evaluate': (
         Command('train', 'train the model of a config', 'train'),
+        Command('pretrain', 'train a backbone as a classifier of images', 'pretrain'),
         Command('test', "evaluate a checkpoint on a config's test data", 'test'),
         Command('confusion', 'which classes are confused with which', 'confusion'),
         Command('report', 'one HTML page of a run: curves, classes, errors, images', 'report'),

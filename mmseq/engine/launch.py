@@ -15,7 +15,7 @@ from mmseq.compat.allocator import keep_memory
 from mmseq.config import read_model_config
 from mmseq.engine.hooks.kept_memory import KeptMemoryHook
 from mmseq.engine.loss_trial import check_losses
-from mmseq.engine.own.changes import OwnData
+from mmseq.engine.own.changes import ConfigChange, OwnData
 from mmseq.engine.paramwise import is_no_frozen_tensor
 from mmseq.engine.preflight import check_config, check_datasets
 from mmseq.engine.processes import naming_missing_processes, start_without_gpu
@@ -33,6 +33,7 @@ def train(
     data: str | None = None,
     epochs: int | None = None,
     image_size: int | None = None,
+    change: ConfigChange | None = None,
     options: Mapping[str, Any] | None = None,
     work_dir: str | None = None,
     seed: int | None = None,
@@ -59,6 +60,7 @@ def train(
         data: a data card, whose images and labels take the place of the config's.
         epochs: length of the run, with the schedule in proportion.
         image_size: side of a segmentor's crop, or shorter side of a detector's images, in pixels.
+        change: another change of the config, in the place of these three.
         options: dotted keys and values that override it.
         work_dir: where outputs go; ``work_dirs/<config name>``, with the name of the card behind it, by default.
         seed: overrides ``randomness.seed``.
@@ -86,7 +88,7 @@ def train(
     Raises:
         InputError: bad input, before any training.
     """
-    own = OwnData(data, epochs, image_size, load_from)
+    own = change or OwnData(data, epochs, image_size, load_from)
     config = own.config(config)
     cfg = read_model_config(config, options or {}, own)
     may_begin, resume = resume is None, resume or resume_of(cfg)

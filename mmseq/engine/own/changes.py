@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from mmengine.config import Config
 
@@ -20,6 +20,19 @@ from mmseq.ranks import world_size
 
 # What the name of a folder had better not have.
 NO_NAME = r'[^\w.-]+'
+
+
+class ConfigChange(Protocol):
+    """What is changed in a config between its file and its options, and what is told of that."""
+
+    def config(self, given: str | None) -> str:
+        """The config that is changed, where one or none is given."""
+
+    def notes(self, config: str) -> list[str]:
+        """Lines for the log, once it is changed."""
+
+    def __call__(self, cfg: Config, options: Mapping[str, Any]) -> None:
+        """Change it."""
 
 
 @dataclass
