@@ -2,7 +2,8 @@
 
 `Nursery` starts that process and is what tests and scripts use. A script runs in a process of its own, which can be
 killed as any other, and begins without the seconds that the imports take. `Nursery.commands` is a folder for the path
-of a shell, with `python` and `mmseq` that are run in the same way.
+of a shell, with `python` and `mmseq` that are run in the same way, and hand on the signals that they get;
+`Nursery.pythons` has the scripts of tools/ and torchrun use them.
 """
 
 import contextlib
@@ -39,19 +40,27 @@ PRELOADED = (
     'matplotlib.figure',
     'toys',
 )
-# What a shell finds as python and mmseq. Other uses of python than `python SCRIPT.py` are left to python itself.
+# What a shell, a script of tools/ and torchrun find as python and mmseq. What is neither a script nor a module by its
+# name is left to python itself.
 COMMAND = """#!{python} -IS
-import json, os, socket, sys
-name, arguments = os.path.basename(sys.argv[0]), sys.argv[1:]
-if name == 'python' and not arguments[0].endswith('.py'):
+import json, os, signal, socket, sys
+name, arguments = os.path.basename(sys.argv[0]), [one for one in sys.argv[1:] if one != '-u']
+if name == 'mmseq':
+    arguments = ['mmseq', *arguments]
+elif not arguments or not (arguments[0] == '-m' or arguments[0].endswith('.py')):
     os.execv({python!r}, [{python!r}, *arguments])
-script = {mmseq!r} if name == 'mmseq' else arguments.pop(0)
-request = dict(script=script, arguments=arguments, cwd=os.getcwd(), environment=dict(os.environ))
+request = dict(arguments=arguments, cwd=os.getcwd(), environment=dict(os.environ))
+# It has another parent there.
+request['environment'].pop('MMSEQ_PARENT', None)
 server = socket.socket(socket.AF_UNIX)
 server.connect({address!r})
 socket.send_fds(server, [b'\\n'], [0, 1, 2])
 server.sendall(json.dumps(request).encode() + b'\\n')
-status = int(server.makefile().readlines()[-1])
+answers = server.makefile()
+pid = int(answers.readline())
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+    signal.signal(number, lambda received, frame: os.kill(pid, received))
+status = int(answers.readline())
 sys.exit(status if status >= 0 else 128 - status)
 """
 
@@ -86,10 +95,16 @@ class Nursery:
 
     def _write_commands(self) -> None:
         self.commands.mkdir()
-        text = COMMAND.format(python=sys.executable, mmseq=str(ROOT / 'mmseq' / '__main__.py'), address=self._address)
+        text = COMMAND.format(python=sys.executable, address=self._address)
         for name in ('python', 'mmseq'):
             (self.commands / name).write_text(text)
             (self.commands / name).chmod(0o755)
+
+    @property
+    def pythons(self) -> dict[str, str]:
+        """The environment in which scripts of tools/, and torchrun for its workers, start processes here."""
+        python = str(self.commands / 'python')
+        return dict(PYTHON=python, PYTHON_EXEC=python)
 
     def start(
         self, *arguments: Any, log: Path, script: str | Path = 'tools/train.py', cwd: Path = ROOT, **environment: Any
@@ -97,8 +112,7 @@ class Nursery:
         """Start a script with arguments; its output goes behind `log`. Returns the process id."""
         texts = {key: str(value) for key, value in environment.items()}
         request = dict(
-            script=str(ROOT / script),
-            arguments=[str(argument) for argument in arguments],
+            arguments=[str(ROOT / script), *map(str, arguments)],
             cwd=str(cwd),
             environment=os.environ | self._environment | texts,
         )
@@ -197,19 +211,20 @@ def serve(listener: socket.socket) -> None:
             connection = listener.accept()[0]
             pid = fork(connection)
             running[pid] = connection
-            connection.sendall(f'{pid}\n'.encode())
+            answer(connection, pid)
         for pid in list(running):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
-                answer(running.pop(pid), os.waitstatus_to_exitcode(status))
+                with running.pop(pid) as connection:
+                    answer(connection, os.waitstatus_to_exitcode(status))
     for pid in running:
         os.kill(pid, signal.SIGKILL)
 
 
-def answer(connection: socket.socket, status: int) -> None:
-    """Tell who asked how a run ended; it may have gone."""
-    with connection, contextlib.suppress(BrokenPipeError):
-        connection.sendall(f'{status}\n'.encode())
+def answer(connection: socket.socket, number: int) -> None:
+    """Tell who asked the id of a run, or how it ended; who asked may have gone."""
+    with contextlib.suppress(BrokenPipeError):
+        connection.sendall(f'{number}\n'.encode())
 
 
 def preload() -> None:
@@ -243,7 +258,7 @@ def fork(connection: socket.socket) -> int:
         os.chdir(request['cwd'])
         os.environ.clear()
         os.environ.update(request['environment'])
-        status = run(request['script'], request['arguments'])
+        status = run(request['arguments'])
     finally:
         if sys.exc_info()[0]:
             traceback.print_exc()
@@ -252,24 +267,32 @@ def fork(connection: socket.socket) -> int:
         os._exit(status)
 
 
-def run(script: str, arguments: list[str]) -> int:
-    """Do what `python SCRIPT` does, or the command mmseq; returns the exit status."""
+def run(arguments: list[str]) -> int:
+    """Do what `python SCRIPT ...`, `python -m MODULE ...` or the command `mmseq ...` does; returns the exit status."""
     if 'FILE_SIZE_LIMIT' in os.environ:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(os.environ['FILE_SIZE_LIMIT']),) * 2)
-    sys.argv = [script, *arguments]
-    sys.path[0] = str(Path(script).absolute().parent)
-    if Path(script).name == '__main__.py':
-        # A command's folder, where there is nothing to import.
-        sys.argv[0], sys.path[0] = 'mmseq', os.devnull
     try:
-        runpy.run_path(script, run_name='__main__')
+        execute(arguments)
     except SystemExit as end:
         if isinstance(end.code, str):
             sys.stderr.write(f'{end.code}\n')
             return 1
         return end.code or 0
     return 0
+
+
+def execute(arguments: list[str]) -> None:
+    if arguments[0] == '-m':
+        sys.argv, sys.path[0] = arguments[1:], os.getcwd()
+        runpy.run_module(arguments[1], run_name='__main__', alter_sys=True)
+    elif arguments[0] == 'mmseq':
+        # A command's folder, where there is nothing to import.
+        sys.argv, sys.path[0] = arguments, os.devnull
+        runpy.run_path(str(ROOT / 'mmseq' / '__main__.py'), run_name='__main__')
+    else:
+        sys.argv, sys.path[0] = arguments, str(Path(arguments[0]).absolute().parent)
+        runpy.run_path(arguments[0], run_name='__main__')
 
 
 if __name__ == '__main__':

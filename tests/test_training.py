@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -74,12 +73,12 @@ def whole(data, nursery, tmp_path_factory):
     return trained
 
 
-def script(*command):
+def script(nursery, *command):
     """Run a launch script as a user would, on one thread per process."""
     done = subprocess.run(
         ['bash', *map(str, command)],
         cwd=ROOT,
-        env=dict(os.environ, OMP_NUM_THREADS='1', PYTHON=sys.executable),
+        env=os.environ | dict(OMP_NUM_THREADS='1') | nursery.pythons,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -123,8 +122,8 @@ def test_two_processes_train_and_test(task, nursery, tmp_path):
     train = [config, '--work-dir', out, '--amp', '--cfg-options', *spec['extra'], *steps]
     test = [config, out / spec['end'], '--work-dir', tmp_path / 'test', '--out', predictions]
     if task == 'seg':
-        output = script('tools/dist_train.sh', config, 2, *train[1:])
-        script('tools/dist_test.sh', *test[:2], 2, *test[2:])
+        output = script(nursery, 'tools/dist_train.sh', config, 2, *train[1:])
+        script(nursery, 'tools/dist_test.sh', *test[:2], 2, *test[2:])
     else:
         # As those scripts do, without the seconds that the imports take.
         launcher, log = ['--launcher', 'pytorch'], tmp_path / 'log'

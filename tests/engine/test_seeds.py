@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,9 +66,9 @@ def test_what_is_refused(trained, tmp_path):
         cli.main([SEG, '--seeds', '1', '--work-dir', str(tmp_path)])
 
 
-def test_a_real_training_that_fails_and_goes_on(tmp_path, monkeypatch):
+def test_a_real_training_that_fails_and_goes_on(nursery, tmp_path, monkeypatch):
     """Two iterations, a run that cannot start and then its repetition."""
-    monkeypatch.setenv('OMP_NUM_THREADS', '1')
+    monkeypatch.setattr(sys, 'executable', nursery.pythons['PYTHON'])
     options = ['train_cfg.max_iters=2', 'train_cfg.val_interval=2', 'train_dataloader.batch_size=2']
     small = ['--cfg-options', *options, 'default_hooks.checkpoint.interval=1']
     monkeypatch.setenv('MMSEQ_DATA', str(tmp_path / 'data'))

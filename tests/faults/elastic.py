@@ -32,7 +32,7 @@ def run(nursery: Nursery, folder: Path, restarts: int, seed: int = 0) -> dict[st
     nursery.train(TOY, *options, '--work-dir', folder / 'alone', processes=2, log=folder / 'alone.log', seconds=600)
     log, work_dir = folder / 'log', folder / 'killed'
     script = ROOT / 'tools' / 'dist_train.sh'
-    process = start(script, TOY, 2, *options, '--work-dir', work_dir, log=log, MAX_RESTARTS=restarts)
+    process = start(script, TOY, 2, *options, '--work-dir', work_dir, log=log, MAX_RESTARTS=restarts, **nursery.pythons)
     pids = {0}
     try:
         for _ in range(restarts):

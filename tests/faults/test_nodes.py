@@ -12,6 +12,7 @@ import pytest
 
 from tests.faults.launched import ROOT, TOY, end, start, wait_until
 from tests.faults.toys import recorded
+from tests.nursery import Nursery
 
 ADDRESSES = ('10.77.0.1', '10.77.0.2')
 
@@ -103,11 +104,13 @@ def test_a_node_that_disappears_is_named_within_the_time_out(
     assert process.wait(90) != 0
 
 
-def test_a_first_node_that_hangs_ends_the_others(tmp_path: Path) -> None:
+def test_a_first_node_that_hangs_ends_the_others(nursery: Nursery, tmp_path: Path) -> None:
     """It takes connections and never answers, so that no call to the rendezvous returns."""
     command = [ROOT / 'tools' / 'dist_train.sh', TOY, 1, '--work-dir', tmp_path / 'run', '--no-data-check']
     options = ['--cfg-options', 'train_cfg.max_iters=100000', 'model.seconds=0.05']
     common = dict(NNODES=2, MASTER_ADDR='127.0.0.1', LOCAL_ADDR='127.0.0.1', PORT=free_port(), SILENCE_TIMEOUT=3)
+    # The launchers, one of which is stopped, are processes of their own.
+    common |= dict(PYTHON_EXEC=nursery.pythons['PYTHON_EXEC'])
     logs = [tmp_path / f'{rank}.log' for rank in range(2)]
     first, other = (start(*command, *options, log=log, NODE_RANK=rank, **common) for rank, log in enumerate(logs))
     try:

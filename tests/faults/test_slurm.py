@@ -23,7 +23,7 @@ def test_a_preempted_job_saves_and_comes_back(nursery: Nursery, tmp_path: Path) 
     nursery.train(TOY, *options, '--work-dir', tmp_path / 'alone', processes=2, log=tmp_path / 'alone.log')
     log, work_dir = tmp_path / 'log', tmp_path / 'run'
     command = [ROOT / 'tools' / 'slurm_train.sh', 'debug', 'try', TOY, *options, 'model.seconds=0.1']
-    process = start(*command, '--work-dir', work_dir, log=log, GPUS=2, **stand_in(tmp_path))
+    process = start(*command, '--work-dir', work_dir, log=log, GPUS=2, **stand_in(tmp_path), **nursery.pythons)
     try:
         wait_until(lambda: len(recorded(work_dir)) >= 3, process, log)
         os.kill(int((tmp_path / 'slurm' / 'srun').read_text()), signal.SIGUSR1)
