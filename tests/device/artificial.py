@@ -9,7 +9,7 @@ device once, and the device is single-threaded.
 
 import collections
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 from torch.utils import backend_registration
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
-from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 ROOT = Path(__file__).parents[2]
 aten = torch.ops.aten
@@ -105,8 +104,7 @@ class Mode(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        flat = tree_flatten((args, kwargs))[0]
-        if is_here(kwargs.get('device')) or any(isinstance(one, DeviceTensor) for one in flat):
+        if is_here(kwargs.get('device')) or any(isinstance(one, DeviceTensor) for one in inside((args, kwargs))):
             return execute(func, args, kwargs)
         return func(*args, **kwargs)
 
@@ -157,15 +155,12 @@ def wait() -> None:
 
 def execute(func: Any, args: Any, kwargs: Any) -> Any:
     """Run an operator on what the tensors hold."""
-    flat, spec = tree_flatten((args, kwargs))
+    flat = list(inside((args, kwargs)))
     own = [one for one in flat if isinstance(one, DeviceTensor)]
     made_here = is_here(kwargs.get('device'))
     check_devices(func, args, flat, own)
     count(func, args, kwargs, own, made_here)
-    inner = [
-        one.inner if isinstance(one, DeviceTensor) else torch.device('cpu') if is_a_device(one) else one for one in flat
-    ]
-    plain_args, plain_kwargs = tree_unflatten(inner, spec)
+    plain_args, plain_kwargs = changed(in_main_memory, (args, kwargs))
     if made_here:
         plain_kwargs['device'] = torch.device('cpu')
     out = func(*plain_args, **plain_kwargs)
@@ -182,14 +177,36 @@ def execute(func: Any, args: Any, kwargs: Any) -> Any:
             return same[id(one)]
         return DeviceTensor(one) if stays and type(one) is Tensor else one
 
-    result = tree_map(outside, out)
+    result = changed(outside, out)
     if stays and own and any(one.alias_info is not None for one in func._schema.returns):
         return return_and_correct_aliasing(func, args, kwargs, result)
     return result
 
 
-def is_a_device(value: Any) -> bool:
-    return isinstance(value, torch.device) and value.type == NAME
+def in_main_memory(value: Any) -> Any:
+    if isinstance(value, DeviceTensor):
+        return value.inner
+    return torch.device('cpu') if isinstance(value, torch.device) and value.type == NAME else value
+
+
+def inside(value: Any) -> Iterator[Any]:
+    """What stands in the lists and dicts of arguments; torch's own trees took a seventh of the time of these tests."""
+    if isinstance(value, (list, tuple)):
+        for one in value:
+            yield from inside(one)
+    elif isinstance(value, dict):
+        yield from inside(tuple(value.values()))
+    else:
+        yield value
+
+
+def changed(change: Callable[[Any], Any], value: Any) -> Any:
+    """Arguments or a result with everything in their lists and dicts changed."""
+    if isinstance(value, (list, tuple)):
+        return type(value)([changed(change, one) for one in value])
+    if isinstance(value, dict):
+        return {key: changed(change, one) for key, one in value.items()}
+    return change(value)
 
 
 def check_devices(func: Any, args: Any, flat: Sequence[Any], own: Sequence[DeviceTensor]) -> None:
@@ -243,7 +260,7 @@ def autocast_rule(name: str, lower: bool) -> Callable[..., Any]:
             return one if one.dtype in (dtype, torch.float64) else one.to(dtype)
 
         with torch._C._ExcludeDispatchKeyGuard(key):
-            args, kwargs = tree_map(cast, (args, kwargs))
+            args, kwargs = changed(cast, (args, kwargs))
             return operator(*args, **kwargs)
 
     return call

@@ -26,13 +26,17 @@ SMALL = {
 }
 TASKS: dict[str, dict[str, Any]] = {
     'upernet': {
-        'train_cfg.max_iters': 4,
-        'train_cfg.val_interval': 4,
+        'train_cfg.max_iters': 3,
+        'train_cfg.val_interval': 3,
         'default_hooks.checkpoint.interval': 2,
+        # What the last iteration takes is counted.
+        'default_hooks.checkpoint.save_last': False,
         'default_hooks.checkpoint.max_keep_ckpts': 9,
     },
     'mask_rcnn': {'train_cfg.max_epochs': 2, 'train_cfg.val_interval': 2, 'default_hooks.checkpoint.max_keep_ckpts': 9},
 }
+# The whole run was validated.
+UNVALIDATED = {'train_cfg.val_begin': 99}
 MIDDLE = {'upernet': 'iter_2.pth', 'mask_rcnn': 'epoch_1.pth'}
 
 
@@ -55,7 +59,7 @@ class CountHook(Hook):
         self.rows.append(dict(found, loss=loss, sites={key: value for key, value in where.items() if value}))
 
 
-def train(config: str, folder: Path, **options: Any) -> dict[str, Any]:
+def train(config: str, folder: Path, extra: dict[str, Any], **options: Any) -> dict[str, Any]:
     """The rows of the iterations, and where the weights ended."""
     hook, build = CountHook(), launch.build_runner
 
@@ -68,7 +72,12 @@ def train(config: str, folder: Path, **options: Any) -> dict[str, Any]:
     task = 'upernet' if 'upernet' in config else 'mask_rcnn'
     try:
         runner = launch.train(
-            config, work_dir=str(folder), options=SMALL | TASKS[task], amp='bfloat16', check_data=False, **options
+            config,
+            work_dir=str(folder),
+            options=SMALL | TASKS[task] | extra,
+            amp='bfloat16',
+            check_data=False,
+            **options,
         )
     finally:
         launch.build_runner = build
@@ -84,8 +93,9 @@ def main() -> None:
         name = Path(config).stem
         task = 'upernet' if 'upernet' in name else 'mask_rcnn'
         begin = time.process_time()
-        whole = train(config, Path(folder) / name)
-        rest = train(config, Path(folder) / f'{name}_resumed', resume=str(Path(folder) / name / MIDDLE[task]))
+        whole = train(config, Path(folder) / name, {})
+        checkpoint = Path(folder) / name / MIDDLE[task]
+        rest = train(config, Path(folder) / f'{name}_resumed', UNVALIDATED, resume=str(checkpoint))
         found = dict(
             whole=whole,
             rest=rest,

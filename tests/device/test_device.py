@@ -43,7 +43,7 @@ def test_it_trains_validates_saves_and_resumes(name: str, runs: Path) -> None:
     found = json.loads((runs / f'{name}.json').read_text())
     assert found['whole']['device'] == 'artificial:0'
     losses, rest = ([row['loss'] for row in found[part]['iterations']] for part in ('whole', 'rest'))
-    assert len(losses) == 4
+    assert len(losses) == (3 if name.startswith('upernet') else 4)
     # A resume goes on with the very numbers.
     assert rest == losses[2:]
     assert (runs / name / 'metrics.json').exists()
