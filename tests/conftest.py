@@ -1,5 +1,6 @@
 """Shared by all tests."""
 
+import ast
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.config import config as config_module
 from mmengine.config import utils as config_utils
 
 from tests.nursery import Nursery
@@ -65,6 +67,25 @@ def _metafiles_are_read_once() -> Iterator[None]:
     """mmengine parses upstream's hundred metafiles anew for every base of every config: nine tenths of the time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(config_utils, 'load', cache(config_utils.load))
+        # For every base of upstream's it loads pkg_resources anew, which was half of the rest.
+        patch.setattr(config_module, 'is_installed', cache(config_module.is_installed))
+        yield
+
+
+@pytest.fixture(autouse=True, scope='session')
+def _configs_are_not_styled() -> Iterator[None]:
+    """yapf takes a second for a config, which is written several times in a run; what it refuses is refused here too.
+
+    Whether configs are styled, and when, is tested in tests/compat/test_config_text.py.
+    """
+
+    def unstyled(text: str, **options: Any) -> tuple[str, bool]:
+        ast.parse(text)
+        return text, False
+
+    with pytest.MonkeyPatch.context() as patch:
+        # The other line of mmengine has no such name.
+        patch.setattr(config_module, 'FormatCode', unstyled, raising=False)
         yield
 
 

@@ -236,6 +236,8 @@ def preload() -> None:
     # A config is formatted for the eye in every checkpoint, and the lists of upstream's models are read for every base.
     config.FormatCode = lambda text, **style: (text, False)
     utils._get_cfg_metainfo = functools.cache(utils._get_cfg_metainfo)
+    # Loads pkg_resources anew for every base of upstream's.
+    config.is_installed = functools.cache(config.is_installed)
     for name in ('seg', 'det'):
         Config.fromfile(HERE / 'faults' / 'configs' / f'{name}.py')
 

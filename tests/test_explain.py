@@ -223,8 +223,8 @@ def test_out_of_memory_in_training_and_in_evaluation():
     assert 'model.type=mmseq.SlidingEncoderDecoder' in message
 
 
-def test_from_a_shell_and_with_the_traceback(monkeypatch):
-    command = [sys.executable, '-m', 'mmseq', 'flops', SEG, '--cfg-options', 'model.decode_head.type=UPerhead']
+def test_from_a_shell_and_with_the_traceback(nursery, monkeypatch):
+    command = [nursery.commands / 'mmseq', 'flops', SEG, '--cfg-options', 'model.decode_head.type=UPerhead']
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
     (line,) = [line for line in done.stderr.splitlines() if line.startswith('error: ')]
@@ -232,7 +232,7 @@ def test_from_a_shell_and_with_the_traceback(monkeypatch):
     assert 'Traceback' not in done.stderr
     monkeypatch.setenv('MMSEQ_DEBUG', '1')
     with pytest.raises(InputError) as error:
-        run(lambda: main(command[3:]))
+        run(lambda: main(command[1:]))
     assert isinstance(error.value.__cause__, KeyError)
 
 

@@ -164,9 +164,10 @@ def test_port_in_use_and_settings_that_are_no_numbers(tmp_path, monkeypatch):
         main(['train', 'any.py', '--gpus', '2'])
 
 
-def test_mistake_in_several_processes_is_reported_once(tmp_path):
-    command = [sys.executable, '-m', 'mmseq', 'train', 'mmseq::upernet_seq2d_nano_shapes', '--gpus', '2']
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+def test_mistake_in_several_processes_is_reported_once(nursery, tmp_path):
+    command = [nursery.commands / 'mmseq', 'train', 'mmseq::upernet_seq2d_nano_shapes', '--gpus', '2']
+    environment = os.environ | nursery.pythons
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert done.returncode == 2
     assert [line for line in done.stderr.splitlines() if line.startswith('error:')] == [
         'error: data root data/shapes/ade/ADEChallengeData2016: no such folder; '

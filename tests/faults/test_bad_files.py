@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -27,6 +26,7 @@ from mmseq.datasets.shapes import SEG_CLASSES, SHAPES_CLASSES, generate
 from mmseq.datasets.tolerant import TolerantDataset
 from tests.faults.figures import record
 from tests.faults.plant import IMAGE_FAULTS, flip_bits, plant, seed
+from tests.nursery import Nursery
 
 ROOT = Path(__file__).parents[2]
 IMAGES = 500
@@ -299,13 +299,13 @@ def test_broken_annotation_files(tmp_path: Path) -> None:
     )
 
 
-def test_the_command_counts_and_exits_with_one(damaged, tmp_path: Path) -> None:
+def test_the_command_counts_and_exits_with_one(damaged, nursery: Nursery, tmp_path: Path) -> None:
     root, planted = damaged
     (tmp_path / 'data').mkdir()
     (tmp_path / 'data' / 'shapes').symlink_to(root)
-    command = [sys.executable, 'tools/check_data.py', 'configs/mask_rcnn_seq2d_nano_shapes.py', '--all', '--work-dir']
+    command = [nursery.commands / 'python', 'tools/check_data.py', 'configs/mask_rcnn_seq2d_nano_shapes.py', '--all']
     done = subprocess.run(
-        [*command, str(tmp_path / 'out')],
+        [*command, '--work-dir', tmp_path / 'out'],
         cwd=ROOT,
         env=os.environ | {'MMSEQ_DATA': str(tmp_path / 'data'), 'PYTHONPATH': str(ROOT)},
         capture_output=True,
