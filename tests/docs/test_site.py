@@ -4,6 +4,7 @@ import importlib
 import re
 import runpy
 import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -18,13 +19,12 @@ ASIDE = {'__init__', 'commands', 'main'}
 
 
 @pytest.fixture(scope='module')
-def built(nursery, tmp_path_factory):
+def built(tmp_path_factory):
     """The site as `make docs` makes it: its folder, and Sphinx's exit status and complaints."""
     pytest.importorskip('sphinx', reason='the documentation is built with the extra [docs]')
     out = tmp_path_factory.mktemp('site')
-    options = ['-W', '--keep-going', '-q', '-E', '-d', out / '.doctrees', '-b', 'html']
-    command = [nursery.commands / 'python', '-m', 'sphinx', *options, DOCS, out / 'html']
-    done = subprocess.run(command, capture_output=True, text=True)
+    command = [sys.executable, '-m', 'sphinx', '-W', '--keep-going', '-q', '-E', '-d', str(out / '.doctrees')]
+    done = subprocess.run([*command, '-b', 'html', str(DOCS), str(out / 'html')], capture_output=True, text=True)
     return out / 'html', done.returncode, done.stderr
 
 
