@@ -10,10 +10,30 @@ from typing import TYPE_CHECKING, Any
 from mmseq import compat
 
 if TYPE_CHECKING:
-    from mmseq.api import Result, Run, TrainedModel, create_backbone, evaluate, import_data, load, train
+    from mmseq.api import (
+        Result,
+        Run,
+        TrainedModel,
+        create_backbone,
+        create_model,
+        evaluate,
+        import_data,
+        load,
+        train,
+    )
 
 __version__ = '0.1.0'
-__all__ = ['Result', 'Run', 'TrainedModel', 'create_backbone', 'evaluate', 'import_data', 'load', 'train']
+__all__ = [
+    'Result',
+    'Run',
+    'TrainedModel',
+    'create_backbone',
+    'create_model',
+    'evaluate',
+    'import_data',
+    'load',
+    'train',
+]
 
 compat.install()
 

@@ -1,4 +1,4 @@
-"""mmseq in Python: a backbone, a trained model on images, own data, a training, an evaluation.
+"""mmseq in Python: a backbone, a classifier, a trained model on images, own data, a training, an evaluation.
 
     import mmseq
 
@@ -19,8 +19,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmengine.logging import print_log
+
 from mmseq.checkpoints import FAMILIES
 from mmseq.checkpoints.folder import choose_checkpoint
+from mmseq.classify.classifier import FAMILIES as CLASSIFIERS
+from mmseq.classify.classifier import build_classifier
+from mmseq.classify.weights import load_weights
 from mmseq.datasets.own.importing import import_data
 from mmseq.engine import launch
 from mmseq.errors import InputError
@@ -38,8 +43,19 @@ if TYPE_CHECKING:
     from mmengine.model import BaseModel
 
     from mmseq.backbones.base import Backbone
+    from mmseq.classify.classifier import Classifier
 
-__all__ = ['Result', 'Run', 'TrainedModel', 'create_backbone', 'evaluate', 'import_data', 'load', 'train']
+__all__ = [
+    'Result',
+    'Run',
+    'TrainedModel',
+    'create_backbone',
+    'create_model',
+    'evaluate',
+    'import_data',
+    'load',
+    'train',
+]
 
 Path_ = str | os.PathLike[str]
 """Of a file or folder; a name or an address where that is meant."""
@@ -78,11 +94,7 @@ def create_backbone(
     Raises:
         InputError: no such name, weights that cannot be had or are of another model, or arguments that do not fit.
     """
-    known = {f'{family}_{arch}': (family, arch) for family in FAMILIES for arch in archs(family)}
-    if name not in known:
-        near = ', '.join(get_close_matches(name, known, 3, cutoff=0.4))
-        raise InputError(f'backbone {name}: is none of {", ".join(known)}{f"; nearest: {near}" * bool(near)}')
-    family, arch = known[name]
+    family, arch = family_and_arch('backbone', name)
     init_cfg = None if weights is None else dict(type='Pretrained', checkpoint=os.fspath(weights))
     try:
         made = backbone_class(family)(
@@ -100,6 +112,59 @@ def create_backbone(
         raise InputError(f'backbone {name}: {error}') from error
     made.init_weights()
     return made
+
+
+def create_model(
+    name: str,
+    *,
+    weights: Path_ | None = None,
+    num_classes: int | None = None,
+    in_channels: int = 3,
+    pool: str = 'avg',
+    drop_rate: float = 0.0,
+    drop_path_rate: float = 0.0,
+) -> 'Classifier':
+    """A classifier with its authors' head: images (B, in_channels, H, W) to logits (B, num_classes).
+
+    Any H and W from 32 will do; the authors' own are 224 px (:mod:`mmseq.classify.pixels`).
+
+    Args:
+        name: family and arch, as for :func:`create_backbone`.
+        weights: a file of any known layout or an address, classifier included, loaded strictly; None begins with random
+            weights.
+        num_classes: None takes those of the weights, or 1000 without any; another number than theirs begins with a new
+            head; 0 gives the pooled features.
+        in_channels: channels of the images; the first convolution of the weights is fitted to them.
+        pool: ``avg`` for the authors' pooling: the mean of all cells, of Vision-LSTM the first and the last one; empty
+            for none, which gives logits of each cell (B, h, w, num_classes).
+        drop_rate: dropout before the head.
+        drop_path_rate: of the last block; it rises linearly from 0.
+
+    Raises:
+        InputError: no such name, or weights that cannot be had or are of another model.
+    """
+    family, arch = family_and_arch('model', name)
+    key = next(key for key, cls in CLASSIFIERS.items() if cls.family == family)
+    if pool not in ('avg', ''):
+        raise InputError(f'model {name}: pool={pool!r}: expected avg, or nothing for none')
+    classes = 1000 if num_classes is None else num_classes
+    model = build_classifier(key, arch, classes, in_channels, drop_rate, drop_path_rate, pool)
+    if weights is not None:
+        print_log(f'{name}: {load_weights(model, weights, num_classes)}', 'current')
+    return model
+
+
+def family_and_arch(what: str, name: str) -> tuple[str, str]:
+    """``sequencer2d_s`` to family and arch.
+
+    Raises:
+        InputError: there is none of that name; it gives the nearest.
+    """
+    known = {f'{family}_{arch}': (family, arch) for family in FAMILIES for arch in archs(family)}
+    if name not in known:
+        near = ', '.join(get_close_matches(name, known, 3, cutoff=0.4))
+        raise InputError(f'{what} {name}: is none of {", ".join(known)}{f"; nearest: {near}" * bool(near)}')
+    return known[name]
 
 
 class TrainedModel:

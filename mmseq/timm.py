@@ -11,16 +11,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 
 from mmseq.checkpoints.published import Published, published
 from mmseq.classify.classifier import FAMILIES, Classifier, build_classifier, classifiers_names
+from mmseq.classify.pixels import CROPS, MEAN, STD, USUAL_SIZE
 
 # timm adds the models' names.
 __all__ = ['archs', 'entry_point', 'model_name', 'pretrained_cfg', 'register', 'weights_of']
-# The share of the resized image that the authors' evaluations crop.
-CROPS = {'sequencer2d': 0.875, 'vsequencer': 0.875, 'shiftvit': 0.875, 'vil': 1.0}
 STRIDES = (4, 8, 16, 32)
 
 
@@ -47,12 +45,12 @@ def pretrained_cfg(family: str, arch: str) -> dict[str, Any]:
         'url': row.address if row else '',
         'license': row.licence.lower() if row else None,
         'num_classes': 1000,
-        'input_size': (3, 224, 224),
+        'input_size': (3, USUAL_SIZE, USUAL_SIZE),
         'pool_size': None,
         'crop_pct': CROPS[family],
         'interpolation': 'bicubic',
-        'mean': IMAGENET_DEFAULT_MEAN,
-        'std': IMAGENET_DEFAULT_STD,
+        'mean': MEAN,
+        'std': STD,
         'first_conv': f'backbone.{kernel.removesuffix(".weight")}',
         'classifier': 'head',
     }

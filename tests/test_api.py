@@ -49,6 +49,25 @@ def test_a_backbone_with_weights(tmp_path):
         mmseq.create_backbone('shiftvit_nano', weights=tmp_path / 'a.pth')
 
 
+def test_a_classifier_with_weights(tmp_path):
+    torch.manual_seed(1)
+    first = mmseq.create_model('vision_lstm_nano', num_classes=5, drop_rate=0.1).eval()
+    torch.nn.init.normal_(first.head.weight)
+    torch.save(first.state_dict(), tmp_path / 'a.pth')
+    again = mmseq.create_model('vision_lstm_nano', weights=tmp_path / 'a.pth').eval()
+    images = torch.randn(1, 3, 40, 56)
+    torch.testing.assert_close(again(images), first(images))
+    assert mmseq.create_model('vision_lstm_nano', weights=tmp_path / 'a.pth', num_classes=3).num_classes == 3
+    assert mmseq.create_model('shiftvit_nano', in_channels=4)(torch.zeros(1, 4, 40, 40)).shape == (1, 1000)
+    assert mmseq.create_model('sequencer2d_nano', num_classes=2, pool='')(images).shape == (1, 2, 2, 2)
+    with pytest.raises(InputError, match=r'a\.pth: the weights are no shiftvit'):
+        mmseq.create_model('shiftvit_nano', weights=tmp_path / 'a.pth')
+    with pytest.raises(InputError, match='model shiftvit_nao: is none of .*; nearest: shiftvit_nano'):
+        mmseq.create_model('shiftvit_nao')
+    with pytest.raises(InputError, match="pool='max': expected avg"):
+        mmseq.create_model('shiftvit_nano', pool='max')
+
+
 @pytest.mark.parametrize(
     'arguments, said',
     [

@@ -243,12 +243,13 @@ def classifiers_names(tensors: dict[str, Tensor], model: Classifier) -> dict[str
     Raises:
         InputError: they are of another family, or hold a tensor that no rule explains.
     """
-    if any(key.startswith('backbone.') for key in tensors):
-        return tensors
+    inside = {key[9:]: tensor for key, tensor in tensors.items() if key.startswith('backbone.')}
     family = model.backbone.key_tables()
-    layout = family.find_layout(tensors)
+    layout = family.find_layout(inside or tensors)
     if layout is None:
-        raise InputError(f'the weights are no {family.name}: {describe(tensors)}')
+        raise InputError(f'the weights are no {family.name}: {describe(inside or tensors)}')
+    if inside:
+        return tensors
     renamed = rename(tensors, layout)
     place_blocks(renamed, model.backbone.all_depths)
     if renamed.unexplained:

@@ -59,6 +59,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
     ),
     'predict': (
         Command('infer', 'detect or segment objects in images and videos', 'infer'),
+        Command('classify', 'classes of images; top-1 and top-5 of weights'),
         Command('demo-app', 'a web page that shows predictions for an image', 'demo_app'),
         Command('erf', 'effective receptive fields of a backbone', 'erf'),
         Command('export-onnx', 'export a model to ONNX, compared with torch', 'export_onnx'),
