@@ -37,6 +37,11 @@ ELSEWHERE = {
     'cli/test_plot_logs.py': ['runs/plot_runs.py'],
     'compat/test_checkpoint_io.py': ['compat/checkpoint_codec.py'],
     'configs/test_configs.py': ['registry.py'],
+    'side_by_side/test_comparing.py': [
+        'cli/compare_backbones.py',
+        'side_by_side/table.py',
+        'side_by_side/plot.py',
+    ],
     'datasets/own/test_fitting.py': ['datasets/own/geometry.py'],
     'datasets/own/test_importing.py': [
         'datasets/own/preparing.py',

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mmseq.errors import InputError
 
@@ -67,13 +68,14 @@ def imagenet() -> Classes:
         InputError: timm is not installed.
     """
     try:
-        from timm.data import ImageNetInfo
+        from timm.data.imagenet_info import ImageNetInfo
     except ModuleNotFoundError as error:
         raise InputError(
             "the names of ImageNet's classes come from timm, which is not installed: pip install 'mmseq[timm]', or "
             'give --classes FILE with a name in each line'
         ) from error
-    info = ImageNetInfo()
+    # Its methods have no types.
+    info: Any = ImageNetInfo()
     synsets = info.label_names()
     names = tuple(info.index_to_description(place) for place in range(len(synsets)))
     return Classes(names, {synset: place for place, synset in enumerate(synsets)})

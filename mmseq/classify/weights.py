@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlparse
 
 import torch
@@ -123,7 +124,8 @@ def identify(weights: str) -> Identified:
     fit = find_arch(source, rename(source.tensors, source.layout), arch_table(source.family.name), None, AS_ARCH)
     family = next(name for name, cls in FAMILIES.items() if cls.family == source.family.name)
     row = published_row(address, source.family.name, fit.arch)
-    model = build_classifier(family, fit.arch, **dict(row.options if row else {})).eval()
+    options: dict[str, Any] = dict(row.options) if row else {}
+    model = build_classifier(family, fit.arch, **options).eval()
     report = load_weights(model, address)
     return Identified(model, family, fit.arch, report, source.sha256, classes_of({'meta': load_meta(source.path)}), row)
 

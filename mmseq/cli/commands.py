@@ -55,6 +55,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command('report', 'one HTML page of a run: curves, classes, errors, images', 'report'),
         Command('seeds', 'train with several seeds: mean, deviation and range', 'seeds'),
         Command('compare', 'runs in one table, seeds of one config in one row', 'compare'),
+        Command('compare-backbones', 'several backbones under one head, schedule and data'),
         Command('plot-logs', 'the curves of several runs in one plot', 'plot_logs'),
     ),
     'predict': (

@@ -198,7 +198,8 @@ def test_heads_over_timms_models(path, name, card, shrunk):
 
 def test_cards_of_timms_models_are_all_tried():
     cards = {path.stem for path in (CONFIGS / '_base_/backbones').glob('*.py') if 'mmseq.Timm' in path.read_text()}
-    assert cards == set(OF_TIMM)
+    # The nano ones are for comparisons: tests/side_by_side.
+    assert {card for card in cards if not card.endswith('_nano')} == set(OF_TIMM)
     assert len(cards) >= 10
 
 
