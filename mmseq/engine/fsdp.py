@@ -1,5 +1,6 @@
 """Weights, gradients and optimiser states divided among the processes, with whole ones in every checkpoint."""
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,8 @@ from torch.optim import Optimizer
 
 from mmseq.engine.bare_model import bare_model
 from mmseq.registry import HOOKS, MODEL_WRAPPERS
+
+CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
 @MODEL_WRAPPERS.register_module()
@@ -38,9 +41,8 @@ class FullyShardedModel(nn.Module):
         for tensor in (*module.parameters(), *module.buffers()):
             broadcast(tensor.detach(), src=0)
         mesh = init_device_mesh(next(module.parameters()).device.type, (get_world_size(),))
-        for stage in getattr(module.backbone, 'stages', ()):
-            for block in stage.blocks:
-                fully_shard(block, mesh=mesh)
+        for block in blocks_of(module.backbone):
+            fully_shard(block, mesh=mesh)
         fully_shard(module, mesh=mesh)
         module.register_state_dict_post_hook(_gather)
         for part in module.modules():
@@ -62,6 +64,21 @@ class FullyShardedModel(nn.Module):
     def test_step(self, data: Any) -> list[Any]:
         """Predictions."""
         return self.module.test_step(data)
+
+
+def blocks_of(backbone: nn.Module) -> Iterator[nn.Module]:
+    """The modules that are gathered for their own passes: a backbone's blocks; of upstream's backbones none.
+
+    In the place of a container that stands for a block, which may not be called itself, come the modules in it. Those
+    without modules of their own are left to the whole model.
+    """
+    pending = list(backbone.blocks()) if callable(getattr(type(backbone), 'blocks', None)) else []
+    while pending:
+        block = pending.pop(0)
+        if isinstance(block, CONTAINERS):
+            pending[:0] = block.children()
+        elif any(True for _ in block.children()):
+            yield block
 
 
 @HOOKS.register_module()

@@ -1,15 +1,21 @@
 """Real runs with the knobs turned: divided among two processes, averaged, accumulated, resumed."""
 
+import copy
 import json
 from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.model import BaseModel
+from torch.distributed.fsdp import FSDPModule
 
 from mmseq.checkpoints.storage import load_file
 from mmseq.config import load_config
 from mmseq.datasets.shapes import generate
 from mmseq.engine import launch
+from mmseq.engine.fsdp import FullyShardedModel
+from mmseq.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
 SEG = str(ROOT / 'configs' / 'upernet_seq2d_nano_shapes.py')
@@ -54,8 +60,6 @@ def test_sharded_runs_equal_the_plain_one(data, nursery, tmp_path):
     start = tmp_path / 'start.pth'
     from mmengine.registry import DefaultScope
 
-    from mmseq.registry import MODELS
-
     with DefaultScope.overwrite_default_scope('mmseg'):
         model = MODELS.build(load_config(SEG, {}).model)
     model.init_weights()
@@ -91,6 +95,47 @@ def test_sharded_runs_equal_the_plain_one(data, nursery, tmp_path):
     final, last = load_file(resumed / 'final_weights.safetensors'), tensors(resumed / 'iter_4.pth')
     assert set(final) == set(last)
     assert all(torch.equal(final[key], last[key]) for key in final)
+
+
+class Detector(BaseModel):
+    """A backbone and a sum."""
+
+    def __init__(self, backbone):
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, images):
+        return sum(level.square().mean() for level in self.backbone(images))
+
+
+@pytest.fixture
+def group(tmp_path):
+    """A process group of this process alone."""
+    torch.distributed.init_process_group('gloo', init_method=f'file://{tmp_path}/store', rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize(
+    'card,blocks',
+    # Of ConvNeXt a stage is no block of timm's grouping, and downsampling layers are; of ResNet its blocks alone.
+    [('swin_nano', 8), ('convnext_nano', 8), ('resnet_nano', 8), ('vit_nano', 8)],
+)
+def test_timms_blocks_are_gathered_one_by_one(card, blocks, group):
+    pytest.importorskip('timm')
+    backbone = Config.fromfile(ROOT / 'configs' / '_base_' / 'backbones' / f'{card}.py').backbone
+    torch.manual_seed(0)
+    plain = Detector(MODELS.build({**backbone, 'with_cp': True}))
+    whole = copy.deepcopy(plain)
+    sharded = FullyShardedModel(plain)
+    parts = [module for module in sharded.modules() if isinstance(module, FSDPModule)]
+    assert len([part for part in parts if 'Block' in type(part).__name__]) == blocks
+    images = torch.randn(2, 3, 64, 96)
+    for model in (whole, sharded):
+        model.train()(images).backward()
+    expected = {name: parameter.grad for name, parameter in whole.named_parameters()}
+    for name, parameter in sharded.module.named_parameters():
+        torch.testing.assert_close(parameter.grad.full_tensor(), expected[name], rtol=1e-4, atol=1e-6)
 
 
 def test_average_of_weights_is_saved_evaluated_and_resumed(data, tmp_path, monkeypatch):
