@@ -54,6 +54,8 @@ setup(
         # For hf:// and timm:// addresses.
         'huggingface_hub>=0.23',
         'tqdm',
+        # What a run shows on a terminal; mmengine brings it, too.
+        'rich',
         # completion of the mmseq command in shells
         'shtab',
         'numpy',

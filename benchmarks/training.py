@@ -23,6 +23,7 @@ from mmseq.cli import run
 from mmseq.config import read_model_config
 from mmseq.engine.launch import build_runner, edited
 from mmseq.engine.settings import Settings, add_hooks
+from mmseq.engine.terminal import Terminal
 from mmseq.errors import InputError
 from mmseq.files import write_json
 from mmseq.measure.timing import machine, spread
@@ -120,7 +121,7 @@ def measure(path: str, args: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings('training', path, work_dir=folder, amp='bfloat16' if args.amp else None)
         cfg, _ = edited(add_hooks(cfg, dict(type='mmseq.PartsHook')), settings)
-        runner = build_runner(cfg)
+        runner = build_runner(cfg, Terminal())
         runner.train()
     hook = next(hook for hook in runner.hooks if isinstance(hook, PartsHook))
     # From the start of an iteration to that of the next, which waits for the next batch.

@@ -315,6 +315,7 @@ def train(
     load_from: Path_ | None = None,
     allow_partial: Sequence[str] = (),
     amp: str | None = None,
+    verbose: bool = False,
 ) -> Run:
     """Train and evaluate as a config says, in this process.
 
@@ -332,6 +333,7 @@ def train(
         load_from: a checkpoint of a whole model to begin with.
         allow_partial: shell patterns of its tensors that need not fit and then begin anew.
         amp: ``bfloat16`` or ``float16`` for mixed precision.
+        verbose: print all that the log file gets.
 
     Returns:
         The run: its work dir, metrics, best checkpoint and trained model.
@@ -352,6 +354,7 @@ def train(
         load_from=text(load_from),
         allow_partial=allow_partial,
         amp=amp,
+        verbose=verbose,
     )
     return Run(Path(runner.work_dir))
 
@@ -371,6 +374,7 @@ def evaluate(
     out: Path_ | None = None,
     show_dir: Path_ | None = None,
     tta: bool = False,
+    verbose: bool = False,
 ) -> dict[str, float]:
     """Evaluate a trained model on the test data of its config.
 
@@ -383,6 +387,7 @@ def evaluate(
         out: folder for the predictions.
         show_dir: folder for pictures of truth and prediction.
         tta: average over scales and flips.
+        verbose: print all that the log file gets.
 
     Returns:
         The metrics by name.
@@ -401,4 +406,5 @@ def evaluate(
         out=text(out),
         show_dir=text(show_dir),
         tta=tta,
+        verbose=verbose,
     )

@@ -61,6 +61,7 @@ ELSEWHERE = {
     'engine/test_ignored_pixels.py': ['engine/config_classes.py'],
     'engine/test_recipe.py': ['engine/hooks/model_form.py', 'engine/hooks/recipe.py'],
     'engine/test_seeds.py': ['cli/seeds.py'],
+    'engine/test_terminal.py': ['engine/hooks/terminal.py'],
     'engine/test_trial.py': ['engine/hooks/trial.py'],
     'faults/test_checkpoints.py': ['engine/hooks/checkpoint.py', 'engine/resume.py'],
     'faults/test_nodes.py': ['engine/store_watch.py', 'engine/torchrun.py'],

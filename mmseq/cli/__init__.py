@@ -142,6 +142,15 @@ def add_process_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_verbose_argument(parser: argparse.ArgumentParser) -> None:
+    """The switch of a run's terminal."""
+    parser.add_argument(
+        '--verbose',
+        action='store_true',
+        help='print all that the log file gets: config, hooks, groups of parameters, environment, warnings of upstream',
+    )
+
+
 def launch_processes(command: str, args: argparse.Namespace, argv: list[str] | None) -> int | None:
     """Start the command again as several processes, if ``--gpus`` asks for them and this is not one of them yet.
 

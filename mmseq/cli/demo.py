@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -17,9 +16,6 @@ from mmseq.errors import InputError
 RUNS = (
     ('upernet_seq2d_nano_shapes', {'mIoU': 60.0}, ('mIoU', 'aAcc')),
     ('mask_rcnn_seq2d_nano_shapes', {'coco/bbox_mAP': 0.20}, ('coco/bbox_mAP', 'coco/segm_mAP')),
-)
-STEP = re.compile(
-    r'(Iter|Epoch)\((train|val|test)\)\s*(\[[^\]]+\](?:\[[^\]]+\])?).*?eta: ([\d:]+)(?:.*?\bloss: ([\d.]+))?'
 )
 
 
@@ -87,29 +83,14 @@ def demonstrate(
 
 
 def command(arguments: list[str], environment: dict[str, str], title: str) -> None:
-    """Run a command of mmseq and show its progress; its whole output is in the log of its work dir.
+    """Run a command of mmseq, whose output is shown as it comes.
 
     Raises:
-        InputError: the command failed; its last lines are shown.
+        InputError: the command failed.
     """
     print(f'\n== {title}\n   mmseq {" ".join(arguments)}', flush=True)
-    lines: list[str] = []
-    with subprocess.Popen(
-        [sys.executable, '-m', 'mmseq', *arguments],
-        env=environment | of_child(environment),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors='replace',
-    ) as process:
-        # A pipe, as asked for.
-        assert process.stdout is not None
-        for line in process.stdout:
-            lines.append(line)
-            step = STEP.search(line)
-            if step:
-                loss = f'  loss {step[5]}' if step[5] else ''
-                print(f'   {step[2]} {step[3]}  left {step[4]}{loss}', flush=True)
-    if process.returncode:
-        print(''.join(lines[-15:]), file=sys.stderr)
-        raise InputError(f'mmseq {arguments[0]} ended with status {process.returncode}; its last lines are above')
+    status = subprocess.run(
+        [sys.executable, '-m', 'mmseq', *arguments], env=environment | of_child(environment)
+    ).returncode
+    if status:
+        raise InputError(f'mmseq {arguments[0]} ended with status {status}; its last lines are above')

@@ -7,6 +7,7 @@ from mmseq.cli import (
     add_config_arguments,
     add_data_arguments,
     add_process_arguments,
+    add_verbose_argument,
     command_parser,
     launch_processes,
     trained_model,
@@ -33,6 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('--compile', action='store_true', help='compile the backbone, once per image shape')
     add_data_arguments(parser)
+    add_verbose_argument(parser)
     add_process_arguments(parser)
     return parser
 
@@ -59,6 +61,7 @@ def main(argv: list[str] | None = None) -> int:
         show_dir=args.show_dir,
         tta=args.tta,
         compile_backbone=args.compile,
+        verbose=args.verbose,
     )
     leave_group()
     return 0

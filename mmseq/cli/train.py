@@ -6,6 +6,7 @@ from mmseq.cli import (
     add_config_arguments,
     add_data_arguments,
     add_process_arguments,
+    add_verbose_argument,
     command_parser,
     launch_processes,
     run,
@@ -98,6 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
         help='log N validation images at each evaluation, always the same, with truth beside prediction; they are also '
         'written to vis_data/vis_image (default: 8 with --log-to, else none)',
     )
+    add_verbose_argument(parser)
     add_process_arguments(parser)
     return parser
 
@@ -133,6 +135,7 @@ def main(argv: list[str] | None = None) -> int:
         deterministic=args.deterministic,
         loggers=args.log_to,
         log_images=args.log_images,
+        verbose=args.verbose,
     )
     leave_group()
     return 0

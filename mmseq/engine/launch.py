@@ -1,6 +1,7 @@
 """From a config file and a few options to a finished run; one way for detection and segmentation."""
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
@@ -13,14 +14,17 @@ from mmengine.runner import Runner
 from mmseq.checkpoints.fetch import locate
 from mmseq.compat.allocator import keep_memory
 from mmseq.config import read_model_config
+from mmseq.engine.account import end
 from mmseq.engine.hooks.kept_memory import KeptMemoryHook
+from mmseq.engine.hooks.terminal import HeadHook, ProgressHook
 from mmseq.engine.loss_trial import check_losses
 from mmseq.engine.own.changes import ConfigChange, OwnData
 from mmseq.engine.paramwise import is_no_frozen_tensor
-from mmseq.engine.preflight import check_config, check_datasets
+from mmseq.engine.preflight import check_config, check_datasets, check_weights
 from mmseq.engine.processes import naming_missing_processes, start_without_gpu
 from mmseq.engine.resume import begin, beginning
 from mmseq.engine.settings import ASKED, PROMISED, Settings, edit, resume_of
+from mmseq.engine.terminal import Terminal, runner_class, shown
 from mmseq.explain import explaining
 from mmseq.explain.channels import check_channels
 from mmseq.explain.work import Work
@@ -52,6 +56,7 @@ def train(
     deterministic: bool = False,
     loggers: Sequence[str] = (),
     log_images: int | None = None,
+    verbose: bool = False,
 ) -> Runner:
     """Train and evaluate as a config says.
 
@@ -81,6 +86,7 @@ def train(
         deterministic: choose operators that repeat bit by bit, and write the final weights with their digest.
         loggers: ``tensorboard`` and ``wandb`` get what is logged, too.
         log_images: how many validation images are drawn at each evaluation; None is 8 with a logger, else 0.
+        verbose: show on the terminal all that the log file gets.
 
     Returns:
         The runner after training.
@@ -88,45 +94,57 @@ def train(
     Raises:
         InputError: bad input, before any training.
     """
-    own = change or OwnData(data, epochs, image_size, load_from)
-    config = own.config(config)
-    cfg = read_model_config(config, options or {}, own)
-    may_begin, resume = resume is None, resume or resume_of(cfg)
-    settings = Settings(
-        'training',
-        config,
-        work_dir=work_dir,
-        seed=seed,
-        launcher=launcher,
-        processes=world_size(),
-        resume=resume if resume in (None, 'auto') else str(locate(resume)),
-        may_begin=may_begin,
-        anew=anew,
-        load_from=load_from,
-        allow_partial=allow_partial,
-        deterministic=deterministic,
-        amp=amp,
-        auto_scale_lr=auto_scale_lr,
-        shard=shard,
-        ema=ema,
-        compile_backbone=compile_backbone,
-        channels_last=channels_last,
-        loggers=loggers,
-        log_images=log_images,
-        notes=own.notes(config),
-    )
+    with shown(verbose) as terminal:
+        own = change or OwnData(data, epochs, image_size, load_from)
+        config = own.config(config)
+        cfg = read_model_config(config, options or {}, own)
+        may_begin, resume = resume is None, resume or resume_of(cfg)
+        settings = Settings(
+            'training',
+            config,
+            work_dir=work_dir,
+            seed=seed,
+            launcher=launcher,
+            processes=world_size(),
+            resume=resume if resume in (None, 'auto') else str(locate(resume)),
+            may_begin=may_begin,
+            anew=anew,
+            load_from=load_from,
+            allow_partial=allow_partial,
+            deterministic=deterministic,
+            amp=amp,
+            auto_scale_lr=auto_scale_lr,
+            shard=shard,
+            ema=ema,
+            compile_backbone=compile_backbone,
+            channels_last=channels_last,
+            loggers=loggers,
+            log_images=log_images,
+            notes=own.notes(config),
+        )
+        return train_as(cfg, settings, terminal, check_data)
+
+
+def train_as(cfg: Config, settings: Settings, terminal: Terminal, check_data: bool) -> Runner:
+    """Train as a config and settings say.
+
+    Raises:
+        InputError: bad input, before any training.
+    """
+    began, loaders = time.monotonic(), ('train_dataloader', 'val_dataloader')
     cfg, work = edited(cfg, settings)
-    loaders = ('train_dataloader', 'val_dataloader')
     with explaining(work):
+        check_weights(work.cfg)
         check_config(work.cfg, loaders)
         with beginning(cfg, settings) as start:
             if check_data and is_first_process():
                 check_datasets(work, loaders)
-            runner = build_runner(cfg)
+            runner = build_runner(cfg, terminal)
             check_losses(runner.model)
             with naming_missing_processes():
                 begin(runner, start, settings.seed)
                 runner.train()
+    show_end(settings.what, runner, terminal, began)
     return runner
 
 
@@ -144,6 +162,7 @@ def evaluate(
     show_dir: str | None = None,
     tta: bool = False,
     compile_backbone: bool = False,
+    verbose: bool = False,
 ) -> dict[str, float]:
     """Evaluate a checkpoint on a config's test data.
 
@@ -160,6 +179,7 @@ def evaluate(
         show_dir: folder for pictures of truth and prediction.
         tta: average over scales and flips.
         compile_backbone: compile the backbone.
+        verbose: show on the terminal all that the log file gets.
 
     Returns:
         The metrics by name.
@@ -180,13 +200,25 @@ def evaluate(
         show_dir=show_dir,
         tta=tta,
     )
-    own = OwnData(data, image_size=image_size)
-    cfg, work = edited(read_model_config(config, options or {}, own), settings)
-    with explaining(work):
-        check_config(work.cfg, ('test_dataloader',))
-        if is_first_process():
-            check_datasets(work, ('test_dataloader',))
-        return build_runner(cfg).test()
+    with shown(verbose) as terminal:
+        own, began = OwnData(data, image_size=image_size), time.monotonic()
+        cfg, work = edited(read_model_config(config, options or {}, own), settings)
+        with explaining(work):
+            check_config(work.cfg, ('test_dataloader',))
+            if is_first_process():
+                check_datasets(work, ('test_dataloader',))
+            runner = build_runner(cfg, terminal)
+            metrics = runner.test()
+        show_end(settings.what, runner, terminal, began)
+        return metrics
+
+
+def show_end(what: str, runner: Runner, terminal: Terminal, began: float) -> None:
+    """Tell of a run's end: figures, files and next commands."""
+    terminal.clear()
+    metrics = next(hook.metrics for hook in runner.hooks if isinstance(hook, ProgressHook))
+    for line in end(what, runner, time.monotonic() - began, metrics):
+        terminal.say(line)
 
 
 def edited(cfg: Config, settings: Settings) -> tuple[Config, Work]:
@@ -201,8 +233,12 @@ def edited(cfg: Config, settings: Settings) -> tuple[Config, Work]:
         return edit(cfg, PROMISED, settings), work
 
 
-def build_runner(cfg: Config) -> Runner:
+def build_runner(cfg: Config, terminal: Terminal) -> Runner:
     """Build the runner, and join the other processes.
+
+    Args:
+        cfg: of the run.
+        terminal: where the run is shown.
 
     Raises:
         InputError: parts of the model that do not fit each other.
@@ -213,8 +249,10 @@ def build_runner(cfg: Config) -> Runner:
     if cfg.randomness.get('deterministic'):
         # cuBLAS reads it when it is used first; other values, and none, let it choose algorithms by what is free.
         os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
-    runner = Runner.from_cfg(cfg)
+    runner = runner_class(terminal).from_cfg(cfg)
     runner.logger.addFilter(is_no_frozen_tensor)
+    for hook in (HeadHook(terminal), ProgressHook(terminal)):
+        runner.register_hook(hook)
     if kept:
         runner.register_hook(KeptMemoryHook())
     check_channels(runner.model, cfg)

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 
+from mmseq.checkpoints.fetch import locate
 from mmseq.datasets.checks import Report
 from mmseq.datasets.checks.shared import Progress
 from mmseq.datasets.nesting import loader_datasets
@@ -21,6 +22,7 @@ from mmseq.engine.metric_options import check_metric_options
 from mmseq.errors import InputError
 from mmseq.explain.work import Work
 from mmseq.files import write_json
+from mmseq.nested import walk
 
 # Labels that a byte tells apart.
 BYTES = 256
@@ -43,6 +45,21 @@ def check_config(cfg: Config, loaders: Sequence[str]) -> None:
     check_ignored_pixels(cfg, loaders)
     check_zero_label(cfg, loaders)
     check_metric_options(cfg, loaders)
+
+
+def check_weights(cfg: Config) -> None:
+    """The files of weights that the model begins with are there; a backbone of ours fetches its own from an address.
+
+    Raises:
+        InputError: one is not, or cannot be had.
+    """
+    for node in walk(cfg.model):
+        init = node.get('init_cfg')
+        if not isinstance(init, dict) or init.get('type') != 'Pretrained':
+            continue
+        name = init.get('checkpoint')
+        if isinstance(name, str) and ('://' not in name or str(node.get('type')).startswith('mmseq.')):
+            locate(name)
 
 
 def check_data_places(cfg: Config, loaders: Sequence[str]) -> None:

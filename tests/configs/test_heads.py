@@ -20,6 +20,7 @@ from mmseq.datasets.shapes_panoptic import write_panoptic
 from mmseq.engine import launch
 from mmseq.engine.preflight import check_class_counts, check_datasets
 from mmseq.engine.settings import Settings
+from mmseq.engine.terminal import Terminal
 from mmseq.explain.work import Work
 from mmseq.nested import walk
 from mmseq.registry import MODELS
@@ -212,7 +213,7 @@ def test_panoptic_run_ends_with_its_quality(shrunk, data):
     boxes.ann_file = str(data / 'coco/annotations/instances_val2017.json')
     cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=1, val_interval=1)
     given = Settings('training', str(path), amp='bfloat16')
-    launch.build_runner(launch.edited(cfg, given)[0]).train()
+    launch.build_runner(launch.edited(cfg, given)[0], Terminal()).train()
     metrics = json.loads((Path(cfg.work_dir) / 'metrics.json').read_text())['metrics']
     assert 0 <= metrics['coco_panoptic/PQ'] <= 100
     assert 'coco/segm_mAP' in metrics

@@ -63,8 +63,8 @@ def train(config: str, folder: Path, extra: dict[str, Any], **options: Any) -> d
     """The rows of the iterations, and where the weights ended."""
     hook, build = CountHook(), launch.build_runner
 
-    def build_with_hook(cfg: Any) -> Any:
-        runner = build(cfg)
+    def build_with_hook(*arguments: Any) -> Any:
+        runner = build(*arguments)
         runner.register_hook(hook)
         return runner
 

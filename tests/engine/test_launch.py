@@ -17,6 +17,7 @@ from mmseq.datasets.shapes import generate
 from mmseq.engine import launch
 from mmseq.engine.preflight import check_class_counts, check_datasets, check_label_range, head_class_counts
 from mmseq.engine.settings import Settings
+from mmseq.engine.terminal import Terminal
 from mmseq.errors import InputError
 from mmseq.explain.work import Work
 from mmseq.nested import walk
@@ -181,7 +182,7 @@ def test_each_run_of_a_process_writes_into_its_own_folder(tmp_path):
     names = set()
     for place in ('first', 'second'):
         given = Settings('training', SEG, work_dir=str(tmp_path / place))
-        runner = launch.build_runner(launch.edited(read_model_config(SEG, {}), given)[0])
+        runner = launch.build_runner(launch.edited(read_model_config(SEG, {}), given)[0], Terminal())
         runner.visualizer.add_scalar('loss', 1.0, step=1)
         assert list((tmp_path / place).glob('*/vis_data/scalars.json'))
         names.add(runner.cfg.visualizer.name)
@@ -194,7 +195,7 @@ def test_frozen_tensors_are_logged_in_one_row(tmp_path):
     cfg, _ = launch.edited(cfg, given)
     # mmengine's loggers go by name and second: another test's run of this config may have begun in this one.
     cfg.experiment_name = 'frozen'
-    runner = launch.build_runner(cfg)
+    runner = launch.build_runner(cfg, Terminal())
     runner.build_optim_wrapper(runner.cfg.optim_wrapper)
     runner.logger.warning('another warning')
     log = next(tmp_path.glob('*/*.log')).read_text()

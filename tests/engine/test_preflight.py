@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmseq.cli import train
 from mmseq.config import load_config
 from mmseq.datasets.shapes import generate
-from mmseq.engine.preflight import check_data_places, examine_datasets
+from mmseq.engine.preflight import check_data_places, check_weights, examine_datasets
 from mmseq.errors import InputError
 from mmseq.explain.work import Work
 
@@ -67,3 +67,17 @@ def test_validation_on_the_training_data(tmp_path: Path, monkeypatch: pytest.Mon
     cfg.val_dataloader.dataset.update({key: cfg.train_dataloader.dataset[key] for key in ('ann_file', 'data_prefix')})
     _, report = examine_datasets(Work('training', DET, cfg), LOADERS)
     assert 'val_dataloader reads the files of train_dataloader' in report.findings['training_data'].message
+
+
+def test_weights_that_are_not_there_are_found_before_anything_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generate(tmp_path / 'shapes', train=2, val=2, seed=0)
+    monkeypatch.setenv('MMSEQ_DATA', str(tmp_path))
+    monkeypatch.setattr('mmseq.engine.launch.build_runner', lambda *_: pytest.fail('built'))
+    options = ['model.backbone.init_cfg.type=Pretrained', f'model.backbone.init_cfg.checkpoint={tmp_path}/gone.pth']
+    with pytest.raises(InputError, match=r'gone\.pth: no such file'):
+        train.main([DET, '--work-dir', str(tmp_path / 'out'), '--cfg-options', *options])
+    # An address of upstream's own is upstream's to read, and random weights need no file.
+    for init in (dict(type='Pretrained', checkpoint='torchvision://resnet50'), dict(type='Normal'), None):
+        check_weights(Config(dict(model=dict(backbone=dict(type='ResNet', init_cfg=init)))))

@@ -10,6 +10,7 @@ from mmseq.config import read_model_config
 from mmseq.engine import launch
 from mmseq.engine.hooks import KeptMemoryHook
 from mmseq.engine.settings import Settings
+from mmseq.engine.terminal import Terminal
 
 CONFIG = 'configs/upernet_seq2d_nano_shapes.py'
 
@@ -29,5 +30,5 @@ def test_memory_is_given_back_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason='with a GPU tensors lie elsewhere')
 def test_runs_look(tmp_path) -> None:
     given = Settings('training', CONFIG, work_dir=str(tmp_path))
-    runner = launch.build_runner(launch.edited(read_model_config(CONFIG, {}), given)[0])
+    runner = launch.build_runner(launch.edited(read_model_config(CONFIG, {}), given)[0], Terminal())
     assert any(isinstance(hook, KeptMemoryHook) for hook in runner.hooks)
