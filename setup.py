@@ -20,6 +20,8 @@ class BuildWithConfigs(build_py):
             target = Path(self.build_lib, 'mmseq', '.mim', 'configs')
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(here / 'configs', target, ignore=shutil.ignore_patterns('__pycache__'))
+            # What `mmseq configs` lists, where OpenMMLab's mim looks for it.
+            shutil.copy(here / 'model-index.yml', target.with_name('model-index.yml'))
 
 
 setup(

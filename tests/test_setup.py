@@ -89,7 +89,7 @@ def clone(tmp_path_factory):
     ignored = shutil.ignore_patterns('__pycache__', '*.egg-info', 'build')
     for name in ('mmseq', 'configs'):
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
-    for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'README.md', 'LICENSE'):
+    for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'README.md', 'LICENSE', 'model-index.yml'):
         shutil.copy(ROOT / name, folder / name)
     return folder
 

@@ -16,6 +16,7 @@ import yaml
 from mmengine.config import Config
 
 from mmseq.checkpoints.published import find_published
+from mmseq.engine.own.task import task_of
 from mmseq.errors import InputError
 from mmseq.measure.complexity import measure, parameters
 from mmseq.model.build import build
@@ -72,12 +73,20 @@ def describe(path: Path, cfg: Config) -> Entry:
         'Metadata': {
             'Architecture': list(dict.fromkeys(part.rpartition('.')[2] for part in parts if part)),
             'Arch': arch if isinstance(arch, str) else None,
+            'Task': task(path, cfg),
             'Training Data': next(data, None),
         },
         'Recipe': recipe(path),
         'Backbone weights': weights((backbone.get('init_cfg') or {}).get('checkpoint')),
         'Fingerprint': fingerprint(cfg),
     }
+
+
+def task(path: Path, cfg: Config) -> str:
+    """What a config's model finds, by the word that `mmseq configs --task` takes."""
+    if 'panoptic' in path.stem.split('_'):
+        return 'panoptic'
+    return task_of(cfg, path.stem)
 
 
 def head_types(model: Mapping[str, Any]) -> list[str]:

@@ -215,12 +215,11 @@ def end(what: str, runner: Runner, seconds: float, metrics: Mapping[str, Any]) -
     if metrics and training:
         best = runner.message_hub.runtime_info.get('best_score')
         lines.insert(1, f'  {"figures":9} {figures(metrics, best)}')
-    if training and regular_files(folder):
+    # The commands are for detectors and segmentors.
+    if training and regular_files(folder) and runner.cfg.get('default_scope') in ('mmdet', 'mmseg'):
         taken = choose_checkpoint(folder)[0].name
-        lines += [
-            f'  {"next":9} mmseq report {shown}',
-            f'  {"":9} mmseq infer {shown} IMAGES    (with {taken})',
-        ]
+        lines.append(f'  {"next":9} mmseq report {shown}')
+        lines.append(f'  {"":9} mmseq infer {shown} IMAGES    (with {taken})')
     return lines
 
 

@@ -179,13 +179,40 @@ def test_mistake_in_several_processes_is_reported_once(nursery, tmp_path):
 def test_configs(capsys):
     assert main(['configs', 'upernet*nano', 'dino_vil']) == 0
     names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
-    assert names[0] == 'mmseq::dino_vil_t_coco'
+    assert names[:2] == ['config', 'mmseq::dino_vil_t_coco']
     assert 'mmseq::upernet_seq2d_nano_shapes' in names
-    assert len(names) == 5
+    assert len(names) == 6
     assert main(['configs', '--folder']) == 0
     assert capsys.readouterr().out == f'{ROOT / "configs"}\n'
     with pytest.raises(InputError, match='no config is called zzz'):
         main(['configs', 'zzz'])
+
+
+def test_configs_by_task_size_and_figures(capsys):
+    def listed(*arguments):
+        assert main(['configs', *arguments]) == 0
+        return [line.split('  ') for line in capsys.readouterr().out.splitlines()]
+
+    everything = listed()
+    assert len(everything) == 1 + len(list((ROOT / 'configs').glob('*.py')))
+    (line,) = (
+        line for line in listed('--task', 'instances', '--reported') if line[0] == 'mmseq::mask_rcnn_swin_t_coco'
+    )
+    assert [cell.strip() for cell in line if cell] == [
+        'mmseq::mask_rcnn_swin_t_coco',
+        'instances',
+        'COCO 2017',
+        '47.8 M',
+        'box AP 42.7',
+        '-',
+    ]
+    small = listed('--max-parameters', '2')
+    assert all('shapes' in line[0] for line in small[1:])
+    assert 1 < len(small) < len(everything)
+    summary = listed('upernet_seq2d_nano_shapes', '--summary')
+    assert 'Sequencer2D' in summary[0][-1]
+    with pytest.raises(InputError, match='none of the .* configs fits'):
+        main(['configs', 'upernet', '--task', 'boxes'])
 
 
 def complete(tmp_path, *words):
@@ -236,7 +263,7 @@ def test_completion_scripts(shell, capsys):
 def installed(tmp_path_factory):
     """What a built wheel holds, unpacked."""
     source, wheels, target = (tmp_path_factory.mktemp(name) for name in ('source', 'wheels', 'target'))
-    for name in ('setup.py', 'pyproject.toml', 'README.md', 'LICENSE', 'MANIFEST.in'):
+    for name in ('setup.py', 'pyproject.toml', 'README.md', 'LICENSE', 'MANIFEST.in', 'model-index.yml'):
         shutil.copy(ROOT / name, source)
     for name in ('mmseq', 'configs'):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns('__pycache__'))
@@ -263,6 +290,7 @@ def test_a_wheel_brings_the_configs_and_the_command(installed, tmp_path):
     assert 'mmseq = mmseq.cli.main:command' in script.read_text()
     configs = {path.name for path in (ROOT / 'configs').glob('*.py')}
     assert {path.name for path in (installed / 'mmseq' / '.mim' / 'configs').glob('*.py')} == configs
+    assert (installed / 'mmseq' / '.mim' / 'model-index.yml').is_file()
     code = (
         'import sys; sys.argv[0] = "mmseq"; from mmseq.cli.main import main; main(["configs", "--folder"]);'
         'from mmseq.config import load_config; cfg = load_config("mine.py", {});'

@@ -21,7 +21,7 @@ BLOCK = re.compile(r'^```(\w*)\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 GUIDES = {
     'new_head.md': (['mIoU'], []),
     'train_own_data.md': (
-        ['coco/bbox_mAP', 'coco/segm_mAP', 'from the data: 8 images to train on', 'sound'],
+        ['coco/bbox_mAP', 'coco/segm_mAP', 'settings follow from the data', 'sound'],
         [f'work_dirs/{name}' for name in ('mine/best_*.pth', 'dino.py', 'mine_small.py', 'again/best_*.pth')],
     ),
     'new_dataset.md': (['coco/bbox_mAP', 'coco/segm_mAP', 'mIoU'], []),

@@ -70,5 +70,26 @@ def test_what_follows_from_the_data_is_counted() -> None:
     ]
 
 
+def test_the_end_names_files_and_commands(tmp_path: Path) -> None:
+    for name in ('epoch_1.pth', 'epoch_2.pth', 'best_mIoU_epoch_1.pth', 'metrics.json', 'curves.png'):
+        (tmp_path / name).touch()
+    hub = SimpleNamespace(runtime_info={'best_score': 61.0})
+    runner = SimpleNamespace(work_dir=str(tmp_path), message_hub=hub, cfg={'default_scope': 'mmseg'})
+    assert account.end('training', runner, 90, {'mIoU': 60.5}) == [
+        'done in 1 min 30 s',
+        '  figures   mIoU 60.5; best 61',
+        f'  files     {tmp_path}: best_mIoU_epoch_1.pth, epoch_2.pth, metrics.json, curves.png',
+        f'  next      mmseq report {tmp_path}',
+        f'            mmseq infer {tmp_path} IMAGES    (with best_mIoU_epoch_1.pth)',
+    ]
+    assert account.end('evaluation', runner, 9, {'mIoU': 60.5}) == [
+        'done in 9 s',
+        f'  files     {tmp_path}: metrics.json',
+    ]
+    # Neither command is for a classifier.
+    runner.cfg = {'default_scope': 'mmengine'}
+    assert not any('mmseq' in line for line in account.end('training', runner, 90, {}))
+
+
 def test_the_rate_is_the_highest_of_the_schedule() -> None:
     assert account.describe_rate({}) == ''

@@ -57,11 +57,8 @@ def test_what_a_training_prints(nursery: Nursery, tmp_path: Path) -> None:
     progress = [line.split()[1] for line in lines if line.startswith('iteration')]
     assert progress == ['1/12', '5/12', '10/12', '12/12']
     assert 'evaluation after iteration 8' in '\n'.join(lines)
-    assert [line.split() for line in lines[-3:]][1:] == [
-        ['next', 'mmseq', 'report', str(tmp_path / 'run')],
-        ['mmseq', 'infer', str(tmp_path / 'run'), 'IMAGES', *lines[-1].split()[-2:]],
-    ]
-    assert '(with best_score_iter_' in lines[-1]
+    assert lines[-3].startswith('done in')
+    assert lines[-1].startswith(f'  files     {tmp_path / "run"}: best_score_iter_')
     log = next((tmp_path / 'run').glob('*/*.log')).read_text()
     assert not {'Config:', 'Hooks will be executed', 'System environment', 'what is trained'} & {*lines}
     assert all(text in log for text in ('Config:', 'Hooks will be executed', 'System environment', 'what is trained'))
