@@ -142,9 +142,9 @@ def add_process_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_verbose_argument(parser: argparse.ArgumentParser) -> None:
-    """The switch of a run's terminal."""
-    parser.add_argument(
+def add_verbose_argument(group: argparse._ActionsContainer) -> None:
+    """The switch of a run's terminal; for a parser or a group of one."""
+    group.add_argument(
         '--verbose',
         action='store_true',
         help='print all that the log file gets: config, hooks, groups of parameters, environment, warnings of upstream',

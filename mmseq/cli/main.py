@@ -8,6 +8,18 @@ from mmseq.cli import run
 from mmseq.cli.commands import GROUPS, check_arguments, find, parser_of
 
 USAGE = 'usage: mmseq COMMAND [...]     mmseq COMMAND --help explains one, with an example\n'
+START = """\
+start here:
+  mmseq doctor                              check this installation
+  mmseq demo                                train and evaluate on generated images, in minutes
+  mmseq import-data photos --out data/mine  read your own labels, of any known format
+  mmseq train --data data/mine/card.yaml    train on them
+  mmseq report work_dirs/RUN                look at the run, whose folder the training prints
+  mmseq infer work_dirs/RUN photos          predict
+"""
+END = """\
+The scripts of tools/ do the same; mmseq accepts their names as well.
+Documentation: docs/ of the source, beginning with docs/index.md; make docs builds the site."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -37,10 +49,10 @@ def main(argv: list[str] | None = None) -> int:
 def overview() -> str:
     """The list of all commands."""
     width = max(len(command.name) for group in GROUPS.values() for command in group)
-    lines = [USAGE]
+    lines = [USAGE, START]
     for title, group in GROUPS.items():
         lines += [f'{title}:', *(f'  {command.name:{width}}  {command.summary}' for command in group), '']
-    return '\n'.join(lines) + '\nThe scripts of tools/ do the same; mmseq accepts their names as well.'
+    return '\n'.join([*lines, END])
 
 
 def command() -> None:

@@ -24,7 +24,18 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_config_arguments(parser, optional=True)
     add_data_arguments(parser, epochs=True)
-    parser.add_argument(
+    add_start_arguments(parser)
+    add_speed_arguments(parser)
+    add_recipe_arguments(parser)
+    add_log_arguments(parser)
+    add_process_arguments(parser)
+    return parser
+
+
+def add_start_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where a training begins."""
+    group = parser.add_argument_group('start and resume')
+    group.add_argument(
         '--resume',
         nargs='?',
         const='auto',
@@ -32,17 +43,17 @@ def build_parser() -> argparse.ArgumentParser:
         help='resume from this checkpoint, or, without a name, from the last iteration that the run of the work dir '
         'has saved; refused where there is none (--cfg-options resume=True resumes or begins)',
     )
-    parser.add_argument(
+    group.add_argument(
         '--anew',
         action='store_true',
         help='begin in a work dir that holds a run already, which is moved aside to NAME_earlier_1',
     )
-    parser.add_argument(
+    group.add_argument(
         '--load-from',
         metavar='CHECKPOINT',
         help='start from the weights of a whole model; the backbone then loads no pretrained weights',
     )
-    parser.add_argument(
+    group.add_argument(
         '--allow-partial',
         nargs='+',
         default=[],
@@ -50,7 +61,13 @@ def build_parser() -> argparse.ArgumentParser:
         help="with --load-from: tensors that may differ, such as 'roi_head.*' for another number of classes; those "
         'that do not fit are initialised and listed',
     )
-    parser.add_argument(
+    group.add_argument('--no-data-check', action='store_true', help='skip the check of the data before training')
+
+
+def add_speed_arguments(parser: argparse.ArgumentParser) -> None:
+    """What makes a training faster or smaller."""
+    group = parser.add_argument_group('precision and speed')
+    group.add_argument(
         '--amp',
         nargs='?',
         const='bfloat16',
@@ -58,12 +75,24 @@ def build_parser() -> argparse.ArgumentParser:
         help='mixed precision in bfloat16 (default) or float16 (with loss scaling, GPU only); a device without '
         'instructions for bfloat16 would be slower in it and trains in float32, unless this is force',
     )
-    parser.add_argument(
+    group.add_argument('--compile', action='store_true', help='compile the backbone, once per image shape')
+    group.add_argument('--channels-last', action='store_true', help='channels-last memory format')
+    group.add_argument(
+        '--shard',
+        choices=['zero', 'fsdp'],
+        help='shard the optimizer state (zero), or weights and gradients too (fsdp), over the processes',
+    )
+
+
+def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
+    """What changes the weights that come out."""
+    group = parser.add_argument_group('recipe')
+    group.add_argument(
         '--auto-scale-lr',
         action='store_true',
         help="scale the learning rate by the total batch size over the recipe's (auto_scale_lr.base_batch_size)",
     )
-    parser.add_argument(
+    group.add_argument(
         '--ema',
         nargs='?',
         const=0.0002,
@@ -71,37 +100,32 @@ def build_parser() -> argparse.ArgumentParser:
         metavar='MOMENTUM',
         help='keep an exponential moving average of the weights, and evaluate and save it (default momentum: 0.0002)',
     )
-    parser.add_argument('--compile', action='store_true', help='compile the backbone, once per image shape')
-    parser.add_argument('--channels-last', action='store_true', help='channels-last memory format')
-    parser.add_argument(
-        '--shard',
-        choices=['zero', 'fsdp'],
-        help='shard the optimizer state (zero), or weights and gradients too (fsdp), over the processes',
-    )
-    parser.add_argument('--no-data-check', action='store_true', help='skip the check of the data before training')
-    parser.add_argument(
+    group.add_argument(
         '--deterministic',
         action='store_true',
         help='same seed, data and number of processes give the same weights bit by bit; slower. The SHA-256 of the '
         'weights is logged at the end',
     )
-    parser.add_argument(
+
+
+def add_log_arguments(parser: argparse.ArgumentParser) -> None:
+    """What a training tells."""
+    group = parser.add_argument_group('log')
+    group.add_argument(
         '--log-to',
         nargs='+',
         default=[],
         choices=['tensorboard', 'wandb'],
         help='log to TensorBoard, Weights & Biases or both; wandb without a login writes files for wandb sync',
     )
-    parser.add_argument(
+    group.add_argument(
         '--log-images',
         type=int,
         metavar='N',
         help='log N validation images at each evaluation, always the same, with truth beside prediction; they are also '
         'written to vis_data/vis_image (default: 8 with --log-to, else none)',
     )
-    add_verbose_argument(parser)
-    add_process_arguments(parser)
-    return parser
+    add_verbose_argument(group)
 
 
 def main(argv: list[str] | None = None) -> int:

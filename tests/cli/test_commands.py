@@ -14,8 +14,8 @@ import pytest
 
 from mmseq import __version__
 from mmseq.cli import completion
-from mmseq.cli.commands import COMMANDS, find, parser_of
-from mmseq.cli.main import main
+from mmseq.cli.commands import COMMANDS, check_arguments, find, parser_of
+from mmseq.cli.main import main, overview
 from mmseq.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -106,6 +106,14 @@ def test_overview_lists_all(capsys):
     assert max(map(len, alone.splitlines())) <= 100
     assert main(['--version']) == 0
     assert capsys.readouterr().out == f'mmseq {__version__}\n'
+
+
+def test_the_overview_begins_with_commands_to_start_with():
+    block = re.search(r'^start here:\n((?:  .+\n)+)', overview(), re.MULTILINE)
+    lines = [shlex.split(line.partition('  ')[0]) for line in block[1].replace('\n  ', '\n')[2:].splitlines()]
+    assert [line[1] for line in lines] == ['doctor', 'demo', 'import-data', 'train', 'report', 'infer']
+    for _, name, *arguments in lines:
+        check_arguments(parser_of(find(name)), arguments)
 
 
 @pytest.mark.parametrize(
