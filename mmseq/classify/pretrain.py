@@ -55,6 +55,7 @@ def pretrain(
     channels_last: bool = False,
     deterministic: bool = False,
     loggers: Sequence[str] = (),
+    verbose: bool = False,
 ) -> Outcome | None:
     """Train a classifier and write the weights of its best evaluation.
 
@@ -83,6 +84,7 @@ def pretrain(
         channels_last=channels_last,
         deterministic=deterministic,
         loggers=loggers,
+        verbose=verbose,
     )
     return finish(runner, asked) if is_first_process() else None
 

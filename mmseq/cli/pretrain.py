@@ -2,7 +2,14 @@
 
 import argparse
 
-from mmseq.cli import OptionsAction, add_process_arguments, command_parser, launch_processes, positive
+from mmseq.cli import (
+    OptionsAction,
+    add_process_arguments,
+    add_verbose_argument,
+    command_parser,
+    launch_processes,
+    positive,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -68,6 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument('--channels-last', action='store_true', help='channels-last memory format')
     parser.add_argument('--deterministic', action='store_true', help='equal runs give equal weights, bit by bit')
     parser.add_argument('--log-to', nargs='+', default=[], choices=['tensorboard', 'wandb'], help='log there too')
+    add_verbose_argument(parser)
     add_process_arguments(parser)
     return parser
 
@@ -103,6 +111,7 @@ def main(argv: list[str] | None = None) -> int:
         channels_last=args.channels_last,
         deterministic=args.deterministic,
         loggers=args.log_to,
+        verbose=args.verbose,
     )
     leave_group()
     if outcome is not None:

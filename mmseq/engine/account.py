@@ -74,7 +74,7 @@ def describe_model(model: BaseModel) -> str:
 
 def is_worth_naming(child: str) -> bool:
     """Whether a child of a model says what the model is."""
-    return child == 'backbone' or (child.endswith('_head') and child not in ('auxiliary_head', 'rpn_head'))
+    return child in ('backbone', 'head') or (child.endswith('_head') and child not in ('auxiliary_head', 'rpn_head'))
 
 
 def counted(number: int) -> str:
