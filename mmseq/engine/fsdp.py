@@ -72,7 +72,8 @@ def blocks_of(backbone: nn.Module) -> Iterator[nn.Module]:
     In the place of a container that stands for a block, which may not be called itself, come the modules in it. Those
     without modules of their own are left to the whole model.
     """
-    pending = list(backbone.blocks()) if callable(getattr(type(backbone), 'blocks', None)) else []
+    blocks = getattr(type(backbone), 'blocks', None)
+    pending: list[nn.Module] = list(blocks(backbone)) if callable(blocks) else []
     while pending:
         block = pending.pop(0)
         if isinstance(block, CONTAINERS):

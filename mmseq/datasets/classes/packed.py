@@ -136,7 +136,7 @@ class TimmAugment:
 
     def __init__(self, image_size: int, training: bool, **options: Any) -> None:
         try:
-            from timm.data import create_transform
+            from timm.data.transforms_factory import create_transform
         except ImportError as error:
             raise InputError(
                 "timm is not installed, and its augmentation is asked for: pip install 'mmseq[timm]', or --pack FOLDER"

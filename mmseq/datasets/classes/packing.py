@@ -133,7 +133,8 @@ def _check_damage(damaged: list[str], classes: Classes) -> None:
 
 def _write(images: Images, part: Part, side: int, root: Path, damaged: list[str], tell: Tell) -> int:
     """Write a part's arrays; gives how many images are in them."""
-    whole, labels = [], []
+    whole: list[int] = []
+    labels: list[int] = []
     count, told = len(images.paths), time.monotonic()
     pixels = np.lib.format.open_memmap(root / 'draft.npy', 'w+', np.uint8, (count, side, side, 3))
     for i, found in enumerate(in_threads(partial(_decoded, side), images.paths)):
