@@ -38,7 +38,10 @@ def head_classes(model: nn.Module) -> int:
 
 
 def complete_palettes(cfg: Config) -> list[str]:
-    """Give each data set of a config a colour for every class: mmseg refuses fewer, and mmdet's drawings end there.
+    """Give each data set of a config a colour for every class, as a tuple.
+
+    mmseg refuses fewer colours. mmdet's visualiser fails on fewer, and on colours that are lists, as in data cards and
+    JSON.
 
     Returns:
         What was done, in lines that differ.
@@ -52,9 +55,12 @@ def complete_palettes(cfg: Config) -> list[str]:
                 if not isinstance(meta.get('palette'), (list, tuple)):
                     continue
                 classes = read_metainfo(dict(classes=meta.get('classes')))['classes'] or ()
-                if text := shortage(meta['palette'], len(classes)):
+                colours = meta['palette']
+                if text := shortage(colours, len(classes)):
                     texts[text] = None
-                    colours = [tuple(colour) for colour in palette(classes, meta['palette']).tolist()]
+                    colours = palette(classes, colours).tolist()
+                if any(isinstance(colour, list) for colour in colours):
+                    colours = [tuple(colour) for colour in colours]
                     dataset['metainfo'] = dict(dataset.get('metainfo') or {}, palette=colours)
     return list(texts)
 

@@ -88,3 +88,10 @@ def test_colours_of_a_data_set_whose_classes_stand_in_a_file(tmp_path: Path) -> 
     (text,) = complete_palettes(cfg)
     assert text.startswith(LINE.format(3, 1))
     assert complete_palettes(Config(dict(train_dataloader=dict(dataset=dict(type='Nobody'))))) == []
+
+
+def test_colours_are_tuples_which_mmdets_visualiser_needs() -> None:
+    dataset = dict(type='CocoDataset', metainfo=dict(classes=('a', 'b'), palette=[[1, 2, 3], [4, 5, 6]]))
+    cfg = Config(dict(test_dataloader=dict(dataset=dataset)))
+    assert complete_palettes(cfg) == []
+    assert cfg.test_dataloader.dataset.metainfo.palette == [(1, 2, 3), (4, 5, 6)]
