@@ -13,10 +13,12 @@ BEGIN, END = '<!-- made by python -m benchmarks.index: begin -->', '<!-- end -->
 DOCUMENT = f"""\
 # Models
 
-Every config with its model's parameters, the multiply-adds of one inference (what papers call FLOPs) at the size given,
-the weights that its backbone starts from and the figures that are known. Figures *reported* are those of the
-backbone's authors; *ours* are only those that we have run. `model-index.yml` has the same for programs, with recipes
-and addresses. Measured with `mmseq flops CONFIG`; refreshed by `python -m benchmarks.index`.
+Every config, with the parameters of its model, the multiply-adds of one inference at the given size (papers call them
+FLOPs), the weights that the backbone starts from, and the known figures. *Reported* figures are those of the backbone's
+authors; *second-hand* means that others quote them. *Ours* are those that we have measured ourselves.
+
+`mmseq configs` lists the configs, `mmseq flops CONFIG` measures one, and [which model, how long, how much
+memory](choosing.md) helps you to choose. `model-index.yml` has the same table for programs, with recipes and addresses.
 
 {BEGIN}
 {END}

@@ -125,7 +125,7 @@ def add_config_arguments(parser: argparse.ArgumentParser, optional: bool = False
         '--launcher',
         choices=['none', 'pytorch', 'slurm'],
         default='none',
-        help='what started this process, if it is one of several; set by --gpus and tools/slurm_*.sh (default: none)',
+        help='how this process was started; --gpus and tools/slurm_*.sh set it (default: none)',
     )
 
 
@@ -175,7 +175,7 @@ def launch_processes(command: str, args: argparse.Namespace, argv: list[str] | N
             f'rank {rank} with {f"signal {-status}" if status < 0 else f"status {status}"}'
             for rank, status in sorted(ends.items())
         )
-        print(f'error: ended: {listed}; the cause stands above', file=sys.stderr, flush=True)
+        print(f'error: ended: {listed}; see the cause above', file=sys.stderr, flush=True)
     return 2 if 2 in ends.values() else int(bool(ends))
 
 
@@ -200,34 +200,34 @@ def add_config_file(parser: argparse.ArgumentParser, optional: bool = False) -> 
 
 def add_config_name(parser: argparse.ArgumentParser, optional: bool = False) -> None:
     """The config alone."""
-    more = '; with --data it may be left out, and one for the task of the data is taken' if optional else ''
+    more = '; with --data you can leave it out: one for the task of the data is chosen' if optional else ''
     parser.add_argument('config', nargs='?' if optional else None, help=CONFIG_HELP + more)
 
 
 def add_data_arguments(parser: argparse.ArgumentParser, epochs: bool = False) -> None:
     """The options that put own data under a config, and change its length and its image size."""
     group = parser.add_argument_group(
-        'own data', 'The config is changed first, and --cfg-options override what has become of it.'
+        'own data', 'These options change the config; --cfg-options are applied after them.'
     )
     group.add_argument(
         '--data',
         metavar='CARD',
-        help='images and labels of this data card (mmseq import-data writes one) in the place of those of the config; '
-        'classes, image size, schedule and all else that depends on them follow',
+        help='use the images and labels of this data card (written by mmseq import-data), not those of the config; '
+        'classes, image size and schedule are set to match them',
     )
     if epochs:
         group.add_argument(
             '--epochs',
             type=positive,
             metavar='N',
-            help='see every training image N times, with the schedule in proportion',
+            help='train for N epochs; the schedule is scaled to that length',
         )
     group.add_argument(
         '--image-size',
         type=positive,
         metavar='PX',
-        help="side of a segmentor's crop, or shorter side of a detector's images; all sizes of the config change with "
-        'it, in one ratio',
+        help="side of a segmentor's crop, or shorter side of a detector's images; all other sizes in the config are "
+        'scaled by the same ratio',
     )
 
 
@@ -254,8 +254,8 @@ def add_checkpoint_argument(parser: argparse.ArgumentParser, without: str = '') 
     parser.add_argument(
         'checkpoint',
         nargs='?',
-        help='checkpoint of a training with this config; none is needed behind a work dir, whose best or else last one '
-        f'is taken, or behind a checkpoint{f" ({without})" * bool(without)}',
+        help='checkpoint of a training with this config; not needed after a work dir (its best checkpoint, or else its '
+        f'last, is used) or after a checkpoint{f" ({without})" * bool(without)}',
     )
 
 

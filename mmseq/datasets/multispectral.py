@@ -59,7 +59,7 @@ def _tifffile(path: str | Path) -> ModuleType:
         InputError: it is not installed.
     """
     if not find_spec('tifffile'):
-        raise InputError(f'{path}: TIFF needs the package tifffile; pip install mmseq[tiff]')
+        raise InputError(f"{path}: TIFF needs the package tifffile: pip install 'mmseq[tiff]'")
     return import_module('tifffile')
 
 

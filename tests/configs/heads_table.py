@@ -31,16 +31,16 @@ TEXT = """\
 
 <!-- Written by tests/configs/heads_table.py from the configs; do not edit. -->
 
-Every head below is upstream's, with every family: `tests/configs/test_heads.py` trains each pair for one step and
-predicts, through the file that is linked, with a small backbone and small pictures. The number is the parameters of
-the whole model in millions, at the size in the column's title. Other sizes and schedules: `ls configs`.
-[New heads](new_head.md) take one file for the head and a config of about eight lines.
+All heads are upstream's, and each works with every family. `tests/configs/test_heads.py` trains each pair for one step
+and predicts, with a small backbone and small images. The link opens the config. The number is the parameters of the
+whole model in millions, with the backbone in the column's title. `mmseq configs` lists other sizes and schedules. For a
+[new head](new_head.md) you write one file, and a config of about eight lines.
 
 {table}
 
-We know of no reported figures for most of these pairs and have not trained them; each config says what is known.
-`mmseq make-shapes --panoptic` writes panoptic segments of the embedded shapes, and the evaluation of panoptic
-quality needs no package beyond `mmdet`.
+For most of these pairs we know no reported figures, and we have not trained them. The docstring of each config says
+what is known. `mmseq make-shapes --panoptic` writes generated images with panoptic segments. Evaluating panoptic
+quality needs no package besides `mmdet`.
 """
 
 
