@@ -297,7 +297,7 @@ def named(model: Model) -> Named:
     words = model if isinstance(model, tuple) else (model,)
     found, rest = find_model([os.fspath(word) for word in words])
     if rest:
-        raise InputError(f'{rest[0]}: is one too many: {words[0]} stands for a config and its checkpoint')
+        raise InputError(f'{rest[0]}: is one too many: {words[0]} already names a config and its checkpoint')
     return found
 
 

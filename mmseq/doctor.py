@@ -209,7 +209,9 @@ def examine(work_dir: str) -> list[Finding]:
             for finding in check():
                 findings.append(finding)
         except versions.BROKEN_IMPORT as error:
-            findings.append(Finding('FAIL', item, f'cannot run: {_reason(error)}', 'mend the first FAIL, then again'))
+            findings.append(
+                Finding('FAIL', item, f'cannot run: {_reason(error)}', 'fix the first FAIL, then try again')
+            )
     return findings
 
 
@@ -218,7 +220,7 @@ def _reason(error: BaseException) -> str:
 
 
 def report(findings: list[Finding]) -> str:
-    """Lay the findings out in aligned columns, with what to do after an arrow."""
+    """Lay the findings out in aligned columns, with what to do behind ``->``."""
     item = max(len(finding.item) for finding in findings)
     detail = min(60, max(len(finding.detail) for finding in findings))
     lines = []

@@ -27,8 +27,8 @@ def rank() -> int:
 def end_with_parent() -> None:
     """End this process, as SIGTERM does, within a second of the end of the one that started it for its own purpose.
 
-    That one says so in the environment (`PARENT`). A killed process cannot end its children itself, and only POSIX
-    systems tell a child that it is an orphan: elsewhere it runs on.
+    The parent gives its number in the environment (`PARENT`). A killed process cannot end its children itself, and only
+    POSIX systems tell a child that it is an orphan: elsewhere it runs on.
     """
     parent = os.environ.pop(PARENT, '')
     if parent.isdecimal() and os.name == 'posix':

@@ -212,7 +212,7 @@ class Backbone(BaseModule):
             )
 
     def run_block(self, block: nn.Module, x: Tensor) -> Tensor:
-        """One block, with its activations recomputed in the backward pass where ``with_cp`` says so."""
+        """One block, with its activations recomputed in the backward pass if ``with_cp`` is set."""
         # torch.func knows no checkpoints.
         if self.with_cp and self.training and x.requires_grad and not transformed():
             return checkpoint(block, x, use_reentrant=False)

@@ -81,7 +81,7 @@ class Timm(Backbone):
     ) -> None:
         found = examine(name, levels, in_channels, drop_path_rate, options or {})
         if out_norm and not found.norm:
-            raise InputError(f"out_norm=True: timm's {name} has no final norm to make others like; leave it out")
+            raise InputError(f"out_norm=True: timm's {name} has no final norm to copy; leave it out")
         super().__init__(
             dims=found.channels,
             depths=[1] * len(found.channels),
@@ -129,7 +129,7 @@ class Timm(Backbone):
         name = self.structure.name
         rates = [getattr(part, 'drop_prob', 0) for part in self.net.modules() if type(part).__name__ == 'DropPath']
         if drop_path_rate and not any(rates):
-            raise InputError(f"drop_path_rate={drop_path_rate}: timm's {name} makes nothing of it; set it to 0")
+            raise InputError(f"drop_path_rate={drop_path_rate}: timm's {name} does not use it; set it to 0")
         if self.with_cp:
             try:
                 self.net.set_grad_checkpointing(True)

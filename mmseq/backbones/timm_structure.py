@@ -156,7 +156,7 @@ def full_arguments(name: str, in_channels: int, drop_path_rate: float, options: 
     """
     for key in options:
         if key in OURS:
-            raise InputError(f'options={dict(options)}: {key} is not for there; use {OURS[key]}')
+            raise InputError(f'options={dict(options)}: {key} does not belong there; use {OURS[key]}')
     with torch.device('meta'):
         known = inspect.signature(type(create(name, options)).__init__).parameters
     arguments = {key: value for key, value in FLEXIBLE.items() if key in known} | dict(options)
@@ -212,7 +212,7 @@ def probe(name: str, net: Any, features: Sequence[int], in_channels: int) -> tup
             continue
         return divisor, [(whole_stride(name, level, shapes[1]), level) for level in maps]
     raise InputError(
-        f"timm's {name} takes no images of other shapes than {native} x {native} px, which backbones have to "
+        f"timm's {name} takes images of {native} x {native} px only, but a backbone needs any size "
         f'({first_line(failure or RuntimeError())}); choose another model'
     ) from failure
 

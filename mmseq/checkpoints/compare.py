@@ -104,7 +104,7 @@ def is_finite(tensor: Tensor) -> bool:
 
 
 def holds(dtype: torch.dtype, tensor: Tensor) -> bool:
-    """Whether a type of number has room for all of a tensor's, which is finite and of the same kind."""
+    """Whether a dtype can represent all numbers of a tensor, which is finite and of the same kind."""
     if tensor.dtype == dtype or not tensor.numel():
         return True
     # torch finds no extremes of bool.

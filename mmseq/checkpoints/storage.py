@@ -261,7 +261,7 @@ def save_file(obj: Mapping[str, Any], path: str | os.PathLike[str], metadata: Ma
     its SHA-256 (`mmseq.checkpoints.seal`).
 
     Args:
-        metadata: what a `.safetensors` file is to say about itself; other files have room for it in `obj`.
+        metadata: of a `.safetensors` file; other files hold theirs in `obj`.
 
     Raises:
         InputError: `.safetensors` is asked for and `obj` is not a flat dict of tensors.

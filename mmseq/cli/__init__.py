@@ -21,17 +21,16 @@ if TYPE_CHECKING:
     from mmseq.model.named import Named
 
 CONFIG_HELP = (
-    'config file, or mmseq::NAME for one that comes with mmseq; a work dir or a checkpoint (a file, hf://OWNER/NAME, '
-    'https://) stands for the config that it carries'
+    'config file, or mmseq::NAME for one that comes with mmseq; for a work dir or a checkpoint (a file, '
+    'hf://OWNER/NAME, https://) the config inside it is used'
 )
-RUNS_HELP = 'work dirs; the folder of mmseq seeds counts as the work dirs of its seeds'
+RUNS_HELP = 'work dirs; the folder of mmseq seeds means the work dirs of its seeds'
 PROCESSES = (
-    'The processes are started by torchrun on a free port, each with OMP_NUM_THREADS=1 unless that is set. '
-    'MAX_RESTARTS=N in the environment starts all of them again, up to N times, after one has died; a training then '
-    'resumes from its newest checkpoint. On several nodes, run the same command on each with NNODES, NODE_RANK (0 on '
-    'the node of MASTER_ADDR), MASTER_ADDR and PORT (default: 29500), and with LOCAL_ADDR on a node that its host name '
-    'does not lead to. A node ends once that of MASTER_ADDR has not answered for SILENCE_TIMEOUT seconds (default: '
-    '180).'
+    'torchrun starts the processes on a free port, each with OMP_NUM_THREADS=1 unless it is set. With MAX_RESTARTS=N '
+    'in the environment all of them are restarted, up to N times, after one has died; a training then resumes from its '
+    'newest checkpoint. On several nodes, run the same command on each, with NNODES, NODE_RANK (0 on the node of '
+    'MASTER_ADDR), MASTER_ADDR and PORT (default: 29500), and with LOCAL_ADDR on a node that the others cannot reach '
+    'by its host name. A node ends if that of MASTER_ADDR has not answered for SILENCE_TIMEOUT seconds (default: 180).'
 )
 
 
@@ -269,7 +268,7 @@ def trained_model(args: argparse.Namespace) -> 'Named':
 
     named, rest = find_model([word for word in (args.config, args.checkpoint) if word is not None])
     if rest:
-        raise InputError(f'one argument too many: {rest[0]}; {args.config} stands for a config and its checkpoint')
+        raise InputError(f'one argument too many: {rest[0]}; {args.config} already names a config and its checkpoint')
     return named
 
 

@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     from mmseq.runs.confusion_plot import short, write_confusion
 
     if args.top < 2:
-        raise InputError(f'--top {args.top}: a picture has 2 classes and more')
+        raise InputError(f'--top {args.top}: expected at least 2 classes')
     if args.pairs < 0:
         raise InputError(f'--pairs {args.pairs}: expected a number of pairs, 0 for none')
     path = find_confusion(Path(args.path))

@@ -108,7 +108,7 @@ def check(args: argparse.Namespace, shape: tuple[int, int], pixel: tuple[int, in
         if source not in (*WORDS, None):
             locate(source)
     if min(shape) < 32:
-        raise InputError(f'--shape {shape[0]} {shape[1]}: backbones take 32 x 32 px and more')
+        raise InputError(f'--shape {shape[0]} {shape[1]}: backbones need at least 32 x 32 px')
     if not all(0 <= at < side for at, side in zip(pixel, shape)):
         raise InputError(f'--pixel {pixel[0]} {pixel[1]}: the image has {shape[0]} x {shape[1]} px, counted from 0')
     if args.num < 1:

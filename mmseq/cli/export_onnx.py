@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     """Returns 1 if the outputs of the file differ from the model's, else 0; raises InputError for bad input."""
     args = build_parser().parse_args(argv)
     if not args.tolerance >= 0:
-        raise InputError(f'--tolerance {args.tolerance}: a difference is 0 or more')
+        raise InputError(f'--tolerance {args.tolerance}: expected 0 or more')
     sizes = [size_of(text) for text in args.sizes or ()]
     from tqdm import tqdm
 

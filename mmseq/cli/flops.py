@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     from mmseq.model.named import title_of
 
     if args.shape and min(args.shape) < 32:
-        raise InputError(f'--shape {args.shape[0]} {args.shape[1]}: backbones take 32 x 32 px and more')
+        raise InputError(f'--shape {args.shape[0]} {args.shape[1]}: backbones need at least 32 x 32 px')
     if args.depth < 1:
         raise InputError(f'--depth {args.depth}: begins at 1')
     cfg = load_config(args.config, args.cfg_options, args.work_dir)

@@ -12,19 +12,19 @@ def build_parser() -> argparse.ArgumentParser:
         'Read the labels of your own data and write them as mmseq trains on them: COCO json or label maps, a data card '
         'card.yaml, and sheet.png, twelve images with their labels to look at. It reads COCO json, YOLO, Pascal VOC '
         'XML, LabelMe json, CVAT XML, and label maps as indices, palettes, black and white, 16 bits or colours. '
-        'Images stay where they are. Parts that the data has (train, valid, test) are kept; otherwise images are drawn '
-        'for validation, those of the same content together. The folder is written whole or not at all.',
+        'Images stay where they are. Splits in the data (train, valid, test) are kept; otherwise images are drawn for '
+        'validation, and images with the same content stay together. The folder is written completely or not at all.',
         'mmseq import-data photos/ --out data/mine',
         'mmseq import-data images/ masks/ --out data/mine --classes crack --val 0.1',
     )
     parser.add_argument('sources', nargs='+', metavar='SRC', help='folders or files of one data set, labels and images')
     parser.add_argument('--out', required=True, metavar='DIR', help='folder to write')
     parser.add_argument(
-        '--task', choices=('boxes', 'instances', 'semantic'), help='what to train (default: what the labels are)'
+        '--task', choices=('boxes', 'instances', 'semantic'), help='task to train (default: decided by the labels)'
     )
     number = parser.add_mutually_exclusive_group()
     number.add_argument(
-        '--val', type=float, default=0.2, metavar='SHARE', help='of the images, for validation (default: 0.2)'
+        '--val', type=float, default=0.2, metavar='SHARE', help='share of the images for validation (default: 0.2)'
     )
     number.add_argument('--val-from', metavar='DIR', help='folder of images and labels for validation')
     parser.add_argument(
@@ -32,23 +32,25 @@ def build_parser() -> argparse.ArgumentParser:
         nargs='+',
         default=(),
         metavar='NAME',
-        help='of objects, the classes to take, in this order; of label maps, the names of their values, with or '
-        'without the background (default: all, as they are called)',
+        help='for objects: the classes to take, in this order; for label maps: the names of their values, with or '
+        'without the background (default: all, with their own names)',
     )
-    parser.add_argument('--colours', metavar='FILE', help='of coloured label maps: lines such as "255 0 0 car"')
+    parser.add_argument('--colours', metavar='FILE', help='for coloured label maps: lines such as "255 0 0 car"')
     parser.add_argument(
         '--ignore',
         nargs='+',
         type=int,
         default=(),
         metavar='VALUE',
-        help='of label maps, values that are no class, such as a void of 11; 255 is ignored without being named',
+        help='for label maps: values that are no class, such as a void of 11; 255 is always ignored',
     )
     parser.add_argument(
-        '--format', choices=('coco', 'yolo', 'voc', 'labelme', 'cvat', 'maps'), help='which one to read of several'
+        '--format',
+        choices=('coco', 'yolo', 'voc', 'labelme', 'cvat', 'maps'),
+        help='read this format, if there are several',
     )
-    parser.add_argument('--name', help="of the data set (default: the folder's)")
-    parser.add_argument('--seed', type=int, default=0, help='of the draw for validation (default: 0)')
+    parser.add_argument('--name', help="name of the data set (default: the folder's)")
+    parser.add_argument('--seed', type=int, default=0, help='seed for drawing the validation images (default: 0)')
     parser.add_argument('--copy', action='store_true', help='copy the images into the folder')
     parser.add_argument('--overwrite', action='store_true', help='replace an earlier import')
     return parser

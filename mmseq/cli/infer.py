@@ -156,7 +156,7 @@ def words(args: argparse.Namespace) -> tuple['Named', list[str]]:
     given = [args.config, *([] if args.checkpoint is None else [args.checkpoint]), *args.inputs]
     named, inputs = find_model(given)
     if not inputs and named.trained:
-        raise InputError(f'no input behind {" ".join(given)}: name images, videos, folders or a camera')
+        raise InputError(f'no input after {" ".join(given)}: name images, videos, folders or a camera')
     return named, inputs
 
 

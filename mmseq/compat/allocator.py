@@ -36,8 +36,7 @@ _kept: bool | None = None
 
 
 def keep_memory() -> bool:
-    """Let this process's allocator reuse what it has been given, for its own tensors alone; in large pages, where
-    :func:`may_reserve` says so.
+    """Let this process's allocator reuse memory for its own tensors, in large pages if :func:`may_reserve` allows them.
 
     Returns:
         Whether the C library took it; others than glibc have other allocators, which are left as they are.
@@ -132,7 +131,7 @@ def _set(wishes: tuple[tuple[int, int], ...]) -> bool:
 
 
 def is_short() -> bool:
-    """Whether the machine, or the container, has no room for this process to grow by half."""
+    """Whether the machine, or the container, has too little memory for this process to grow by half."""
     return sys.platform.startswith('linux') and available() < resident('VmRSS') / 2
 
 

@@ -1,8 +1,8 @@
 """Whether a device multiplies in bfloat16, or imitates it and is slower than in float32.
 
-torch's autocast asks nobody: on a processor without instructions for bfloat16 oneDNN converts in every product and
+torch's autocast does not check: on a processor without instructions for bfloat16 oneDNN converts in every product and
 convolution, and a training takes 4 to 22 times as long as in float32. Drop once torch's autocast refuses such
-processors, or says so.
+processors, or warns.
 """
 
 import os

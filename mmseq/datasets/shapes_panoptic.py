@@ -39,7 +39,7 @@ def write_panoptic(root: str | os.PathLike[str]) -> None:
     root = Path(root)
     folder = root / 'coco' / 'annotations'
     if not folder.is_dir():
-        raise InputError(f'{root}: holds no shapes data set; write one with tools/make_shapes.py first')
+        raise InputError(f'{root}: holds no shapes data set; write one with mmseq make-shapes first')
     for coco_name, ade_name in HALVES:
         annotations = folder / f'panoptic_{coco_name}.json'
         # The file that makes the pictures count comes last, so an old one must not stand beside new pictures.

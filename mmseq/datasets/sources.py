@@ -144,7 +144,7 @@ def files(text: str, results: Collection[Path] = ()) -> list[tuple[str, str]]:
     left_out = not_around(root, results)
     matching = [path for path in matching if not lies_in(path, left_out)]
     if not matching:
-        raise InputError(f'{text}: no file is like this pattern')
+        raise InputError(f'{text}: no file matches this pattern')
     return [(path, Path(path).stem) for path in matching]
 
 
@@ -179,12 +179,12 @@ def open_video(path: str | int, name: str) -> Video:
 
 @contextmanager
 def closing_capture(path: str | int) -> Iterator[cv2.VideoCapture]:
-    """OpenCV's reader, released at the end; what it would print of a failure, the caller says in a line."""
+    """OpenCV's reader, released at the end; the caller reports a failure in one line of its own."""
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     # Read when the reader is opened: -8 is ffmpeg's word for silence.
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
-    # OpenCV's own reader of AVI, which comes next, prints what it does not like.
+    # OpenCV's own reader of AVI, which comes next, prints its complaints.
     ffmpeg = isinstance(path, str) and cv2.CAP_FFMPEG in cv2.videoio_registry.getBackends()
     capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG if ffmpeg else cv2.CAP_ANY)
     try:

@@ -88,7 +88,7 @@ def check_two_classes(key: str, head: dict[str, Any]) -> None:
     """Raises InputError for softmax over one class: its loss is 0 whatever it predicts."""
     if head.get('num_classes') == 1 and 'BaseDecodeHead' in bases(class_of(MODELS, head)):
         raise InputError(
-            f'config: {key}.num_classes=1: one class alone has nothing to be told from; count the background, '
+            f'config: {key}.num_classes=1: a single class cannot be told from anything; count the background, '
             'num_classes=2, and add out_channels=1 with use_sigmoid=True in loss_decode for one map of probabilities'
         )
 

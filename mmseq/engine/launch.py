@@ -76,7 +76,7 @@ def train(
         load_from: a checkpoint of a whole model to begin with.
         allow_partial: shell patterns of its tensors that need not fit the model and then start anew.
         amp: ``bfloat16`` or ``float16`` for mixed precision; where a device only imitates bfloat16, the run is in
-            float32 and says so, unless it is ``force``.
+            float32, with a line in the log, unless it is ``force``.
         auto_scale_lr: scale the learning rate to the effective batch.
         ema: momentum of a moving average of the weights, which is what is evaluated and saved.
         compile_backbone: compile the backbone.

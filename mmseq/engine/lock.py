@@ -114,7 +114,7 @@ def _remove_stale(path: Path) -> None:
     if _is_held(path, holder):
         raise InputError(
             f'{path.parent}: {who} is training there, and two would overwrite each other: give another --work-dir, '
-            f'or end that process ({path.name} says who holds the folder)'
+            f'or end that process ({path.name} names it)'
         )
     # Of two that find the same holder gone, one moves its lock; the other may have moved what that one made since.
     moved = path.with_name(f'{path.name}.{os.getpid()}')

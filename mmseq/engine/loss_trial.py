@@ -66,7 +66,7 @@ def check_class_weight(key: str, loss: nn.Module, channels: int) -> None:
         )
     if len(weights) != channels:
         raise InputError(
-            f'config: {key}.class_weight has {len(weights)} weights, but the head gives {channels} maps; give one a map'
+            f'config: {key}.class_weight has {len(weights)} weights, but the head gives {channels} maps; give one each'
         )
 
 

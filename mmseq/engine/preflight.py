@@ -192,7 +192,7 @@ def warn_of_training_data(report: Report, loader: str) -> None:
     report.warning(
         'training_data',
         f'{report.where}: {loader} reads the files of train_dataloader, so its figures are of images that the model '
-        'has seen; give it others unless that is meant',
+        'has seen; give it others unless you want that',
     )
 
 

@@ -59,7 +59,7 @@ def _wait_for_gloo(seconds: float = 10) -> None:
     A thread that waits for the interpreter looks asleep too, but in the pauses here nobody else holds that.
 
     torch has no call that waits for them (https://github.com/pytorch/pytorch/issues/190489). A thread that takes long
-    to let go of its tensor aborted the run in 6 of 6 without this wait and in 0 of 6 with it: `pytest
+    to release its tensor aborted the run in 6 of 6 without this wait and in 0 of 6 with it: `pytest
     tests/engine/test_processes.py -k slow`.
     """
     end = time.monotonic() + seconds

@@ -122,7 +122,7 @@ def _decaying(scheduler: Mapping[str, Any], factor: float, warm_up: int, arrival
 
 
 def _within(scheduler: ConfigDict, end: int) -> ConfigDict | None:
-    """A scheduler whose steps all fall before the end of the run; None if there is no room for one."""
+    """A scheduler whose steps all fall before the end of the run; None if none is left."""
     if not scheduler.get('milestones'):
         return scheduler
     scheduler.milestones = sorted({min(step, end - 1) for step in scheduler.milestones} - {0})

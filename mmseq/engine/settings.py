@@ -434,7 +434,7 @@ def save_whole_checkpoints(cfg: Config, settings: Settings) -> Config:
     if name in ('CheckpointHook', 'mmengine.CheckpointHook', CheckpointHook):
         hook['type'] = name = 'mmseq.SafeCheckpointHook'
     if settings.what == 'training' and name != 'mmseq.SafeCheckpointHook':
-        note(cfg, f'default_hooks.checkpoint is {name}: whether a kill may cost a checkpoint is up to it')
+        note(cfg, f'default_hooks.checkpoint is {name}: it decides whether a kill can destroy a checkpoint')
     return cfg
 
 
@@ -467,7 +467,7 @@ def permit_partial_loading(cfg: Config, settings: Settings) -> Config:
     if not settings.allow_partial:
         return cfg
     if not cfg.get('load_from') or settings.resume:
-        raise InputError('--allow-partial is a permission for --load-from CHECKPOINT; give that too')
+        raise InputError('--allow-partial needs --load-from CHECKPOINT; give that too')
     # `keep_promises` has put it first.
     cfg.custom_hooks[0].allow_partial = list(settings.allow_partial)
     return cfg

@@ -243,7 +243,7 @@ def _note(work_dir: Path) -> dict[str, Any]:
         return {}
     except ValueError as error:
         raise InputError(
-            f'{path}: is no JSON ({error}); remove it, and the checkpoints beside it say what they are'
+            f'{path}: is no JSON ({error}); remove it; the checkpoints beside it name their runs'
         ) from None
     return note
 

@@ -84,7 +84,7 @@ class Recorder:
                 )
 
     def _leave_out_failed(self) -> None:
-        """At the end of an evaluation, let go of all if anything failed: what is left might be half of it."""
+        """At the end of an evaluation, drop everything if anything failed: the rest may be incomplete."""
         if self._failed:
             self._forget()
         self._failed = False

@@ -42,7 +42,7 @@ class Named:
         """
         if self.checkpoint is None:
             raise InputError(
-                f'{self.config}: is a config, and its checkpoint has to come next; {NEEDED}. A work dir and a '
+                f'{self.config}: is a config, and its checkpoint must follow; {NEEDED}. A work dir and a '
                 'checkpoint of ours bring their config with them'
             )
         return self.checkpoint

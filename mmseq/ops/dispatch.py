@@ -76,7 +76,7 @@ def choose(
         example: the first input.
         exported: what torch.export records, for inference at any size; None is the operator's own choice.
         beside: backends of other operators that this one stands beside in a model, and does not offer itself: where one
-            of them is asked for, it takes its own choice, and says so.
+            of them is asked for, it takes its own choice, and logs that.
         plain: what torch.func transforms, in torch's own functions alone; None is the reference.
 
     Raises:

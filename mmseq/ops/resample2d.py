@@ -1,4 +1,4 @@
-"""Resampling of feature maps that is true to image coordinates and has no parameters."""
+"""Resampling of feature maps, without parameters; image coordinates stay right."""
 
 import math
 from functools import lru_cache
@@ -15,7 +15,7 @@ def axis_weights(
 ) -> Tensor:
     """The linear map along one axis: (size_out, size_in), every row sums to 1.
 
-    Cell i of a map of stride s speaks for the image coordinate (i + 0.5) s. A finer map takes the piecewise-linear
+    Cell i of a map of stride s is centred at the image coordinate (i + 0.5) s. A finer map takes the piecewise-linear
     interpolant of the coarse one at its own cells' centres; a coarser map takes the interpolant's mean over its cell,
     so that no input cell is passed over. The first and last segment are continued as far as the map itself reaches:
     holding the border value there, as ``F.interpolate`` does, would put the outermost cells of a stride-4 map made
@@ -44,7 +44,7 @@ def exact_weights(size_in: int, stride_in: int, size_out: int, stride_out: int) 
 
 
 def resample2d(x: Tensor, stride_in: int, stride_out: int, size: tuple[int, int]) -> Tensor:
-    """Bring a feature map to another stride so that every cell still speaks for its place in the image.
+    """Resample a feature map to another stride; every cell stays at its place in the image.
 
     Args:
         x: (B, H, W, C) of stride ``stride_in``; it covers H * stride_in by W * stride_in pixels from the upper left.

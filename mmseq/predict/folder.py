@@ -182,7 +182,7 @@ class Trial:
             fault = error
         if len(ready) == 1:
             return [(subjects[0], fault)]
-        print_log(f'{len(ready)} images at a time fail ({first_line(fault)}); they are tried one by one', 'current')
+        print_log(f'a batch of {len(ready)} images failed ({first_line(fault)}); they are tried one by one', 'current')
         return [pair for one in ready for pair in self._run([one])]
 
     def _blame(self, subject: Subject, fault: Exception) -> None:
@@ -237,6 +237,6 @@ def sliding_options(
         size = tuple(own.get('crop_size') or usual_shape(cfg))
     steps = (stride, stride) if stride else tuple(side * 2 // 3 for side in size)
     if min(size) < 32 or steps[0] > size[0] or steps[1] > size[1]:
-        raise InputError(f'--crop {size[0]} --stride {steps[0]}: windows have 32 px and more, and a stride within')
+        raise InputError(f'--crop {size[0]} --stride {steps[0]}: expected windows from 32 px, and no larger stride')
     test_cfg = dict(mode='slide', crop_size=size, stride=steps)
     return {'model.type': 'mmseq.SlidingEncoderDecoder', 'model.test_cfg': test_cfg}

@@ -14,6 +14,8 @@ SEGMENTATION = 'image-segmentation'
 # The hub has no word for a licence that nobody named; this one it shows.
 NO_LICENCE = 'unknown'
 FEW = 40
+# mmseq is on no package index.
+INSTALL = "pip install -c constraints.txt -e '.[mm]'  # in a clone of mmseq's repository"
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def card(about: About, title: str, licence: str | None, picture: str | None) -> 
         '',
     ]
     lines += [f'![An image with its predictions]({picture})', ''] if picture else []
-    lines += ['## Use', '', '```bash', "pip install 'mmseq[mm]'", f'mmseq infer {address} pictures/', '```', '']
+    lines += ['## Use', '', '```bash', INSTALL, f'mmseq infer {address} pictures/', '```', '']
     lines += ['```python', 'import mmseq', '', f"result = mmseq.load('{address}')('picture.jpg')", '```', '']
     lines += ['## Figures', '', *(figures(about.metrics) or ['It was not evaluated.']), '']
     lines += [f'## Classes ({len(about.classes)})', '', listed(about.classes), '']

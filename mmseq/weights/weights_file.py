@@ -22,13 +22,13 @@ def check_target(path: str | os.PathLike[str], sources: tuple[str | os.PathLike[
     """
     path = Path(path)
     if path.suffix not in SUFFIXES:
-        raise InputError(f'output {path}: its suffix says no kind of weights; use one of {", ".join(SUFFIXES)}')
+        raise InputError(f'output {path}: its suffix is none of weights; use one of {", ".join(SUFFIXES)}')
     if path.is_dir():
         raise InputError(f'output {path}: is a directory; name a file in it')
     if any(path.exists() and os.path.exists(source) and os.path.samefile(path, source) for source in sources):
         raise InputError(f'output {path}: is the source itself; name another file')
     if digest_in_name(path.name):
-        raise InputError(f'output {path}: ends like a digest; tools/publish_checkpoint.py gives such names')
+        raise InputError(f'output {path}: ends like a digest; mmseq publish gives such names')
     return path
 
 

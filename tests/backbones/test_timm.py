@@ -227,7 +227,7 @@ def test_parameters_that_no_level_needs_are_not_trained():
         (dict(name='cait_xxs24_224'), 'takes no images of other shapes than 224 x 224 px'),
         (dict(name='inception_v4'), 'no map of a whole stride|takes no images'),
         (dict(name='test_vit', options=dict(depht=3)), r'does not build test_vit \(depht=3\): .*depht'),
-        (dict(name='test_vit', options=dict(in_chans=4)), 'in_chans is not for there; use in_channels'),
+        (dict(name='test_vit', options=dict(in_chans=4)), 'in_chans does not belong there; use in_channels'),
         (dict(name='test_vit', levels=(0, 9)), r'levels=\(0, 9\): expected ascending features'),
         (dict(name='vgg11', drop_path_rate=0.1), 'vgg11 has no drop path'),
         (dict(name='sequencer2d_s', with_cp=True), 'sequencer2d_s cannot: .*checkpointing'),

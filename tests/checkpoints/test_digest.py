@@ -141,7 +141,7 @@ def test_which_names_promise_a_digest(name, digest):
 def test_outputs_that_would_do_harm(tmp_path):
     (tmp_path / 'a.pth').write_bytes(b'x')
     for path, why in {
-        tmp_path / 'a.txt': 'its suffix says no kind of weights',
+        tmp_path / 'a.txt': 'its suffix is none of weights',
         tmp_path / 'a.pth': 'is the source itself',
         tmp_path / 'b-0123abcd.pth': 'ends like a digest',
     }.items():

@@ -139,7 +139,7 @@ def test_no_annotations(root: Path) -> None:
 @pytest.mark.parametrize('key', ['images', 'categories', 'annotations'])
 def test_ids_that_stand_twice(root: Path, key: str) -> None:
     _edit(root, lambda content: content[key][1].update(id=1))
-    assert f'{key}: 1 ids stand more than once, first 1' in _message(_coco, root)
+    assert f'{key}: 1 ids occur more than once, first 1' in _message(_coco, root)
 
 
 def test_missing_image_folder(root: Path) -> None:
@@ -200,8 +200,8 @@ def test_upstream_mixes_up_classes_in_another_order(root: Path) -> None:
 
 
 def test_classes_that_are_one_text(root: Path) -> None:
-    assert "classes='cat': is one text" in _message(_coco, root, classes='cat')
-    assert "classes='cat': is one text" in _message(_seg, root, classes='cat')
+    assert "classes='cat': is one string" in _message(_coco, root, classes='cat')
+    assert "classes='cat': is one string" in _message(_seg, root, classes='cat')
     for check in (_coco, _seg):
         assert 'classes: number 1 has no name; give it one, or drop it' in _message(check, root, classes=['cat', ' '])
 

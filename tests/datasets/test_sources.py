@@ -69,7 +69,7 @@ def test_a_pattern_takes_files_alone(folder):
     'name, complaint',
     [
         ('gone.png', 'no such file or folder'),
-        ('*.webp', 'no file is like this pattern'),
+        ('*.webp', 'no file matches this pattern'),
         ('.cache', 'no picture or video'),
         ('bad.mp4', 'cannot be read as a video'),
     ],

@@ -219,7 +219,7 @@ def test_the_checkpoint_hook_is_ours_or_named(kind: Any) -> None:
     cfg = edit(asked(train(), default_hooks=dict(checkpoint=dict(type=kind, interval=3))), PROMISED, train())
     ours = cfg.default_hooks.checkpoint == dict(type='mmseq.SafeCheckpointHook', interval=3)
     assert ours == (kind != 'Mine')
-    assert ('whether a kill may cost a checkpoint' in notes(cfg)) == (kind == 'Mine')
+    assert ('it decides whether a kill can destroy a checkpoint' in notes(cfg)) == (kind == 'Mine')
 
 
 def test_shipped_configs_give_upstream_s_tools_the_same_hooks() -> None:
@@ -229,7 +229,7 @@ def test_shipped_configs_give_upstream_s_tools_the_same_hooks() -> None:
 
 def test_partial_loading_needs_a_checkpoint_to_begin_with(tmp_path: Path) -> None:
     given = train(allow_partial=('x*',))
-    with pytest.raises(InputError, match='--allow-partial is a permission for --load-from'):
+    with pytest.raises(InputError, match='--allow-partial needs --load-from'):
         edit(asked(given), PROMISED, given)
     (tmp_path / 'a.pth').touch()
     given = train(allow_partial=('x*',), load_from=str(tmp_path / 'a.pth'))

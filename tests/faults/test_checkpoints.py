@@ -47,7 +47,7 @@ def test_a_validation_that_is_made_up_for_finds_what_it_would_have_found(nursery
         nursery.train(*command, *resume, log=tmp_path / log)
         # As after a kill before the end of the validation. What it validates is drawn at random.
         (tmp_path / 'run' / 'last_validation').unlink()
-    assert 'it is made up for' in (tmp_path / 'again').read_text()
+    assert 'it is repeated' in (tmp_path / 'again').read_text()
     # two files, or one if both starts were in one second
     lines = [line for path in (tmp_path / 'run').glob('*/vis_data/scalars.json') for line in path.open()]
     first, second = (found['score'] for found in map(json.loads, lines) if 'score' in found)

@@ -131,5 +131,5 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(flops, 'FREE', flops.FREE - {'native_layer_norm'})
     assert main([CONFIG, '--work-dir', str(tmp_path), '--cfg-options', 'model.backbone.arch=nano']) == 1
     assert 'NOT COUNTED: aten::native_layer_norm in backbone.norms.0, ' in capsys.readouterr().err
-    with pytest.raises(InputError, match='--shape 16 64: backbones take 32 x 32 px and more'):
+    with pytest.raises(InputError, match='--shape 16 64: backbones need at least 32 x 32 px'):
         main([CONFIG, '--work-dir', str(tmp_path), '--shape', '16', '64'])

@@ -61,7 +61,7 @@ def test_the_checkpoint_that_is_taken_is_logged(run, monkeypatch):
 
 
 def test_what_is_no_model_is_named(tmp_path):
-    with pytest.raises(InputError, match='is a config, and its checkpoint has to come next; expected WORK_DIR'):
+    with pytest.raises(InputError, match='is a config, and its checkpoint must follow; expected WORK_DIR'):
         _ = find_model([CONFIG])[0].trained
     with pytest.raises(InputError, match='no model is named; expected WORK_DIR, CHECKPOINT or CONFIG CHECKPOINT'):
         find_model([])
@@ -85,7 +85,7 @@ def test_a_second_word_behind_an_option_is_the_checkpoint():
 
 
 def test_a_model_without_pictures_is_named(run):
-    with pytest.raises(InputError, match=r'no input behind .*run: name images, videos, folders or a camera'):
+    with pytest.raises(InputError, match=r'no input after .*run: name images, videos, folders or a camera'):
         words(build_parser().parse_args([str(run)]))
     with pytest.raises(InputError, match=r'one argument too many: b\.jpg'):
         test.main([str(run), 'b.jpg'])

@@ -230,7 +230,7 @@ def test_sliding_options():
         mode='slide', crop_size=(64, 64), stride=(40, 40)
     )
     for crop, stride in ((16, None), (64, 65)):
-        with pytest.raises(InputError, match='windows have 32 px'):
+        with pytest.raises(InputError, match='expected windows from 32 px'):
             sliding_options(SEGMENTOR, {}, crop, stride)
     with pytest.raises(InputError, match='MaskRCNN'):
         sliding_options(DETECTOR, {})

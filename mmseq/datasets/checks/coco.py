@@ -22,7 +22,7 @@ from mmseq.datasets.checks.coco_file import (
 from mmseq.datasets.checks.coco_images import check_images, check_listed, check_sides
 from mmseq.datasets.checks.coco_masks import check_masks
 from mmseq.datasets.checks.findings import Report, listed, spaced
-from mmseq.datasets.checks.shared import Progress, check_head, plain_names, twins
+from mmseq.datasets.checks.shared import Progress, check_head, check_unique, plain_names
 from mmseq.datasets.checks.use import TRAINED, Use
 from mmseq.errors import InputError
 
@@ -80,7 +80,7 @@ def _examine(
     annotations = read_rows(ann_file, content, 'annotations', ANNOTATION_FIELDS) if use.labelled else []
     report.total = len(images)
     for key, rows in (('images', images), ('categories', categories), ('annotations', annotations)):
-        twins(report, 'duplicate_ids', f'{ann_file}: {key}', 'id', (row['id'] for row in rows))
+        check_unique(report, 'duplicate_ids', f'{ann_file}: {key}', 'id', (row['id'] for row in rows))
     check_sides(report, images)
     _check_classes(report, [category['name'] for category in categories], classes)
     check_head(report, len(categories if classes is None else classes), num_classes)
@@ -101,7 +101,7 @@ def _examine(
 
 def _check_classes(report: Report, names: list[str], classes: Sequence[str] | None) -> None:
     where = report.where
-    twins(report, 'categories', f'{where}: categories', 'name', names)
+    check_unique(report, 'categories', f'{where}: categories', 'name', names)
     if classes is None or not plain_names(report, classes):
         return
     if not classes:
@@ -130,7 +130,7 @@ def _check_classes(report: Report, names: list[str], classes: Sequence[str] | No
         # mmdet numbers its labels by the file's order and names them by the config's.
         report.error(
             'categories',
-            f'{where}: classes stand in another order than its categories: number {first} is {classes[first]!r} in '
+            f'{where}: classes are in another order than its categories: number {first} is {classes[first]!r} in '
             f'the config, {chosen[first]!r} in the file; use the order of the file, or names and labels get mixed up',
             classes[first],
             sum(a != b for a, b in zip(classes, chosen)),
@@ -168,8 +168,8 @@ def _check_occurrence(report: Report, categories: Rows, annotations: Rows, class
     elif absent:
         report.warning(
             'absent_classes',
-            f'{report.where}: {len(absent)} of {len(wanted)} classes never occur: {listed(absent)}; nothing can be '
-            'learnt or measured of them',
+            f'{report.where}: {len(absent)} of {len(wanted)} classes never occur: {listed(absent)}; they can be '
+            'neither learnt nor measured',
             absent[0],
             len(absent),
         )

@@ -46,11 +46,11 @@ class Report:
     findings: dict[str, Finding] = field(default_factory=dict)
 
     def error(self, kind: str, message: str, name: str | None = None, count: int = 1) -> None:
-        """Count a fault that has to be mended."""
+        """Count a fault that must be fixed."""
         self._add(kind, 'error', message, name, count)
 
     def warning(self, kind: str, message: str, name: str | None = None, count: int = 1) -> None:
-        """Count something that is unusual and may be meant."""
+        """Count something that is unusual but may be intended."""
         self._add(kind, 'warning', message, name, count)
 
     def counts(self) -> dict[str, int]:
@@ -58,11 +58,11 @@ class Report:
         return {kind: finding.count for kind, finding in self.findings.items()}
 
     def errors(self) -> list[Finding]:
-        """The findings that have to be mended."""
+        """The findings that must be fixed."""
         return [finding for finding in self.findings.values() if finding.level == 'error']
 
     def warnings(self) -> list[Finding]:
-        """The findings that may be meant."""
+        """The findings that may be intended."""
         return [finding for finding in self.findings.values() if finding.level == 'warning']
 
     def raise_first(self) -> None:

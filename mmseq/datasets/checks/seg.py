@@ -152,7 +152,7 @@ def _pairs(
         report.warning(
             'missing_images',
             f'{img_dir}: {len(alone)} of {len(labelled)} label maps have no image and are not used, first '
-            f'{alone[0] + seg_suffix!r}; add {alone[0] + img_suffix!r}, its suffix in these letters, and the rest',
+            f'{alone[0] + seg_suffix!r}; add {alone[0] + img_suffix!r}, with exactly this suffix, and the others',
             alone[0] + seg_suffix,
             len(alone),
         )

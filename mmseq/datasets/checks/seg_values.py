@@ -179,8 +179,8 @@ def check_absent(report: Report, seg_dir: str, used: set[int], count: int, class
         names = [classes[k] if classes and k < len(classes) else str(k) for k in absent]
         report.warning(
             'absent_classes',
-            f'{seg_dir}: {len(absent)} of {count} classes never occur, first {names[0]!r}; nothing can be '
-            'learnt or measured of them',
+            f'{seg_dir}: {len(absent)} of {count} classes never occur, first {names[0]!r}; they can be '
+            'neither learnt nor measured',
             names[0],
             len(absent),
         )

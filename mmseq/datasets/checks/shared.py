@@ -13,13 +13,13 @@ from mmseq.errors import InputError
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 
 
-def twins(report: Report, kind: str, where: str, what: str, values: Iterable[Hashable]) -> None:
-    """Report values that stand more than once."""
+def check_unique(report: Report, kind: str, where: str, what: str, values: Iterable[Hashable]) -> None:
+    """Report values that occur more than once."""
     double = [value for value, count in Counter(values).items() if count > 1]
     if double:
         report.error(
             kind,
-            f'{where}: {len(double)} {what}s stand more than once, first {double[0]!r}; make them unique',
+            f'{where}: {len(double)} {what}s occur more than once, first {double[0]!r}; make them unique',
             str(double[0]),
             len(double),
         )
@@ -28,9 +28,9 @@ def twins(report: Report, kind: str, where: str, what: str, values: Iterable[Has
 def plain_names(report: Report, classes: Sequence[str]) -> bool:
     """Whether the config's classes are names; reports those named twice, and one that is empty."""
     if isinstance(classes, str):
-        report.error('categories', f'classes={classes!r}: is one text; give a list of names, as in ({classes!r},)')
+        report.error('categories', f'classes={classes!r}: is one string; give a list of names, as in ({classes!r},)')
         return False
-    twins(report, 'categories', 'classes', 'name', classes)
+    check_unique(report, 'categories', 'classes', 'name', classes)
     if empty := [i for i, name in enumerate(classes) if not str(name).strip()]:
         report.error('categories', f'classes: number {empty[0]} has no name; give it one, or drop it', count=len(empty))
     return True
@@ -58,8 +58,8 @@ def unusual(report: Report, path: str, header: Header) -> None:
     if header.turned:
         report.warning(
             'exif_rotation',
-            f'{path}: is turned by its EXIF data; the loader turns images, but no label maps, and other programs may '
-            'differ: check that the annotations fit the turned picture',
+            f'{path}: is rotated by its EXIF data; the loader rotates images, but no label maps, and other programs '
+            'may differ: check that the annotations fit the rotated image',
             path,
         )
     if header.sixteen_bit:

@@ -146,7 +146,7 @@ def read_table(path: Path) -> Table:
             raise InputError(f'{path}: {line!r} is no colour and name; write lines as "255 0 0 car"')
         colour, name = row
         if colour in numbers:
-            raise InputError(f'{path}: colour {colour} stands twice; give each class a colour of its own')
+            raise InputError(f'{path}: colour {colour} occurs twice; give each class a colour of its own')
         void = name.lower() in VOID
         numbers[colour] = IGNORED if void else order.setdefault(name, len(order))
         if not void:

@@ -116,7 +116,7 @@ def _check(sources: Sequence[str | Path], options: Options, target: Path, overwr
     if not 0 < options.val < 1:
         raise InputError(f'val {options.val}: give the share of the images for validation, between 0 and 1')
     if len(set(options.classes)) < len(options.classes):
-        raise InputError('classes: a name stands twice; give each once')
+        raise InputError('classes: a name is given twice; give each once')
     if any(Path(os.path.abspath(source)).is_relative_to(target) for source in sources):
         raise InputError(f'{target}: holds the source; give another folder to write to')
     _check_target(target, overwrite)

@@ -43,8 +43,8 @@ class Labelled:
         image: its file.
         labels: the file that its labels are in.
         objects: what is labelled; empty for label maps.
-        part: train, val or test, where the source says so.
-        size: width and height that the labels are for, where they say so.
+        part: train, val or test, if the source names it.
+        size: width and height that the labels are for, if they give it.
         fractions: whether coordinates are shares of the image's width and height instead of pixels.
         embedded: the bytes of the image, where its file is absent and the labels hold them.
     """

@@ -59,7 +59,7 @@ class BadNumbersHook(Hook):
         self, stop_after: int = 3, max_snapshots: int = 3, spike: float | None = 10.0, window: int = 100
     ) -> None:
         if stop_after < 1 or window < FEW_LOSSES:
-            raise InputError(f'BadNumbersHook: stop_after of at least 1 and window of at least {FEW_LOSSES}, please')
+            raise InputError(f'BadNumbersHook: stop_after must be at least 1, and window at least {FEW_LOSSES}')
         self.stop_after = stop_after
         self.max_snapshots = max_snapshots
         self.spike = spike

@@ -47,7 +47,7 @@ class SafeCheckpointHook(CheckpointHook):
         # All processes have to validate or none, also where they do not see the same files.
         broadcast_object_list(finished)
         if validation_is_due(runner) and not finished[0]:
-            runner.logger.info('the validation of this checkpoint was not finished; it is made up for')
+            runner.logger.info('the validation of this checkpoint was not finished; it is repeated')
             runner.val_loop.run()
 
     def _take_over_paths(self, runner: Runner) -> None:
@@ -121,7 +121,7 @@ class SafeCheckpointHook(CheckpointHook):
         self._remove(deferring.removals)
 
     def _remove(self, paths: list[str]) -> None:
-        # A validation that was made up for writes the best checkpoint under the name it had.
+        # A validation that is repeated writes the best checkpoint under the name it had.
         kept = {self.last_ckpt, getattr(self, 'best_ckpt_path', None)}
         kept |= set(getattr(self, 'best_ckpt_path_dict', {}).values())
         for path in paths:

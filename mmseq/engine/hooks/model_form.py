@@ -33,7 +33,7 @@ class CompileHook(Hook):
         if not hasattr(model, 'backbone'):
             raise InputError(f'--compile: {type(model).__name__} has no backbone')
         model.backbone.compile(**self.options)
-        runner.logger.info('the backbone is compiled as images come, which the first of each shape wait for')
+        runner.logger.info('the backbone is compiled during training; the first image of each shape takes longer')
 
 
 @HOOKS.register_module()

@@ -17,11 +17,11 @@ class RandomStreamsHook(Hook):
 
     - The *model stream* (drop path, dropout, sampling of proposals) of iteration i is torch, numpy and python seeded
       from (seed, rank, i).
-    - A validation starts from (seed, rank, iterations so far), also one that is made up for after a kill.
+    - A validation starts from (seed, rank, iterations so far), also one that is repeated after a kill.
 
     The *data stream* (augmentation) comes from the loader of `mmseq.engine.loops`, whose batches know their
     iteration (`mmseq.engine.loader.SeededDataset`). With another loop, or with data that has no indices, only the model
-    stream is repeated, and a warning says so.
+    stream is repeated, with a warning.
 
     The seed must be given (``randomness=dict(seed=...)``): mmengine takes the one of the checkpoint only after
     the samplers were built, and the hook warns if they disagree. Not exact: another number of ranks, operators that

@@ -87,7 +87,7 @@ class RunRecordHook(Hook):
         if follows_metrics(runner):
             raise InputError(
                 f'--resume: the schedule differs from the checkpoint ({listed}) and follows metrics, so it cannot be '
-                'computed anew; put it back, or begin a run with --load-from'
+                'computed anew; change it back, or begin a run with --load-from'
             )
         before = rate(runner)
         plan.follow(runner)
@@ -185,7 +185,7 @@ def check_optimizer(runner: Runner, state: Mapping[str, Any] | None, restored: M
         return
     now = type(runner.optim_wrapper.optimizer).__name__
     if (before := restored.get('optimizer', now)) != now:
-        raise InputError(f'--resume: the checkpoint was trained with {before}, and the config says {now}; put it back')
+        raise InputError(f'--resume: the checkpoint was trained with {before}, the config has {now}; change it back')
     old, new = state['param_groups'], runner.optim_wrapper.optimizer.param_groups
     sizes = [sum(len(group['params']) for group in groups) for groups in (old, new)]
     if sizes[0] != sizes[1] or len(old) != len(new):
@@ -195,7 +195,7 @@ def check_optimizer(runner: Runner, state: Mapping[str, Any] | None, restored: M
             cause = f' (model.backbone.frozen_stages={restored["frozen_stages"]} then, {frozen} now)'
         raise InputError(
             f'--resume: the checkpoint trained {sizes[0]} tensors in {len(old)} groups, and the config trains '
-            f'{sizes[1]} in {len(new)}{cause}: put back what is frozen and '
+            f'{sizes[1]} in {len(new)}{cause}: change back the frozen stages and '
             'optim_wrapper.paramwise_cfg, or begin a run with --load-from'
         )
 

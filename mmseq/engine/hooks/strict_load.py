@@ -19,7 +19,7 @@ class StrictLoadHook(Hook):
     """Compares a checkpoint with the model before mmengine loads it, which by itself only warns.
 
     Covers ``load_from``, ``--resume`` and testing. Where a run goes on or evaluates, exchanged classes are refused:
-    figures would stand under wrong names. Other names, and what a training begins with, are a warning.
+    figures would have wrong names. Other names, and what a training begins with, are a warning.
 
     Args:
         allow_partial: shell patterns of keys that need not fit, such as ``roi_head.bbox_head.fc_*``. Where these are
@@ -97,7 +97,7 @@ def compare_classes(runner: Runner, saved: Sequence[str], name: str) -> None:
     begins = is_built(runner._train_loop) and not runner._resume
     if exchanged(saved, own) and not begins:
         raise InputError(
-            f'checkpoint {name}: {said}; figures would stand under wrong names: give metainfo.classes the order of the '
+            f'checkpoint {name}: {said}; figures would have wrong names: give metainfo.classes the order of the '
             'checkpoint, in all data sets'
         )
     runner.logger.warning('checkpoint %s: %s', name, said)

@@ -61,7 +61,7 @@ def set_image_size(cfg: Config, size: int) -> None:
         InputError: the config names no size, or the new one is below 32.
     """
     if size < STEP:
-        raise InputError(f'--image-size {size}: images have {STEP} px and more')
+        raise InputError(f'--image-size {size}: images need at least {STEP} px')
     factor = size / config_size(cfg)
 
     def scaled(value: Any) -> Any:

@@ -273,7 +273,7 @@ def share_of(place: Any, size: tuple[int, int]) -> tuple[float, float]:
     """
     height, width = size
     if not isinstance(place, (list, tuple)) or len(place) != 2 or not all(isinstance(one, int) for one in place):
-        raise InputError('This is no place in the picture: two whole numbers are.')
+        raise InputError('This is no place in the picture: give two whole numbers.')
     if not (0 <= place[0] < width and 0 <= place[1] < height):
         raise InputError(f'This is no place in the picture, which has {width} x {height} px.')
     return (place[0] + 0.5) / width, (place[1] + 0.5) / height

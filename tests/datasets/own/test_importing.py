@@ -186,7 +186,7 @@ def test_classes_are_chosen_and_ordered(made: list[Truth], tmp_path: Path) -> No
     'options, expected',
     [
         (dict(classes=['ant', 'elk']), "class 'elk': the labels have no such class; they have 'ant', 'bee', 'cow'"),
-        (dict(classes=['ant', 'ant']), 'classes: a name stands twice'),
+        (dict(classes=['ant', 'ant']), 'classes: a name is given twice'),
         (dict(task='masks'), "task 'masks' is none of boxes, instances, semantic"),
         (dict(format='pdf'), "format 'pdf' is none of coco, yolo, voc, labelme, cvat, maps"),
         (dict(val=1.0), 'val 1.0: give the share of the images for validation, between 0 and 1'),

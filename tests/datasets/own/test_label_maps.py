@@ -164,7 +164,7 @@ def test_tables_of_colours(text: str, tmp_path: Path) -> None:
     'text, expected',
     [
         ('255 0 cat\n', "'255 0 cat' is no colour and name"),
-        ('255 0 0 cat\n255 0 0 dog\n', r'colour \(255, 0, 0\) stands twice'),
+        ('255 0 0 cat\n255 0 0 dog\n', r'colour \(255, 0, 0\) occurs twice'),
         ('0 0 0 void\n', 'names no class'),
         ('9 9 9 cat\n', '100% of the pixels have colours that are not in mine.txt'),
     ],

@@ -103,7 +103,7 @@ def test_another_rate_and_batch_are_followed_and_said(nursery: Nursery, copy: Pa
 @pytest.mark.parametrize(
     ('options', 'seed', 'message'),
     [
-        (['optim_wrapper.optimizer.type=SGD'], [], 'trained with AdamW, and the config says SGD'),
+        (['optim_wrapper.optimizer.type=SGD'], [], 'trained with AdamW, the config has SGD'),
         ([], ['--seed', '5'], '--seed 5: the run that is resumed has seed 0; leave --seed out'),
     ],
 )
@@ -142,11 +142,11 @@ def test_other_trained_parameters_are_refused(frozen: int, cause: str) -> None:
         cfg=SimpleNamespace(model=dict(backbone=dict(frozen_stages=frozen))),
     )
     check_optimizer(runner, dict(param_groups=state(3, 2)), {})
-    message = f'trained 9 tensors in 2 groups, and the config trains 5 in 2{cause}: put back'
+    message = f'trained 9 tensors in 2 groups, and the config trains 5 in 2{cause}: change back'
     with pytest.raises(InputError, match=message):
         check_optimizer(runner, dict(param_groups=state(3, 6)), dict(optimizer='SimpleNamespace', frozen_stages=-1))
     # A checkpoint without a record of ours.
-    with pytest.raises(InputError, match='trained 9 tensors in 2 groups, and the config trains 5 in 2: put back'):
+    with pytest.raises(InputError, match='trained 9 tensors in 2 groups, and the config trains 5 in 2: change back'):
         check_optimizer(runner, dict(param_groups=state(3, 6)), {})
 
 

@@ -139,7 +139,7 @@ def test_heads_start_anew_by_permission_and_all_else_is_loaded(other, tmp_path, 
     'arguments,why',
     [
         (['--load-from', 'gone.pth'], 'checkpoint gone.pth: no such file'),
-        (['--allow-partial', 'x*'], '--allow-partial is a permission for --load-from'),
+        (['--allow-partial', 'x*'], '--allow-partial needs --load-from'),
         (['--resume', '--load-from', 'gone.pth'], '--load-from begins a run and --resume goes on with one'),
     ],
 )

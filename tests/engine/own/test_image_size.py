@@ -58,7 +58,7 @@ def test_a_detectors_scales_and_crops_go_together() -> None:
 
 
 def test_what_is_no_size_is_refused() -> None:
-    with pytest.raises(InputError, match='--image-size 16: images have 32 px and more'):
+    with pytest.raises(InputError, match='--image-size 16: images need at least 32 px'):
         sized('mmseq::upernet_seq2d_nano_shapes', 16)
     with pytest.raises(InputError, match='the config names no size'):
         set_image_size(Config(dict(model={})), 64)
