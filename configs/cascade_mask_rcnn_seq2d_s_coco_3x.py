@@ -2,7 +2,7 @@
 
 Recipe: mmdetection's Cascade Mask R-CNN with the schedule of Swin's Mask R-CNN (AdamW 1e-4, weight decay 0.05, 8 x 2
 images, 36 epochs).
-Command: tools/dist_train.sh configs/cascade_mask_rcnn_seq2d_s_coco_3x.py 8
+Command: mmseq train configs/cascade_mask_rcnn_seq2d_s_coco_3x.py --gpus 8
 Expected: we know of no reported figure, and have not run it.
 """
 

@@ -2,7 +2,7 @@
 
 Recipe: mmsegmentation's DeepLabV3+ at output stride 16 with the schedule of Swin's UperNet (AdamW 6e-5, weight decay
 0.01, 8 x 2 images).
-Command: tools/dist_train.sh configs/deeplabv3plus_shiftvit_t_ade20k.py 8
+Command: mmseq train configs/deeplabv3plus_shiftvit_t_ade20k.py --gpus 8
 Expected: we know of no reported figure, and have not run it.
 """
 

@@ -1,7 +1,7 @@
 """DINO with four levels, Sequencer2D-S, COCO, 12 epochs.
 
 Recipe: mmdetection's dino-4scale_r50_8xb2-12e (AdamW 1e-4, a tenth for the backbone, weight decay 1e-4, 8 x 2 images).
-Command: tools/dist_train.sh configs/dino_seq2d_s_coco.py 8
+Command: mmseq train configs/dino_seq2d_s_coco.py --gpus 8
 Expected: we know of no reported figure, and have not run it.
 """
 

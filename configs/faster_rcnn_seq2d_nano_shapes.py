@@ -1,7 +1,7 @@
 """Faster R-CNN, Sequencer2D-nano, boxes of the embedded shapes, from random weights: for own boxes, too.
 
 Recipe: ours, for two CPU cores; as mask_rcnn_seq2d_nano_shapes.py without masks.
-Command: tools/train.py configs/faster_rcnn_seq2d_nano_shapes.py
+Command: mmseq train configs/faster_rcnn_seq2d_nano_shapes.py
 Expected: not measured yet.
 """
 

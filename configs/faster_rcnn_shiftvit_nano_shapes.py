@@ -1,6 +1,6 @@
 """As faster_rcnn_seq2d_nano_shapes.py, with ShiftViT-nano.
 
-Command: tools/train.py configs/faster_rcnn_shiftvit_nano_shapes.py
+Command: mmseq train configs/faster_rcnn_shiftvit_nano_shapes.py
 Expected: not measured yet.
 """
 

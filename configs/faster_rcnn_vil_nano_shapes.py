@@ -1,6 +1,6 @@
 """As faster_rcnn_seq2d_nano_shapes.py, with ViL-nano.
 
-Command: tools/train.py configs/faster_rcnn_vil_nano_shapes.py
+Command: mmseq train configs/faster_rcnn_vil_nano_shapes.py
 Expected: not measured yet.
 """
 

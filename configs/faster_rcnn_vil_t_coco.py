@@ -2,7 +2,7 @@
 
 Recipe: Swin-T's for Mask R-CNN in mmdetection (AdamW 1e-4, weight decay 0.05, 8 x 2 images, 12 epochs); drop path as in
 the authors' segmentation (0, 0.05 and 0.1 for T, S and B).
-Command: tools/dist_train.sh configs/faster_rcnn_vil_t_coco.py 8
+Command: mmseq train configs/faster_rcnn_vil_t_coco.py --gpus 8
 Expected: we know of no reported figure, and have not run it.
 """
 

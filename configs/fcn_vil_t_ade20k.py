@@ -1,7 +1,7 @@
 """FCN, ViL-T (version 2), ADE20K at 512 px, 160k iterations.
 
 Recipe: mmsegmentation's FCN with the schedule of Swin's UperNet (AdamW 6e-5, weight decay 0.01, 8 x 2 images).
-Command: tools/dist_train.sh configs/fcn_vil_t_ade20k.py 8
+Command: mmseq train configs/fcn_vil_t_ade20k.py --gpus 8
 Expected: we know of no reported figure, and have not run it.
 """
 

@@ -2,7 +2,7 @@
 
 Recipe: mmdetection's GFL with the schedule of Swin's Mask R-CNN (AdamW 1e-4, weight decay 0.05, 8 x 2 images, 12
 epochs).
-Command: tools/dist_train.sh configs/gfl_seq2d_s_coco.py 8
+Command: mmseq train configs/gfl_seq2d_s_coco.py --gpus 8
 Expected: we know of no reported figure, and have not run it.
 """
 

@@ -2,7 +2,7 @@
 
 Recipe: mmsegmentation's Mask2Former with Swin-T (AdamW 1e-4, a tenth for the backbone, weight decay 0.05, 8 x 2
 images).
-Command: tools/dist_train.sh configs/mask2former_shiftvit_t_ade20k.py 8
+Command: mmseq train configs/mask2former_shiftvit_t_ade20k.py --gpus 8
 Expected: we know of no reported figure, and have not run it.
 """
 

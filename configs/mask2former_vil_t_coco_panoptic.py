@@ -1,7 +1,7 @@
 """Mask2Former, ViL-T (version 2), COCO panoptic, 50 epochs.
 
 Recipe: mmdetection's Mask2Former with Swin-T (AdamW 1e-4, a tenth for the backbone, weight decay 0.05, 8 x 2 images).
-Command: tools/dist_train.sh configs/mask2former_vil_t_coco_panoptic.py 8
+Command: mmseq train configs/mask2former_vil_t_coco_panoptic.py --gpus 8
 Expected: we know of no reported figure, and have not run it.
 """
 

@@ -1,7 +1,7 @@
 """Mask R-CNN, Sequencer2D-nano, embedded shapes, from random weights: the demo.
 
 Recipe: ours, for two CPU cores.
-Command: make demo, or tools/train.py configs/mask_rcnn_seq2d_nano_shapes.py
+Command: make demo, or mmseq train configs/mask_rcnn_seq2d_nano_shapes.py
 Expected: box AP of at least 0.20 after some minutes on two CPU cores; make demo checks it.
 """
 

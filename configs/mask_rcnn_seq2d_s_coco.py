@@ -2,7 +2,7 @@
 
 Recipe: Swin-T's in mmdetection (AdamW 1e-4, weight decay 0.05, 8 x 2 images, 12 epochs); drop path as in the authors'
 ImageNet training (arXiv 2205.01972).
-Command: tools/dist_train.sh configs/mask_rcnn_seq2d_s_coco.py 8
+Command: mmseq train configs/mask_rcnn_seq2d_s_coco.py --gpus 8
 Expected: nobody has reported a figure, and we have not run it.
 """
 

@@ -2,7 +2,7 @@
 
 Recipe: Swin-T's in mmdetection (AdamW 1e-4, weight decay 0.05, 8 x 2 images, 36 epochs); drop path as in the authors'
 ImageNet training (arXiv 2201.10801).
-Command: tools/dist_train.sh configs/mask_rcnn_shiftvit_t_coco_3x.py 8
+Command: mmseq train configs/mask_rcnn_shiftvit_t_coco_3x.py --gpus 8
 Expected: box AP 45.7, reported by the authors; we have not run it.
 """
 

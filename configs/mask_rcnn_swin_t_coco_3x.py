@@ -1,7 +1,7 @@
 """Mask R-CNN, Swin-T, COCO, 3x with multi-scale and crop augmentation: the baseline of Swin's paper.
 
 Recipe: Swin-T's in mmdetection (AdamW 1e-4, weight decay 0.05, 8 x 2 images, 36 epochs, drop path 0.2).
-Command: tools/dist_train.sh configs/mask_rcnn_swin_t_coco_3x.py 8
+Command: mmseq train configs/mask_rcnn_swin_t_coco_3x.py --gpus 8
 Expected: box AP 46.0, mask AP 41.6, reported by mmdetection for its own Swin-T, whose parameters and features are
 these; we have not run it.
 """

@@ -1,6 +1,6 @@
 """As mask_rcnn_seq2d_nano_shapes.py, with ViL-nano.
 
-Command: tools/train.py configs/mask_rcnn_vil_nano_shapes.py
+Command: mmseq train configs/mask_rcnn_vil_nano_shapes.py
 Expected: not measured; the learning rate of the schedule was chosen for Sequencer2D.
 """
 

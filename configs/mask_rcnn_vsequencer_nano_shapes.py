@@ -1,6 +1,6 @@
 """As mask_rcnn_seq2d_nano_shapes.py, with VSequencer-nano.
 
-Command: tools/train.py configs/mask_rcnn_vsequencer_nano_shapes.py
+Command: mmseq train configs/mask_rcnn_vsequencer_nano_shapes.py
 Expected: not measured yet.
 """
 

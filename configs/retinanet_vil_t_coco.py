@@ -2,7 +2,7 @@
 
 Recipe: mmdetection's RetinaNet with the schedule of Swin's Mask R-CNN (AdamW 1e-4, weight decay 0.05, 8 x 2 images, 12
 epochs).
-Command: tools/dist_train.sh configs/retinanet_vil_t_coco.py 8
+Command: mmseq train configs/retinanet_vil_t_coco.py --gpus 8
 Expected: we know of no reported figure, and have not run it.
 """
 

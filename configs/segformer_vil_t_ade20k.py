@@ -1,7 +1,7 @@
 """SegFormer's head, ViL-T (version 2), ADE20K at 512 px, 160k iterations.
 
 Recipe: SegFormer-B0's in mmsegmentation (AdamW 6e-5, weight decay 0.01, 8 x 2 images, ten times the rate for the head).
-Command: tools/dist_train.sh configs/segformer_vil_t_ade20k.py 8
+Command: mmseq train configs/segformer_vil_t_ade20k.py --gpus 8
 Expected: we know of no reported figure, and have not run it.
 """
 

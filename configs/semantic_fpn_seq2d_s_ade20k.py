@@ -1,7 +1,7 @@
 """Semantic FPN, Sequencer2D-S, ADE20K at 512 px, 40k iterations.
 
 Recipe: PoolFormer's in mmsegmentation (AdamW 2e-4, weight decay 1e-4, poly 0.9, 8 x 4 images).
-Command: tools/dist_train.sh configs/semantic_fpn_seq2d_s_ade20k.py 8
+Command: mmseq train configs/semantic_fpn_seq2d_s_ade20k.py --gpus 8
 Expected: we know of no reported figure, and have not run it.
 """
 

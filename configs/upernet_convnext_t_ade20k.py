@@ -3,7 +3,7 @@
 Recipe: ConvNeXt-T's in mmsegmentation (AdamW 1e-4, weight decay 0.05, 8 x 2 images, drop path 0.4, sliding windows,
 rates that fall to the 0.48 of the stem: there by 0.9 for each of seven groups of layers, here by 0.962 for each of the
 19 that timm counts). Theirs ran in mixed precision: add --amp.
-Command: tools/dist_train.sh configs/upernet_convnext_t_ade20k.py 8 --amp
+Command: mmseq train configs/upernet_convnext_t_ade20k.py --gpus 8 --amp
 Expected: mIoU single-scale / multi-scale of 46.0 / 46.7, reported by the authors (arXiv 2201.03545); we have not run
 it.
 """

@@ -1,7 +1,7 @@
 """UperNet, Sequencer2D-nano, embedded shapes, from random weights: the demo.
 
 Recipe: ours, for two CPU cores.
-Command: make demo, or tools/train.py configs/upernet_seq2d_nano_shapes.py
+Command: make demo, or mmseq train configs/upernet_seq2d_nano_shapes.py
 Expected: mIoU of at least 0.60 after some minutes on two CPU cores; make demo checks it.
 """
 

@@ -1,6 +1,6 @@
 """As upernet_seq2d_nano_shapes.py, with ShiftViT-nano.
 
-Command: tools/train.py configs/upernet_shiftvit_nano_shapes.py
+Command: mmseq train configs/upernet_shiftvit_nano_shapes.py
 Expected: not measured yet.
 """
 

@@ -2,7 +2,7 @@
 
 Recipe: Swin-T's in mmsegmentation (AdamW 6e-5, weight decay 0.01, 8 x 2 images); drop path as in the authors' ImageNet
 training (arXiv 2201.10801).
-Command: tools/dist_train.sh configs/upernet_shiftvit_t_ade20k.py 8
+Command: mmseq train configs/upernet_shiftvit_t_ade20k.py --gpus 8
 Expected: mIoU 46.3 at one scale, reported by the authors; we have not run it.
 """
 

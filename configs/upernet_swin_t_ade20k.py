@@ -1,7 +1,7 @@
 """UperNet, Swin-T, ADE20K at 512 px, 160k iterations: the baseline of Swin's paper.
 
 Recipe: Swin-T's in mmsegmentation (AdamW 6e-5, weight decay 0.01, 8 x 2 images, drop path 0.3).
-Command: tools/dist_train.sh configs/upernet_swin_t_ade20k.py 8
+Command: mmseq train configs/upernet_swin_t_ade20k.py --gpus 8
 Expected: mIoU single-scale / multi-scale of 44.4 / 45.8, reported by mmsegmentation for its own Swin-T, whose
 parameters and features are these; we have not run it.
 """

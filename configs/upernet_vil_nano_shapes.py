@@ -1,7 +1,7 @@
 """UperNet, ViL-nano, embedded shapes, from random weights.
 
 Recipe: ours, for two CPU cores.
-Command: tools/train.py configs/upernet_vil_nano_shapes.py
+Command: mmseq train configs/upernet_vil_nano_shapes.py
 Expected: not measured to the end; one run stood at mIoU 0.17 after half of its 1200 iterations. The learning rate of
 the schedule was chosen for Sequencer2D.
 """

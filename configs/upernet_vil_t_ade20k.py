@@ -2,7 +2,7 @@
 
 Recipe: Swin-T's in mmsegmentation (AdamW 6e-5, weight decay 0.01, 8 x 2 images); drop path as in the authors'
 segmentation (0, 0.05 and 0.1 for T, S and B). The authors' own recipe is upernet_vil_t_ade20k_authors.py.
-Command: tools/dist_train.sh configs/upernet_vil_t_ade20k.py 8
+Command: mmseq train configs/upernet_vil_t_ade20k.py --gpus 8
 Expected: nobody has reported a figure for this recipe, and we have not run it.
 """
 

@@ -7,7 +7,7 @@ evaluated on images squashed to 512 x 512, multi-scale at 0.75 to 1.75). It diff
 images are padded at the lower right, where theirs are centred; the heads begin as mmsegmentation's do, theirs with
 normal weights of deviation 0.02; theirs ran in fp16 on one GPU: their code refuses more, "much worse results when
 training on 8 GPUs", cause unknown to them.
-Command: tools/train.py configs/upernet_vil_t_ade20k_authors.py
+Command: mmseq train configs/upernet_vil_t_ade20k_authors.py
 Expected: mIoU single-scale / multi-scale of 41.2 / 43.1 for T, 46.3 / 47.9 for S, 48.6 / 49.6 for B, reported by the
 authors (arXiv 2406.04303); we have not run it.
 """

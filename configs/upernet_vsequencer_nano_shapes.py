@@ -1,6 +1,6 @@
 """As upernet_seq2d_nano_shapes.py, with VSequencer-nano.
 
-Command: tools/train.py configs/upernet_vsequencer_nano_shapes.py
+Command: mmseq train configs/upernet_vsequencer_nano_shapes.py
 Expected: not measured yet.
 """
 

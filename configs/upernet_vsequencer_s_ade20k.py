@@ -3,7 +3,7 @@
 Recipe: Swin-T's in mmsegmentation (AdamW 6e-5, weight decay 0.01, 8 x 2 images); drop path as of the Sequencer2D of
 that size (arXiv 2205.01972). The authors released no ImageNet weights: name yours with
 --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE.
-Command: tools/dist_train.sh configs/upernet_vsequencer_s_ade20k.py 8
+Command: mmseq train configs/upernet_vsequencer_s_ade20k.py --gpus 8
 Expected: nobody has reported a figure, and we have not run it.
 """
 

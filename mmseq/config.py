@@ -58,7 +58,7 @@ def read_config(path: str, options: Mapping[str, Any], change: Change | None = N
 
 
 def read_named(path: str) -> Config:
-    """The config that a name stands for; see :func:`read_config`."""
+    """The config of a name; see :func:`read_config`."""
     cfg = named_config(path)
     if cfg is None:
         file = config_file(path)
@@ -143,7 +143,7 @@ def qualified(node: dict[str, Any], scope: str) -> str:
 
 
 def read_metainfo(metainfo: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A data set's ``metainfo`` as its class reads it: text that names a file stands for the file's lines.
+    """A data set's ``metainfo`` as its class reads it: the name of a file gives the file's lines.
 
     Raises:
         InputError: ``classes`` is the name of a file that is not there, where upstream takes each letter for a class,

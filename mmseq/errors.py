@@ -1,4 +1,4 @@
-"""The one exception for bad input: a single line with what is wrong, where, and what to do."""
+"""The exception for bad input: one line with what is wrong, where, and what to do."""
 
 import re
 

@@ -25,11 +25,10 @@ def describe(command: Command) -> str:
     parser = parser_of(command)
     parser.formatter_class = partial(parser.formatter_class, width=84, max_help_position=84)
     usage = re.sub(r'^usage: ', '', parser.format_usage()).replace('\n       ', '\n')
-    script = f'\n\nIn a checkout also `python tools/{command.tool}.py`.' if command.tool else ''
     formatter = parser._get_formatter()
     arguments = [argument(formatter, action) for action in parser._actions if action.dest != 'help']
     return (
-        f'### mmseq {command.name}\n\n{prose(parser.description)}{script}\n\n'
+        f'### mmseq {command.name}\n\n{prose(parser.description)}\n\n'
         f'```text\n{usage.rstrip()}\n```\n\n{"".join(arguments)}\n{examples(parser.epilog)}\n'
     )
 

@@ -159,7 +159,7 @@ class Timm(Backbone):
         return [*whole_modules(self.net, self.frozen), *norms]
 
     def freeze(self) -> None:
-        """Stop the gradients of what is frozen, and put it into evaluation mode; called by the constructor."""
+        """Stop the gradients of frozen stages, and put them into evaluation mode; called by the constructor."""
         for name, parameter in self.net.named_parameters():
             if name in self.frozen:
                 parameter.requires_grad_(False)
@@ -171,7 +171,7 @@ class Timm(Backbone):
                     part.training = False
 
     def train(self, mode: bool = True) -> 'Timm':
-        """Set the mode and return self; what is frozen, and what ``norm_eval`` keeps, stays as it is."""
+        """Set the mode and return self; frozen stages, and norms with ``norm_eval``, stay as they are."""
         super().train(mode)
         for module in self.net.modules() if self.norm_eval else ():
             if isinstance(module, _BatchNorm):

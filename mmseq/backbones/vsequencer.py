@@ -58,7 +58,7 @@ ARCHS: Mapping[str, Arch] = {
 
 
 class PatchEmbed(nn.Module):
-    """The stem: (B, H, W, C_in) to (B, H / patch, W / patch, C), with what tells the places apart if asked for."""
+    """The stem: (B, H, W, C_in) to (B, H / patch, W / patch, C), with a position embedding if ``grid`` is given."""
 
     def __init__(self, in_channels: int, dim: int, patch: int, grid: tuple[int, int] | None) -> None:
         super().__init__()

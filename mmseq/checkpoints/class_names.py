@@ -1,4 +1,4 @@
-"""The classes that a checkpoint was trained on, beside those of a config: tensors fit whatever the names are."""
+"""The classes of a checkpoint compared with those of a config: tensors alone fit with any names."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,12 +15,12 @@ def classes_of(checkpoint: Any) -> tuple[str, ...]:
 
 
 def names(classes: Any) -> tuple[str, ...]:
-    """Class names as a tuple; none for what is no list of names, as the name of a file."""
+    """Class names as a tuple; empty for anything but a list of names, such as the name of a file."""
     return tuple(map(str, classes)) if isinstance(classes, (list, tuple)) else ()
 
 
 def exchanged(saved: Sequence[str], own: Sequence[str]) -> bool:
-    """Whether a class of both stands at different places in them: figures would be under wrong names."""
+    """Whether a common class has different places in them: figures would have wrong names."""
     places = {name: place for place, name in enumerate(own)}
     return any(places.get(name, place) != place for place, name in enumerate(saved))
 

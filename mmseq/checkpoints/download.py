@@ -300,7 +300,7 @@ def _length(part: Path) -> int:
 
 
 def _attempt(address: str, part: Path, certain: bool) -> bool:
-    """One request for what is missing; returns whether the file is whole now."""
+    """One request for the missing bytes; returns whether the file is complete now."""
     have = _length(part)
     version = _read_json(_beside(part, '.json')).get('version') if have else None
     if have and not (version or certain):

@@ -102,7 +102,7 @@ def from_web(address: str) -> Path:
 
 
 def web_cache(address: str) -> Path:
-    """Where the file at an address is kept: in torch hub's folder if its name tells its digest, else apart from others.
+    """Where the file at an address is stored: in torch hub's folder if its name has a digest, else apart.
 
     Whatever other programs put into that folder under a name without a digest may be anything.
     """

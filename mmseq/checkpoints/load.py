@@ -33,7 +33,7 @@ FOREIGN_MARKS: Mapping[str, str] = {
     'cls_token': 'a vision transformer',
     'layer1.0.conv1.weight': 'ResNet',
 }
-"""Keys by which a wrong file is recognised, so that the error can say what it is."""
+"""Keys by which a wrong file is recognised, so that the error can name its kind."""
 
 
 class StrictModel(Protocol):

@@ -294,7 +294,7 @@ def _called(function: Any, arguments: list[Any]) -> Any:
 
 
 def _check_room(arguments: list[Any], dtype: str | None = None) -> None:
-    """Refuse a tensor that reaches beyond its storage: torch enlarges it, with memory that nobody has written.
+    """Refuse a tensor that reaches beyond its storage: torch enlarges it, with uninitialised memory.
 
     Args:
         arguments: a storage, an offset, a shape and strides.

@@ -50,7 +50,7 @@ def fit_geometry(
     position: str | None = None,
     native_patch: int | None = None,
 ) -> dict[str, str]:
-    """Bring what sees the image, and what tells places apart, to the shapes of a model, in place.
+    """Resize the stem and the position embedding to the shapes of a model, in place.
 
     Args:
         tensors: in our names.

@@ -143,7 +143,7 @@ def _decoded(path: Path) -> dict[str, Any]:
 
 
 def _look_at(path: Path) -> bool:
-    """Refuse what is no checkpoint by its first bytes; return whether it is a zip file."""
+    """Refuse files that are no checkpoint, by their first bytes; return whether it is a zip file."""
     if path.is_dir():
         raise InputError(f'{path}: is a directory; name a checkpoint file in it')
     try:
@@ -304,7 +304,7 @@ def _save_torch(obj: Mapping[str, Any], path: Path) -> None:
 
 
 class _Sink:
-    """A file that remembers the OSError of a failed write, and the digest of what was written."""
+    """A file that keeps the OSError of a failed write, and the digest of the written bytes."""
 
     def __init__(self, file: Any, failures: list[OSError]) -> None:
         self.file = file

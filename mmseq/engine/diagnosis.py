@@ -38,7 +38,7 @@ class Call:
 
 
 def find_cause(model: BaseModel, call: Call, optim_wrapper: OptimWrapper) -> str | None:
-    """Repeat an iteration, forward and backward, and name what is first not finite.
+    """Repeat an iteration, forward and backward, and name the first module or gradient that is not finite.
 
     With synchronised batch norm all processes have to call it: it goes all the way whatever it finds.
 

@@ -84,7 +84,7 @@ def blocks_of(backbone: nn.Module) -> Iterator[nn.Module]:
 
 @HOOKS.register_module()
 class ShardedStateHook(Hook):
-    """Whole states in checkpoints, from what is divided among the processes by ZeRO or FSDP, and back."""
+    """Whole states in checkpoints, gathered from the processes of ZeRO or FSDP, and divided again."""
 
     def before_run(self, runner: Runner) -> None:
         """Called after the optimiser was built and before a checkpoint is loaded."""

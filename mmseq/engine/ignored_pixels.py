@@ -85,7 +85,7 @@ def numbered(key: str, found: Any) -> Iterator[tuple[str, Any]]:
 
 
 def check_two_classes(key: str, head: dict[str, Any]) -> None:
-    """Raises InputError for softmax over one class: its loss is 0 whatever it predicts."""
+    """Raises InputError for softmax over one class: its loss is 0 for every prediction."""
     if head.get('num_classes') == 1 and 'BaseDecodeHead' in bases(class_of(MODELS, head)):
         raise InputError(
             f'config: {key}.num_classes=1: a single class cannot be told from anything; count the background, '
@@ -96,7 +96,7 @@ def check_two_classes(key: str, head: dict[str, Any]) -> None:
 def ignored_values(
     cfg: Config, heads: Sequence[tuple[str, dict[str, Any]]], loaders: Sequence[str]
 ) -> Iterator[tuple[str, Any]]:
-    """Every value that stands for ignored pixels, with its dotted key."""
+    """Every value that means ignored pixels, with its dotted key."""
     for key, head in heads:
         yield f'{key}.ignore_index', arguments(MODELS, head).get('ignore_index')
         for name, loss in numbered(f'{key}.loss_decode', head.get('loss_decode')):

@@ -1,4 +1,4 @@
-"""One training at a time in a work dir: a lock that says who holds it, and that outlives nobody for long."""
+"""One training at a time in a work dir: a lock that names its process, and is taken over once that has ended."""
 
 import json
 import os
@@ -91,7 +91,7 @@ def _create(path: Path, content: dict[str, Any]) -> bool:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """Who holds a lock; empty if that is not legible, None if nobody does."""
+    """The process in a lock; empty if it is not legible, None if there is no lock."""
     try:
         content = json.loads(path.read_text(errors='replace'))
     except FileNotFoundError:

@@ -16,7 +16,7 @@ from mmseq.registry import OPTIM_WRAPPERS
 
 @OPTIM_WRAPPERS.register_module()
 class Bfloat16OptimWrapper(OptimWrapper):
-    """Forward passes under bfloat16 autocast on whatever device the model is, if it multiplies bfloat16.
+    """Forward passes under bfloat16 autocast on the device of the model, if it multiplies bfloat16.
 
     bfloat16 has float32's range, so no loss scaling is needed; mmengine's AmpOptimWrapper scales and refuses the CPU.
     A device that imitates bfloat16 would be slower: there the passes are in float32, which the log says.

@@ -29,7 +29,7 @@ def use_upstream_names(cfg: Config) -> Config:
 
 
 def use_own_versions(cfg: Config) -> Config:
-    """Put our metrics and test-time augmentation in the place of upstream's; ``OURS`` lists them."""
+    """Put our metrics and test-time augmentation in place of upstream's; ``OURS`` lists them."""
     scope = cfg.get('default_scope') or 'mmengine'
     for key in ('val_evaluator', 'test_evaluator', 'model'):
         for node in walk(cfg.get(key)):

@@ -74,7 +74,7 @@ def refuse_others(options: Mapping[str, Any], known: set[str] | frozenset[str], 
 
 
 def optimizer_options(wrapper: Mapping[str, Any]) -> set[str]:
-    """What the config's optimizer takes for a group of parameters; empty if nobody knows its class."""
+    """The options that the config's optimizer takes for a group of parameters; empty if its class is unknown."""
     cls = class_of(OPTIMIZERS, wrapper.get('optimizer') or {})
     return set(constructor_defaults(cls)) if isinstance(cls, type) else set()
 

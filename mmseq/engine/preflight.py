@@ -154,7 +154,7 @@ def check_datasets(work: Work, loaders: Sequence[str]) -> None:
 def examine_datasets(
     work: Work, loaders: Sequence[str], sample: int | None = 64, progress: Progress | None = None
 ) -> list[Report]:
-    """Check what is behind the named loaders of a config, each data set once.
+    """Check the data sets of the named loaders of a config, each once.
 
     Args:
         work: with the whole config.

@@ -23,7 +23,7 @@ GLOO_THREAD = 'pt_gloo_runloop'
 
 
 def start_without_gpu(launcher: str, timeout: float | None) -> None:
-    """Join the processes of a run over gloo; mmengine asks for a CUDA device whatever the backend.
+    """Join the processes of a run over gloo; mmengine asks for a CUDA device with every backend.
 
     Args:
         launcher: ``pytorch``, or ``slurm`` with MASTER_ADDR and MASTER_PORT set as tools/slurm_train.sh sets them.

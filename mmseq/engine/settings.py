@@ -174,7 +174,7 @@ def set_seed(cfg: Config, settings: Settings) -> Config:
 
 
 def set_launcher(cfg: Config, settings: Settings) -> Config:
-    """Processes find each other as whoever started them says."""
+    """Processes find each other through the environment that their launcher sets."""
     cfg.launcher = settings.launcher
     return cfg
 
@@ -309,7 +309,7 @@ def shard(cfg: Config, settings: Settings) -> Config:
 
 
 def average_weights(cfg: Config, settings: Settings) -> Config:
-    """``--ema``: an exponential moving average of the weights, which is what is evaluated and saved."""
+    """``--ema``: an exponential moving average of the weights, which is evaluated and saved."""
     if settings.ema is None:
         return cfg
     if not 0 < settings.ema < 1:
@@ -336,7 +336,7 @@ def keep_channels_last(cfg: Config, settings: Settings) -> Config:
 
 
 def log_elsewhere(cfg: Config, settings: Settings) -> Config:
-    """``--log-to``: TensorBoard and Weights & Biases get what is logged, too."""
+    """``--log-to``: TensorBoard and Weights & Biases get the logged values too."""
     for name in settings.loggers:
         # wandb leaves folders of its name, which look like packages without an origin
         if (found := find_spec(name)) is None or found.origin is None:
@@ -350,7 +350,7 @@ def log_elsewhere(cfg: Config, settings: Settings) -> Config:
 
 
 def draw_validation_images(cfg: Config, settings: Settings) -> Config:
-    """``--log-images``: some are drawn at each evaluation; without a logger none, since nobody waits for the files."""
+    """``--log-images``: some are drawn at each evaluation; without a logger none."""
     images = settings.log_images
     if images is None:
         images = PICTURES_WITH_A_LOGGER if settings.loggers else 0

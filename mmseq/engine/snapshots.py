@@ -36,7 +36,7 @@ def save_snapshot(runner: Runner, model: nn.Module, call: Call, cause: str, outp
 
 
 def plain(value: Any) -> Any:
-    """Nested data as tensors on the CPU and Python's own types; what is neither becomes its text."""
+    """Nested data as tensors on the CPU and Python's own types; everything else becomes its text."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, Tensor):

@@ -226,7 +226,7 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def telling(what: str) -> Iterator[None]:
-    """Raises InputError in the place of what goes wrong inside, whatever it is, since it would end the run later."""
+    """Raises InputError in place of any error inside, since that would end the run later."""
     try:
         yield
     except InputError:

@@ -60,7 +60,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Saved:
-    """A training checkpoint, by what it says of itself.
+    """A training checkpoint, as its metadata describe it.
 
     Args:
         path: of the file.

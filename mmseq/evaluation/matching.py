@@ -1,4 +1,4 @@
-"""Detections and true objects, image by image, as pycocotools matched them; and what is counted from that."""
+"""Detections and true objects, image by image, as pycocotools matched them, and the counts from that."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -56,7 +56,7 @@ class Recorder:
         self._forget()
 
     def detach(self) -> None:
-        """Give the metric its own methods back; what was recorded stays."""
+        """Give the metric its own methods back; the records stay."""
         for name in self._wrapped:
             delattr(self.metric, name)
         self._wrapped.clear()
@@ -216,7 +216,7 @@ class CocoRecorder(Recorder):
         return metrics
 
     def _describe(self, paths: dict[Any, str | None]) -> None:
-        """Images, confusions and kinds of errors from what was matched; ``paths`` by image id, in their order."""
+        """Images, confusions and kinds of errors from the matches; ``paths`` by image id, in their order."""
         classes = tuple(self._columns['class'].values())
         limits = dict(iou=FOREGROUND, background_iou=BACKGROUND)
         self.errors = {

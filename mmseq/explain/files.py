@@ -34,7 +34,7 @@ CUSTOM = re.compile(r'Failed to import custom modules from (\{.*?\}),', re.DOTAL
 
 @contextmanager
 def explained(path: str, file: str) -> Iterator[None]:
-    """Turn what reading a config file raises into an InputError that says what is wrong with it.
+    """Turn an exception of reading a config file into an InputError that names the fault.
 
     Args:
         path: of the config, as the user gave it.

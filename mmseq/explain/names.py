@@ -61,7 +61,7 @@ def unknown_type(name: str, scope: str, kind: str, work: Work) -> str:
 
 
 def advice(name: str, kind: str, key: str, work: Work) -> str:
-    """What to write or import in the place of a type that is in no registry."""
+    """What to write or import in place of a type that is in no registry."""
     prefix, _, short = name.rpartition('.')
     known = classes.of_kind(kind)
     same = sorted(full for full in known if full.rpartition('.')[2] == short)
@@ -116,7 +116,7 @@ def nameless_layer(work: Work) -> str | None:
 
 
 def untyped(shown: str, work: Work) -> str:
-    """A dict that should be built and does not say what it is."""
+    """A dict that should be built and has no type."""
     keys = [key for key, node in walk_named(work.tree) if 'type' not in node and str(dict(node)) == shown]
     where = f'{keys[0]}: ' if keys else ''
     return f'{where}{shown} has no type; with _delete_=True it has to be given again'

@@ -24,7 +24,7 @@ class Mlp(nn.Module):
 
 
 def untouched(module: nn.Module, kind: type[nn.Module]) -> bool:
-    """Whether a module is just a ``kind``: its weights may be read past its call, and nobody keeps what it answers.
+    """Whether a module is just a ``kind``: its weights may be read past its call, and nothing keeps its output.
 
     Adapters, quantisation and parametrizations put another class in its place, offloading another ``forward``; hooks,
     which pruning uses as well, want the call, and may keep what they see.

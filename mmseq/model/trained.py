@@ -94,7 +94,7 @@ def in_single_lines() -> Iterator[None]:
 
 
 def fill(model: nn.Module, checkpoint: str) -> dict[str, Any]:
-    """Load a checkpoint into a model and return what it says of its data set.
+    """Load a checkpoint into a model and return its data set's classes and colours.
 
     Raises:
         InputError: the file is damaged, unsafe, or of another model.

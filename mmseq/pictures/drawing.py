@@ -35,7 +35,7 @@ class Chip:
 def draw(
     prediction: Prediction, classes: Sequence[str], palette: np.ndarray, opacity: float = 0.5, names: bool = True
 ) -> np.ndarray:
-    """The picture with what was predicted over it.
+    """The picture with the predictions drawn over it.
 
     Args:
         prediction: instances below the wanted score left out already.
@@ -67,7 +67,7 @@ def line_width(canvas: np.ndarray) -> int:
 
 
 def fill(canvas: np.ndarray, labels: np.ndarray, segments: np.ndarray, palette: np.ndarray, opacity: float) -> None:
-    """Colour the classes, with a light line between segments; what is behind the last class stays as it is."""
+    """Colour the classes, with a light line between segments; pixels beyond the last class stay as they are."""
     colours = np.vstack([palette, [[0, 0, 0]]]).astype(np.uint8)[labels]
     blended = cv2.addWeighted(canvas, 1 - opacity, colours, opacity, 0)
     known = labels < len(palette)

@@ -31,7 +31,7 @@ def class_colours(model: nn.Module) -> tuple[tuple[str, ...], np.ndarray]:
 
 
 def head_classes(model: nn.Module) -> int:
-    """The most classes that one of the model's heads tells apart."""
+    """The largest number of classes of the model's heads."""
     heads = [part for name, part in model.named_children() if name != 'backbone']
     counts = [getattr(module, 'num_classes', 0) for head in heads for module in head.modules()]
     return max((count for count in counts if isinstance(count, int)), default=1)

@@ -1,4 +1,4 @@
-"""What a model says of one picture, in numpy, whatever its task; read from upstream's samples."""
+"""The prediction for one picture, in numpy, for every task; read from upstream's samples."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -159,7 +159,7 @@ def read_instances(found: Any) -> Instances:
 
 
 def box_of(mask: np.ndarray) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of what is set; zeros if nothing is."""
+    """Left, top, right, bottom of a mask; zeros if it is empty."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1) if len(rows) else (0, 0, 0, 0)
 

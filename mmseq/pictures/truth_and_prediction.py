@@ -1,4 +1,4 @@
-"""One picture of an evaluation: what is true at the left, what was predicted at the right."""
+"""One picture of an evaluation: the truth on the left, the prediction on the right."""
 
 from collections.abc import Sequence
 from pathlib import PurePath

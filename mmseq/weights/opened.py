@@ -30,7 +30,7 @@ class Source:
 
     @property
     def title(self) -> str:
-        """An address without secrets, and of a file only its name (folders are nobody else's business)."""
+        """An address without secrets; of a file only its name, since its folders are private."""
         return public(self.name) if '://' in self.name else self.path.name
 
 

@@ -1,4 +1,4 @@
-"""Whether a converted file is what it was made from: bit for bit, and in what a model answers to images."""
+"""Whether a converted file equals its source: bit for bit, and in the features of a model."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""A training checkpoint stripped to what others need: the weights, under a name that tells their digest."""
+"""The weights of a training checkpoint, under a name with their digest."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A run's config as it goes out with its weights: without what is of this machine or of this run alone."""
+"""A run's config as it is published with its weights: without anything of this machine or this run alone."""
 
 import re
 from pathlib import PurePosixPath, PureWindowsPath

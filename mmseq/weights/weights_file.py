@@ -1,4 +1,4 @@
-"""Files of weights alone, with what is known of their origin beside them."""
+"""Files of weights alone, with their origin in the metadata."""
 
 import os
 from collections.abc import Mapping

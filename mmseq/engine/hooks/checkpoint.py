@@ -72,7 +72,7 @@ class SafeCheckpointHook(CheckpointHook):
             write_text(Path(runner.work_dir) / 'last_validation', f'{runner.iter}\n')
 
     def save_now(self, runner: Runner) -> Path:
-        """Save after the present iteration, whatever the interval; call it in ``after_train_iter``."""
+        """Save after the current iteration, independent of the interval; call it in ``after_train_iter``."""
         if not self.by_epoch:
             self._save_checkpoint(runner)
             return Path(self.last_ckpt)
@@ -107,7 +107,7 @@ class SafeCheckpointHook(CheckpointHook):
 
     @contextmanager
     def _removing_last(self, runner: Runner) -> Iterator[None]:
-        """Put off what is to be removed until everything is saved; after a failure nothing is removed."""
+        """Remove old files only after everything is saved; after a failure nothing is removed."""
         if isinstance(self.file_backend, _Deferring):
             yield
             return
@@ -130,7 +130,7 @@ class SafeCheckpointHook(CheckpointHook):
 
 
 class _Deferring:
-    """A file backend that notes what it is asked to remove, also in the checkpoint that is about to be saved."""
+    """A file backend that notes the files to remove, also in the checkpoint that is about to be saved."""
 
     def __init__(self, backend: Any, runner: Runner) -> None:
         self._backend = backend
@@ -149,7 +149,7 @@ class _Deferring:
 
 
 def validation_is_due(runner: Runner) -> bool:
-    """Whether the loop validates at the iteration or the epoch end that the run stands at."""
+    """Whether the loop validates at the current iteration or end of an epoch."""
     loop = runner.train_loop
     if runner.val_loop is None:
         return False

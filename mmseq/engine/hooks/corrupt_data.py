@@ -1,4 +1,4 @@
-"""Damaged training files: told in the log as they are met, and the end of the run if there are too many."""
+"""Damaged training files: logged when they are found; too many of them end the run."""
 
 import json
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ class CorruptDataHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
-        """Name what is new, count and decide every `interval` iterations."""
+        """Name new damaged files, count them and decide, every `interval` iterations."""
         parts = tolerant_datasets(runner)
         if not parts:
             return
@@ -108,7 +108,7 @@ def tolerant_datasets(runner: Runner) -> list[TolerantDataset]:
 
 
 def tolerate(cfg: Config) -> None:
-    """Wrap the training data sets of a config, so that they skip what is damaged.
+    """Wrap the training data sets of a config, so that they skip damaged files.
 
     Only plain data sets on a local disk are wrapped: those with an own way of fetching samples keep it.
     """

@@ -30,7 +30,7 @@ class RecipeHook(Hook):
             runner.logger.info(note)
 
     def before_train(self, runner: Runner) -> None:
-        """Log the table, and warn of rules that take no hold and of checkpoints between two updates."""
+        """Log the table, and warn of rules without effect and of checkpoints between two updates."""
         model = bare_model(runner.model)
         runner.logger.info(
             '\n'.join(['what is trained, before the schedule:', *group_table(model, runner.optim_wrapper.optimizer)])

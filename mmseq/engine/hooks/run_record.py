@@ -19,7 +19,7 @@ from mmseq.registry import HOOKS
 
 @HOOKS.register_module()
 class RunRecordHook(Hook):
-    """Write what a run is into its checkpoints; on resume compare that, and what is restored, with the config.
+    """Describe a run in its checkpoints; on resume compare that, and the restored state, with the config.
 
     Followed and logged: another length or schedule, rates and decay, batch, number of processes, data. Refused: other
     classes, another optimiser or other trained parameters, an average of weights that would take the weights' place,
@@ -69,7 +69,7 @@ class RunRecordHook(Hook):
             )
 
     def before_train(self, runner: Runner) -> None:
-        """Follow the config where it differs from what was restored."""
+        """Follow the config where it differs from the restored state."""
         if runner.iter == 0:
             return
         recount_epochs(runner)
@@ -125,7 +125,7 @@ def data_of(dataset: Any) -> Any:
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Lines about what is another now, in records of one run."""
+    """Lines about the differences between two records of one run."""
     names = {
         'processes': '{} processes, not {}',
         'batch_size': 'train_dataloader.batch_size={}, not {}',

@@ -33,7 +33,7 @@ class StrictLoadHook(Hook):
         self.allow_partial = tuple(allow_partial)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Compare, and leave in the checkpoint what is to be loaded.
+        """Compare, and leave in the checkpoint only the tensors to load.
 
         Raises:
             InputError: no weights in it, no state of a training where one is resumed, what the checkpoint and the model

@@ -66,7 +66,7 @@ class OwnData:
         return default_config(read_card(self.path).task)
 
     def notes(self, config: str) -> list[str]:
-        """Lines for the log on a config that was changed: what it was, and what was derived from the data."""
+        """Lines for the log on a changed config: its name, and the settings that follow from the data."""
         return (
             [f'{config} on the data of {self.path}', *(f'from the data: {line}' for line in self.lines)]
             if self.path
@@ -91,7 +91,7 @@ class OwnData:
             set_epochs(cfg, options, world_size(), self.epochs)
 
     def put(self, card: Card, cfg: Config) -> None:
-        """Own data, classes and image size in the place of the config's."""
+        """Own data, classes and image size in place of the config's."""
         assert self.path is not None
         check_task(cfg, card, self.path)
         put_data(cfg, card)

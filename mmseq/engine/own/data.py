@@ -75,7 +75,7 @@ def replaced(cfg: Config, dataset: Any, card: Card, part: Part, training: bool) 
 
 
 def metainfo(card: Card) -> dict[str, Any]:
-    """Class names and colours, those of the card or ones that can be told apart."""
+    """Class names and colours: those of the card, or ones that are easy to distinguish."""
     colours = card.palette or [tuple(map(int, colour)) for colour in palette(card.classes)]
     return dict(classes=card.classes, palette=[list(colour) for colour in colours])
 

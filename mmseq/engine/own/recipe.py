@@ -1,4 +1,4 @@
-"""What follows from the number of images: the length of a run, its schedule, its rate, and what is trained.
+"""Settings that follow from the number of images: length, schedule, learning rate, and frozen stages.
 
 - Batch: the config's, at most the images of a process; else a batch would hold an image twice.
 - Epochs: 20,000 views of images, 12 to 100 epochs; few images have to be seen often.
@@ -43,7 +43,7 @@ ROOT_RULE = ('Adam', 'Lamb', 'Lion', 'Adan', 'Prodigy')
 def derive(
     cfg: Config, options: Mapping[str, Any], processes: int, epochs: int | None = None, pretrained: bool = False
 ) -> list[str]:
-    """Fit the recipe of a config to its own training data; gives what was decided, a line each.
+    """Fit the recipe of a config to its own training data; returns one line per decision.
 
     Args:
         cfg: with the data of a card.

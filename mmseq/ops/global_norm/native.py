@@ -19,7 +19,7 @@ def global_norm_native(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> T
 
 
 class Normalise(torch.autograd.Function):
-    """(B, H, W, C) to the same, whatever of it needs gradients."""
+    """(B, H, W, C) to the same, with and without gradients."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:

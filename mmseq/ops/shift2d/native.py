@@ -17,7 +17,7 @@ LEAST_RUN = 4
 
 
 def move(target: Tensor, source: Tensor, axis: int, step: int) -> None:
-    """Write ``source`` into ``target``, moved by ``step`` (1 or -1) cells along the axis, and 0 into what it left."""
+    """Write ``source`` into ``target``, moved by ``step`` (1 or -1) cells along the axis; the freed cells become 0."""
     length = source.shape[axis] - 1
     ahead, behind = (1, 0) if step > 0 else (0, 1)
     target.narrow(axis, ahead, length).copy_(source.narrow(axis, behind, length))
