@@ -35,9 +35,24 @@ TRANSFORMS = Registry(
     'transform',
     parent=_root.TRANSFORMS,
     scope='mmseq',
-    locations=['mmseq.datasets.color_jitter', 'mmseq.datasets.multispectral', 'mmseq.datasets.classes.packed'],
+    locations=[
+        'mmseq.datasets.color_jitter',
+        'mmseq.datasets.multispectral',
+        'mmseq.datasets.classes.packed',
+        'mmseq.evaluation.corrupting',
+        'mmseq.evaluation.views',
+    ],
 )
 METRICS = Registry(
-    'metric', parent=_root.METRICS, scope='mmseq', locations=['mmseq.evaluation.metrics', 'mmseq.evaluation.top_k']
+    'metric',
+    parent=_root.METRICS,
+    scope='mmseq',
+    locations=[
+        'mmseq.evaluation.metrics',
+        'mmseq.evaluation.top_k',
+        'mmseq.evaluation.of_instances',
+        'mmseq.evaluation.of_labels',
+    ],
 )
+EVALUATORS = Registry('evaluator', parent=_root.EVALUATOR, scope='mmseq', locations=['mmseq.evaluation.views'])
 VISBACKENDS = Registry('vis_backend', parent=_root.VISBACKENDS, scope='mmseq', locations=['mmseq.engine.loggers'])

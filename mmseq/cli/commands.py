@@ -51,6 +51,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command('train', 'train the model of a config', 'train'),
         Command('pretrain', 'train a backbone as a classifier of images', 'pretrain'),
         Command('test', "evaluate a checkpoint on a config's test data", 'test'),
+        Command('robustness', 'corruptions, outlines, sizes, views, places and calibration', 'robustness'),
         Command('confusion', 'which classes are confused with which', 'confusion'),
         Command('report', 'one HTML page of a run: curves, classes, errors, images', 'report'),
         Command('seeds', 'train with several seeds: mean, deviation and range', 'seeds'),

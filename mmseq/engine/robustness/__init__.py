@@ -1,0 +1,1 @@
+"""One model evaluated on changed images and with further metrics."""
