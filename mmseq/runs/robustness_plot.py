@@ -57,7 +57,7 @@ def corruptions(summary: Summary) -> Figure:
         one.set_yticks(range(len(names)), [name.replace('_', ' ') for name in names])
         one.set_xticks(range(len(severities)), severities)
         relative = '' if values['rPC'] is None else f', rPC {100 * values["rPC"]:.1f} %'
-        finish(one, f'{metric}: clean {values["clean"]:.3g}, mPC {values["mPC"]:.3g}{relative}', 'severity')
+        finish(one, f'{short(metric)} {values["clean"]:.3g}, mPC {values["mPC"]:.3g}{relative}', 'severity')
     figure.suptitle('percent of the clean figure', x=0.01, ha='left', fontsize=9, color=FAINT)
     return figure
 
@@ -113,12 +113,23 @@ def resolution(summary: Summary) -> Figure:
     for one, names, title in zip(axes, (main, sizes), ('all objects', 'by size of objects')):
         for number, name in enumerate(names):
             # pycocotools has -1 where there is no object
-            values = [np.nan if value == -1 else value for value in numbers(row['metrics'].get(name) for row in found)]
-            one.plot(factors, values, 'o-', color=COLOURS[number % len(COLOURS)], label=name.partition('/')[2] or name)
+            values = np.array([value if value != -1 else np.nan for value in of_all(found, name)])
+            if np.isfinite(values).any():
+                one.plot(factors, values, 'o-', color=COLOURS[number % len(COLOURS)], label=short(name))
         one.grid(color=RULE)
         one.legend(fontsize=8, frameon=False, labelcolor=INK)
         finish(one, title, 'size of images, by that of the test')
     return figure
+
+
+def of_all(found: Sequence[Summary], name: str) -> np.ndarray:
+    """A metric of several evaluations, NaN where it is absent."""
+    return numbers(row['metrics'].get(name) for row in found)
+
+
+def short(name: str) -> str:
+    """A metric without what its name begins with."""
+    return name.partition('/')[2] or name
 
 
 def is_by_size(name: str, main: Sequence[str]) -> bool:
