@@ -81,11 +81,12 @@ def measure(measured: Measured, tell: Callable[[str], None]) -> None:
     steps = steps_of(cfg, measured.asked)
     wanted = {step.key: fingerprint(step, cfg, measured.asked.most_images, digest) for step in steps}
     open_steps = [step for step in steps if not is_done(measured.out, step, wanted[step.key])]
+    # By their place among all, since others may finish some before this process has looked.
+    mine = [step for step in steps[number :: world_size()] if step in open_steps]
     if is_first_process():
         write_plan(measured, cfg, steps, digest)
         done = len(steps) - len(open_steps)
         tell(f'{len(steps)} evaluations' + (f', of which {done} are there already' if done else ''))
-    mine = open_steps[number :: world_size()]
     if mine:
         check()
         run_steps(mine, wanted, cfg, measured, tell)
