@@ -16,6 +16,7 @@ from mmseq.pictures.curves import STEADY, arrange
 from mmseq.runs.comparison import Group, differences, settings
 from mmseq.runs.config_diff import ABSENT, Change, difference, plain, read_bases
 from mmseq.runs.confusion import Confusion, confused_pairs, read_confusion
+from mmseq.runs.report.robustness import describe_robustness
 from mmseq.runs.report.scores import number, read_scores
 from mmseq.runs.run import Run, main_metrics, read_json
 
@@ -53,6 +54,7 @@ def describe_run(run: Run, configs: Path | None = None) -> dict[str, Any]:
         per_class=[read_table(path) for path in numbered(run.folder, 'per_class')],
         confusion=describe_confusions(run, notes),
         errors=read_json(run.folder / 'error_analysis.json'),
+        robustness=describe_robustness(run.folder),
         scores=[one.score for one in read_scores(run.folder) if one.score is not None],
         environment=run.environment | versions(run),
         notes=notes,

@@ -239,6 +239,23 @@ function errors() {
     + 'rise without each kind of error, and how many of them there are.', h('div', { class: 'grid wide' }, charts));
 }
 
+function robustness() {
+  const runs = RUNS.filter((run) => run.robustness.length);
+  if (!runs.length) return null;
+  const about = 'What mmseq robustness measured: corrupted images, outlines, sizes, views, places and calibration. Agreement '
+    + 'is between predictions on an image and on its views. A click on a heading sorts, a click on a plot enlarges it.';
+  return section('robustness', 'Robustness', about, beside(runs, (run) => h('div', { class: 'stack' }, run.robustness.map(measurement))));
+}
+
+function measurement(found) {
+  const notes = found.notes.length ? h('ul', { class: 'notes' }, found.notes.map((note) => h('li', {}, note))) : null;
+  const tables = found.tables.map((one) => card(one.title, table(one.columns, one.rows, { tall: true })));
+  const plots = found.pictures.map((one) => card(one.caption, h('figure', {}, h('button', { type: 'button',
+    onclick: () => show(one.caption, [one]), 'aria-label': `plot of ${one.caption}, larger` },
+  h('img', { src: one.source, alt: `plot of ${one.caption}` })))));
+  return h('div', { class: 'stack' }, h('h3', {}, found.title), notes, h('div', { class: 'grid wide' }, tables, plots));
+}
+
 function images() {
   const scored = RUNS.filter((run) => run.scores.length);
   if (!scored.length && !DATA.gallery.length) return null;
@@ -275,13 +292,16 @@ function caption(panel, item) {
     inWords(item.scores.find(({ run }) => run === panel.run))];
 }
 
-function enlarge(item) {
+const enlarge = (item) => show(item.path, item.panels.map((panel) => ({ ...panel, words: caption(panel, item) })));
+
+// Pictures as large as the window: {source, caption, words}.
+function show(title, pictures) {
   const dialog = h('dialog', { onclose: () => dialog.remove(), onclick: (event) => {
     if (event.target === dialog) dialog.close();
-  } }, h('div', { class: 'caption' }, h('span', {}, item.path),
+  } }, h('div', { class: 'caption' }, h('span', {}, title),
     h('button', { type: 'button', class: 'close', onclick: () => dialog.close() }, 'close')),
-  h('div', { class: 'panels' }, item.panels.map((panel) => h('figure', {}, h('img', { src: panel.source, alt: panel.caption }),
-    h('figcaption', {}, caption(panel, item))))));
+  h('div', { class: 'panels' }, pictures.map((one) => h('figure', {}, h('img', { src: one.source, alt: one.caption }),
+    one.words ? h('figcaption', {}, one.words) : null))));
   document.body.append(dialog);
   dialog.showModal();
 }
@@ -325,8 +345,8 @@ function spy(links) {
 }
 
 function build() {
-  const sections = [summary(), curves(), evaluations(), classes(), confusion(), errors(), images(), config(), environment()]
-    .filter(Boolean);
+  const sections = [summary(), curves(), evaluations(), classes(), confusion(), errors(), robustness(), images(), config(),
+    environment()].filter(Boolean);
   const links = sections.map(({ id, title }) => h('a', { href: `#${id}` }, title));
   const runs = SEVERAL ? h('div', { class: 'chips' }, RUNS.map((run, i) => h('span', { class: 'chip', title: run.folder },
     swatch(i), run.name))) : null;
