@@ -29,20 +29,8 @@ def segmentor(folder: Path, **plan: Any) -> Path:
         ('boundaries', 'boundaries', {}, {'boundary/mIoU': 40.0}, dict(LabelBoundaries=boundaries)),
         ('resolution', '1', dict(factor=1.0), {'mIoU': 60.0, 'size/mIoU_small': 20.0}, {}),
         ('resolution', '2', dict(factor=2.0), {'mIoU': 55.0, 'size/mIoU_small': 30.0}, {}),
-        (
-            'position',
-            'position',
-            {},
-            {'place/rim_accuracy': 90.0},
-            dict(LabelPlaces=dict(accuracy=PLACES, weight=PLACES)),
-        ),
-        (
-            'calibration',
-            'calibration',
-            {},
-            {'calibration/pixel_ECE': 0.1},
-            dict(LabelCalibration=dict(bins=2, pixels=BINS)),
-        ),
+        ('position', 'position', {}, {'place/rim_accuracy': 90.0}, places),
+        ('calibration', 'calibration', {}, {'calibration/pixel_ECE': 0.1}, sure),
         *views(folder),
     ]
     return write(folder, evaluations, plan)
@@ -70,13 +58,7 @@ def detector(folder: Path) -> Path:
         ('boundaries', 'boundaries', {}, {'boundary/AP': 0.1}, dict(InstanceBoundaries=about)),
         ('resolution', '1', dict(factor=1.0), metrics, {}),
         ('position', 'position', {}, {'place/rim_recall': 50.0}, dict(InstancePlaces=recall)),
-        (
-            'calibration',
-            'calibration',
-            {},
-            {'calibration/ECE': 0.1},
-            dict(InstanceCalibration=dict(bins=2, detections=BINS)),
-        ),
+        ('calibration', 'calibration', {}, {'calibration/ECE': 0.1}, sure),
     ]
     return write(folder, evaluations, {})
 
