@@ -57,7 +57,7 @@ ELSEWHERE = {
     'engine/hooks/test_bad_numbers.py': ['engine/diagnosis.py', 'engine/snapshots.py'],
     'engine/hooks/test_random_streams.py': ['engine/loops.py'],
     'engine/hooks/test_strict_load.py': ['checkpoints/compare.py'],
-    'engine/robustness/test_measure.py': ['cli/robustness.py', 'registry.py'],
+    'engine/robustness/test_measure.py': ['cli/robustness.py'],
     'engine/own/test_changes.py': ['engine/own/task.py'],
     'engine/test_launch.py': ['cli/train.py'],
     'engine/test_ignored_pixels.py': ['engine/config_classes.py'],

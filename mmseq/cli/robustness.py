@@ -12,8 +12,7 @@ from mmseq.cli import (
     positive,
     trained_model,
 )
-
-PARTS = ('corruptions', 'boundaries', 'resolution', 'consistency', 'position', 'calibration')
+from mmseq.engine.robustness import PARTS
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -25,7 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
         'robustness.json, robustness.csv and plots into the folder robustness of the work dir; mmseq report shows '
         'them. The same command again goes on after the last finished evaluation.',
         'mmseq robustness work_dirs/upernet_seq2d_nano_shapes --quick',
-        'mmseq robustness work_dirs/run --data data/own/card.yaml --gpus 2',
+        'mmseq robustness work_dirs/mask_rcnn_seq2d_nano_shapes --only corruptions --gpus 2',
     )
     add_config_arguments(parser)
     add_checkpoint_argument(parser)

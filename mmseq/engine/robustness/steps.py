@@ -11,12 +11,12 @@ from mmseq.config import qualified
 from mmseq.datasets.nesting import loader_datasets
 from mmseq.engine.own.image_size import OF_STEPS, change
 from mmseq.engine.own_versions import evaluators
+from mmseq.engine.robustness import PARTS
 from mmseq.errors import InputError
 from mmseq.evaluation.corruptions import CORRUPTIONS, SEVERITIES
 from mmseq.evaluation.views import VIEWS
 from mmseq.pictures.prediction import MASK_CLASSIFIERS
 
-PARTS = ('corruptions', 'boundaries', 'resolution', 'consistency', 'position', 'calibration')
 # Factors of the size that a config tests at.
 FACTORS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 QUICK_IMAGES = 50

@@ -7,7 +7,8 @@ import pytest
 from mmengine.config import Config
 
 from mmseq.engine.own_versions import use_own_versions
-from mmseq.engine.robustness.steps import FACTORS, PARTS, QUICK_IMAGES, Asked, Step, steps_of
+from mmseq.engine.robustness import PARTS
+from mmseq.engine.robustness.steps import FACTORS, QUICK_IMAGES, Asked, Step, steps_of
 from mmseq.errors import InputError
 from mmseq.evaluation.corruptions import CORRUPTIONS
 from mmseq.evaluation.views import VIEWS
