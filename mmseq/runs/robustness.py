@@ -135,10 +135,10 @@ def under_corruption(found: Sequence[Figures], names: Sequence[str], metric: str
         mean = statistics.fmean(chosen) if chosen else None
         return {f'mPC{suffix}': mean, f'rPC{suffix}': mean / clean if mean is not None and clean else None}
 
-    found: dict[str, Any] = dict(over(names, ''), clean=clean, by_corruption=table, means=means)
+    figures: dict[str, Any] = dict(over(names, ''), clean=clean, by_corruption=table, means=means)
     if GENERATED in names:
-        found |= over([name for name in names if name != GENERATED], '_without_generated')
-    return found
+        figures |= over([name for name in names if name != GENERATED], '_without_generated')
+    return figures
 
 
 def single(folder: Path, found: Sequence[Figures], main: Mapping[str, float]) -> dict[str, Any]:
