@@ -11,6 +11,12 @@ from mmseq.runs.robustness import read_robustness, write_robustness
 from tests.fake_robustness import detector, segmentor
 
 
+@pytest.fixture
+def without_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr('mmseq.runs.robustness.plot', lambda *_: [])
+
+
+@pytest.mark.usefixtures('without_plots')
 def test_means_under_corruption_as_the_papers_define_them(tmp_path: Path) -> None:
     summary = write_robustness(segmentor(tmp_path)).summary
     found = summary['corruptions']['metrics']['mIoU']
@@ -23,6 +29,7 @@ def test_means_under_corruption_as_the_papers_define_them(tmp_path: Path) -> Non
     assert any('frost_generated is a generated texture' in note for note in summary['notes'])
 
 
+@pytest.mark.usefixtures('without_plots')
 def test_views_are_compared_with_the_image_as_it_is(tmp_path: Path) -> None:
     (found,) = write_robustness(segmentor(tmp_path)).summary['consistency'].values()
     assert found['agreement'] == pytest.approx(200 / 3)
