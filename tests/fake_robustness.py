@@ -70,6 +70,6 @@ def write(folder: Path, evaluations: list[tuple[Any, ...]], plan: dict[str, Any]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(dict(part=part, name=name, about=about, metrics=metrics, details=details, images=3)))
     keys = [f'{part}/{name}' for part, name, *_ in evaluations]
-    usual = dict(checkpoint='runs/iter_30.pth', quick=False, images=None, seed=0)
+    usual = dict(checkpoint='runs/iter_30.pth', parts=[], quick=False, images=None, seed=0)
     (folder / 'plan.json').write_text(json.dumps(usual | plan | dict(evaluations=keys)))
     return folder

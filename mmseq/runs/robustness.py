@@ -105,8 +105,11 @@ def notes(summary: Mapping[str, Any]) -> list[str]:
         said.append('quick: a few corruptions, sizes and views only')
     if plan['images'] is not None:
         said.append(f'on the first {summary["images"]} images only')
-    if summary['missing']:
-        said.append(f'{len(summary["missing"])} evaluations are not finished: {", ".join(summary["missing"][:3])} ...')
+    if missing := summary['missing']:
+        listed = ', '.join([*missing[:3], *(['...'] if len(missing) > 3 else [])])
+        said.append(f'{len(missing)} evaluations are not finished: {listed}')
+    if 'boundaries' in plan['parts'] and 'boundaries/boundaries' not in plan['evaluations']:
+        said.append('boundaries are left out: masks are not evaluated')
     if GENERATED in summary.get('corruptions', {}).get('names', ()):
         said.append(
             f'{GENERATED} is a generated texture, since the photographs of the published frost have no licence; '

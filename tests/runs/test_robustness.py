@@ -77,9 +77,18 @@ def test_a_measurement_that_was_interrupted(tmp_path: Path) -> None:
         'on the first 3 images only',
         '2 evaluations are not finished',
     ]
+    assert notes[2].endswith('corruptions/fog_2, consistency/plain')
     (folder / 'evaluations' / 'clean' / 'clean' / 'figures.json').unlink()
     with pytest.raises(InputError, match='the clean evaluation is not finished'):
         write_robustness(folder)
+
+
+@pytest.mark.usefixtures('without_plots')
+def test_what_a_detector_of_boxes_cannot_have_is_noted(tmp_path: Path) -> None:
+    plan = json.loads((detector(tmp_path) / 'plan.json').read_text())
+    evaluations = [key for key in plan['evaluations'] if not key.startswith('boundaries')]
+    (tmp_path / 'plan.json').write_text(json.dumps(plan | dict(parts=['boundaries'], evaluations=evaluations)))
+    assert write_robustness(tmp_path).summary['notes'] == ['boundaries are left out: masks are not evaluated']
 
 
 def test_no_measurement(tmp_path: Path) -> None:
