@@ -1,13 +1,11 @@
 """Run the evaluations of a robustness measurement, each of which leaves a file, whole or not at all."""
 
 import hashlib
-import io
 import json
 import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from mmseq.engine.own.changes import NO_NAME, OwnData
 from mmseq.engine.preflight import check_config, check_datasets
 from mmseq.engine.robustness.steps import Asked, Step, steps_of
 from mmseq.engine.settings import Settings
+from mmseq.engine.terminal import Terminal, shown
 from mmseq.engine.trial import try_images
 from mmseq.evaluation.probe import Probe
 from mmseq.explain import explaining
@@ -88,8 +87,11 @@ def measure(measured: Measured, tell: Callable[[str], None]) -> None:
         done = len(steps) - len(open_steps)
         tell(f'{len(steps)} evaluations' + (f', of which {done} are there already' if done else ''))
     if mine:
-        check()
-        run_steps(mine, wanted, cfg, measured, tell)
+        with shown() as terminal:
+            check()
+            # Each of ninety evaluations would show its head, progress and end.
+            terminal.console.quiet = True
+            run_steps(mine, wanted, Session(cfg, terminal), measured, tell)
 
 
 def prepared(measured: Measured, logs: Path) -> tuple[Config, Callable[[], None]]:
@@ -99,8 +101,6 @@ def prepared(measured: Measured, logs: Path) -> tuple[Config, Callable[[], None]
     )
     own = OwnData(measured.data, image_size=measured.image_size)
     cfg, work = edited(read_model_config(measured.config, measured.options or {}, own), settings)
-    # Ninety evaluations would print thousands of lines.
-    cfg.log_level = 'WARNING'
 
     def check() -> None:
         with explaining(work):
@@ -148,10 +148,14 @@ def write_plan(measured: Measured, cfg: Config, steps: Sequence[Step], digest: s
 
 
 def run_steps(
-    steps: Sequence[Step], wanted: Mapping[str, str], cfg: Config, measured: Measured, tell: Callable[[str], None]
+    steps: Sequence[Step],
+    wanted: Mapping[str, str],
+    session: 'Session',
+    measured: Measured,
+    tell: Callable[[str], None],
 ) -> None:
     """Run evaluations one after another, with the time that is left."""
-    session, began = Session(cfg), time.monotonic()
+    began = time.monotonic()
     for number, step in enumerate(steps, 1):
         started = time.monotonic()
         folder = folder_of(measured.out, step)
@@ -179,10 +183,11 @@ class Session:
 
     Args:
         cfg: of the clean evaluation.
+        terminal: where runs are shown.
     """
 
-    def __init__(self, cfg: Config) -> None:
-        self._cfg = cfg
+    def __init__(self, cfg: Config, terminal: Terminal) -> None:
+        self._cfg, self._terminal = cfg, terminal
         self._runner: Runner | None = None
         self._with_logits = False
 
@@ -197,18 +202,16 @@ class Session:
         Returns:
             ``images``, how many they were, the ``metrics`` by name, and the ``details`` of further metrics.
         """
-        # What pycocotools prints would hide the progress.
-        with redirect_stdout(io.StringIO()):
-            runner = self._runner_for(step)
-            for hook in runner.hooks:
-                if isinstance(hook, EvalArtifactsHook):
-                    hook.out_dir = str(folder)
-            runner._test_dataloader = step.loader(self._cfg, images)
-            runner._test_evaluator = with_folder(step.evaluator(self._cfg), folder)
-            runner._test_loop = loop = runner.build_test_loop(dict(self._cfg.test_cfg))
-            for metric in loop.evaluator.metrics:
-                try_images(metric, loop.dataloader, 'test')
-            metrics = loop.run()
+        runner = self._runner_for(step)
+        for hook in runner.hooks:
+            if isinstance(hook, EvalArtifactsHook):
+                hook.out_dir = str(folder)
+        runner._test_dataloader = step.loader(self._cfg, images)
+        runner._test_evaluator = with_folder(step.evaluator(self._cfg), folder)
+        runner._test_loop = loop = runner.build_test_loop(dict(self._cfg.test_cfg))
+        for metric in loop.evaluator.metrics:
+            try_images(metric, loop.dataloader, 'test')
+        metrics = loop.run()
         details = {type(one).__name__: one.details for one in loop.evaluator.metrics if isinstance(one, Probe)}
         return dict(images=len(loop.dataloader.dataset), metrics=metrics, details=details)
 
@@ -219,7 +222,7 @@ class Session:
             cfg = self._cfg.copy()
             if sliding:
                 cfg.model = dict(cfg.model, type='EncoderDecoder')
-            self._runner, self._with_logits = ready(build_runner(cfg)), sliding
+            self._runner, self._with_logits = ready(build_runner(cfg, self._terminal)), sliding
         return self._runner
 
 

@@ -98,7 +98,9 @@ def test_the_command_needs_a_checkpoint(make: Make) -> None:
 def without_models(monkeypatch: pytest.MonkeyPatch) -> None:
     """Evaluations leave their file and do nothing else."""
 
-    def run_steps(steps: Sequence[Step], wanted: Mapping[str, str], cfg: Any, measured: Measured, tell: Any) -> None:
+    def run_steps(
+        steps: Sequence[Step], wanted: Mapping[str, str], session: Any, measured: Measured, tell: Any
+    ) -> None:
         for step in steps:
             write_json(folder_of(measured.out, step) / FIGURES, dict(fingerprint=wanted[step.key]))
             tell(step.key)
