@@ -2,11 +2,18 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmseq.cli import add_device_argument, add_model_arguments, command_parser, trained_model
 from mmseq.explain import explaining
 from mmseq.explain.work import inference
+
+if TYPE_CHECKING:
+    from mmseq.model.named import Named
+
+
+# torch, and the same as in mmseq.runtimes.
+RUNTIMES = ('torch', 'onnxruntime', 'openvino')
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -38,6 +45,14 @@ def build_parser() -> argparse.ArgumentParser:
         '--compile', choices=['no', 'yes', 'both'], default='no', help='compile the backbone (default: no)'
     )
     parser.add_argument(
+        '--runtime',
+        nargs='+',
+        choices=RUNTIMES,
+        default=['torch'],
+        help='what runs the model: torch (default); onnxruntime and openvino run it as mmseq export-onnx writes it, on '
+        'the CPU, a detector one image at a time',
+    )
+    parser.add_argument(
         '--seconds', type=float, default=5.0, help='time of each measurement, with at least five calls (default: 5)'
     )
     add_device_argument(parser)
@@ -64,6 +79,8 @@ def main(argv: list[str] | None = None) -> int:
     if min(args.batches) < 1 or args.seconds < 0:
         raise InputError('--batches begin at 1 and --seconds at 0')
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    if device != 'cpu' and set(args.runtime) != {'torch'}:
+        raise InputError(f'--runtime {" ".join(args.runtime)}: exported models are measured with --device cpu')
     named = trained_model(args)
     cfg = load_config(named.config, args.cfg_options, args.work_dir)
     if 'bfloat16' in args.dtypes and (problem := bfloat16_problem(torch.device(device).type)):
@@ -72,10 +89,11 @@ def main(argv: list[str] | None = None) -> int:
         # Faults of the model end the command here; in a measuring process they would count as a lack of memory.
         build(cfg)
         shapes = [shape_of(text) for text in args.sizes] if args.sizes else [usual_shape(cfg)]
-        subject = Subject(named.config, named.checkpoint, args.cfg_options, device)
+        file = exported(named, args) if set(args.runtime) != {'torch'} else None
+        subject = Subject(named.config, named.checkpoint, args.cfg_options, device, file and str(file))
         compiled = {'no': [False], 'yes': [True], 'both': [False, True]}[args.compile]
         rows = []
-        for case in tqdm(cases(shapes, args.batches, args.dtypes, compiled), unit='case', disable=None):
+        for case in tqdm(cases(shapes, args.batches, args.dtypes, compiled, args.runtime), unit='case', disable=None):
             rows.append(measure(subject, case, args.seconds, memory=not args.no_memory))
             tqdm.write(describe(rows[-1]))
         data = data_seconds(cfg)
@@ -86,7 +104,7 @@ def main(argv: list[str] | None = None) -> int:
         folder = Path(cfg.work_dir)
         about = machine(torch.device(device))
         write_json(folder / 'benchmark.json', dict(config=named.config, machine=about, data=data, rows=rows))
-        sizes = ('height', 'width', 'batch', 'dtype', 'compiled')
+        sizes = ('height', 'width', 'batch', 'dtype', 'compiled', 'runtime')
         columns = (*sizes, 'images_per_s', 'first_call_s', 'peak_bytes', 'left_out')
         latencies = tuple(f'p{p}' for p in PERCENTILES)
         table = [
@@ -97,6 +115,28 @@ def main(argv: list[str] | None = None) -> int:
         title = f'{named.title}, {about["device"]}{threads}'
         print(plot(rows, data, title, folder / 'benchmark.png').parent)
         return 0
+
+
+def exported(named: 'Named', args: argparse.Namespace) -> Path:
+    """The model as a file in the work dir, for other runtimes than torch; whoever serves it exports it with a check."""
+    from mmseq.config import load_config
+    from mmseq.errors import InputError
+    from mmseq.export import part_of
+    from mmseq.export.onnx_file import OPSET, require, write_onnx
+    from mmseq.export.program import record
+    from mmseq.files import whole_file
+    from mmseq.measure.throughput import Subject, load
+
+    require()
+    model = load(Subject(named.config, named.checkpoint, args.cfg_options, 'cpu'))
+    cfg = load_config(named.config, args.cfg_options, args.work_dir)
+    part = part_of(model, cfg)
+    if part.one and max(args.batches) > 1:
+        raise InputError('--batches: an exported detector takes one image at a time; give --batches 1')
+    path = Path(cfg.work_dir) / 'benchmark.onnx'
+    with whole_file(path) as draft:
+        write_onnx(record(part), draft, part, OPSET)
+    return path
 
 
 def shape_of(text: str) -> tuple[int, int]:
@@ -116,6 +156,8 @@ def shape_of(text: str) -> tuple[int, int]:
 def describe(row: dict[str, Any]) -> str:
     """One line of the table."""
     what = f'{row["height"]}x{row["width"]} px, batch {row["batch"]}, {row["dtype"]}{", compiled" * row["compiled"]}'
+    if row['runtime'] != 'torch':
+        what += f', {row["runtime"]}'
     if 'left_out' in row:
         return f'{what}: {row["left_out"]}'
     latency = ', '.join(f'{name} {1000 * value:.1f}' for name, value in row['latency_s'].items())

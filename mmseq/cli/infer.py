@@ -21,6 +21,8 @@ from mmseq.explain.work import inference
 if TYPE_CHECKING:
     from mmseq.model.named import Named
 
+# The same as in mmseq.runtimes.
+RUNTIMES = ('onnxruntime', 'openvino')
 # With more images than these, results are not printed image by image.
 FEW = 8
 
@@ -34,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
         'that cannot be read or predicted are reported, the others are processed, and the exit status is then 1.',
         'mmseq infer work_dirs/upernet_seq2d_s_ade20k photos/ clip.mp4',
         'mmseq infer mmseq::upernet_seq2d_s_ade20k iter_160000.pth photos/',
+        'mmseq infer work_dirs/mask_rcnn_seq2d_s_coco/model.onnx photos/ --runtime openvino',
     )
     add_model_arguments(parser)
     add_checkpoint_argument(parser)
@@ -49,6 +52,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('--batch', type=positive, default=1, metavar='N', help='batch size (default: 1)')
     add_device_argument(parser)
+    parser.add_argument(
+        '--runtime',
+        choices=RUNTIMES,
+        help='what runs a file of mmseq export-onnx given in place of the config (default: onnxruntime)',
+    )
     parser.add_argument(
         '--full-size', action='store_true', help="do not resize images as the config's test pipeline does"
     )
@@ -105,20 +113,15 @@ def main(argv: list[str] | None = None) -> int:
     sources = find(inputs)
     from tqdm import tqdm
 
-    from mmseq.model.trained import load_trained
-    from mmseq.predict.folder import expected, infer, sliding_options
+    from mmseq.predict.folder import expected, infer
     from mmseq.predict.prediction_files import PICTURE_FOLDERS, PredictionFolder
     from mmseq.predict.predictor import Predictor
 
-    options, change = dict(args.cfg_options), own_data(args)
-    if args.sliding:
-        options |= sliding_options(named.config, args.cfg_options, args.crop, args.stride, change)
-    cfg, model = load_trained(
-        named.config, named.trained, options=options, work_dir=args.work_dir, device=args.device, change=change
-    )
+    model, work_dir, about = open_exported(args) if named is None else load(args, named)
+    cfg = model.cfg
     with explaining(inference(cfg)):
         predictor = Predictor(model, full_size=args.full_size)
-        out = Path(args.out or Path(cfg.work_dir) / 'predictions')
+        out = Path(args.out or work_dir / 'predictions')
         if out.is_dir():
             # What an earlier call has written below its input is no input of this one.
             found, sources = sources, find(inputs, [out / name for name in PICTURE_FOLDERS])
@@ -127,7 +130,7 @@ def main(argv: list[str] | None = None) -> int:
         written = dict(overlays=not args.no_overlays, maps=not args.no_maps, opacity=args.opacity)
         folder = PredictionFolder(out, predictor.classes, predictor.palette, **written)
         total = expected(sources, args.every, args.max_frames)
-        about = dict(config=named.config, checkpoint=named.trained, cfg_options=options, score_thr=args.score_thr)
+        about['score_thr'] = args.score_thr
         few = total is not None and total <= FEW
         try:
             with tqdm(total=total, unit='picture', disable=None) as bar:
@@ -145,17 +148,61 @@ def main(argv: list[str] | None = None) -> int:
         return int(bool(summary['failed']))
 
 
-def words(args: argparse.Namespace) -> tuple['Named', list[str]]:
-    """The model and the inputs, among words of which one or two name the model.
+def load(args: argparse.Namespace, named: 'Named') -> tuple[Any, Path, dict[str, Any]]:
+    """A model of torch, its work dir, and what the summary says of it."""
+    from mmseq.model.trained import load_trained
+    from mmseq.predict.folder import sliding_options
+
+    options, change = dict(args.cfg_options), own_data(args)
+    if args.sliding:
+        options |= sliding_options(named.config, args.cfg_options, args.crop, args.stride, change)
+    cfg, model = load_trained(
+        named.config, named.trained, options=options, work_dir=args.work_dir, device=args.device, change=change
+    )
+    about = dict(config=named.config, checkpoint=named.trained, cfg_options=options)
+    return model, Path(cfg.work_dir), about
+
+
+def open_exported(args: argparse.Namespace) -> tuple[Any, Path, dict[str, Any]]:
+    """A file of ``mmseq export-onnx`` in the place of a model; see :func:`load`."""
+    from mmseq.predict.exported import ExportedModel
+    from mmseq.runtimes import OnnxFile
+
+    runtime = args.runtime or RUNTIMES[0]
+    model = ExportedModel(OnnxFile(args.config, runtime))
+    return model, Path(args.work_dir or Path(args.config).parent), dict(model=args.config, runtime=runtime)
+
+
+def refuse_for_files(args: argparse.Namespace) -> None:
+    """Raises InputError for an option that asks for a model of torch."""
+    given = {
+        '--sliding': args.sliding,
+        '--cfg-options': args.cfg_options,
+        '--data': args.data,
+        '--image-size': args.image_size,
+        f'--device {args.device}': args.device not in (None, 'cpu'),
+    }
+    for option in (option for option, value in given.items() if value):
+        raise InputError(f'{option}: {args.config} is a model as it was exported, for the CPU; leave it out')
+
+
+def words(args: argparse.Namespace) -> tuple['Named | None', list[str]]:
+    """The model and the inputs, among words of which one or two name the model; None of an exported model.
 
     Raises:
-        InputError: there is no such model, or no input.
+        InputError: there is no such model, or no input, or an option that is not for this kind of model.
     """
     from mmseq.model.named import find_model
 
     given = [args.config, *([] if args.checkpoint is None else [args.checkpoint]), *args.inputs]
-    named, inputs = find_model(given)
-    if not inputs and named.trained:
+    if args.config.endswith('.onnx'):
+        refuse_for_files(args)
+        named, inputs = None, given[1:]
+    elif args.runtime:
+        raise InputError(f'--runtime {args.runtime} runs what mmseq export-onnx wrote, and {args.config} is no .onnx')
+    else:
+        named, inputs = find_model(given)
+    if not inputs and (named is None or named.trained):
         raise InputError(f'no input after {" ".join(given)}: name images, videos, folders or a camera')
     return named, inputs
 

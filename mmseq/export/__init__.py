@@ -2,6 +2,6 @@
 
 from mmseq.export.formats import FORMATS
 from mmseq.export.parts import PARTS, Part, part_of
-from mmseq.export.publish import SIZES, TOLERANCE, Report, export
+from mmseq.export.publish import DETECTOR_SIZES, SIZES, TOLERANCE, Report, export
 
-__all__ = ['FORMATS', 'PARTS', 'SIZES', 'TOLERANCE', 'Part', 'Report', 'export', 'part_of']
+__all__ = ['DETECTOR_SIZES', 'FORMATS', 'PARTS', 'SIZES', 'TOLERANCE', 'Part', 'Report', 'export', 'part_of']

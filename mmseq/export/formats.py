@@ -1,6 +1,7 @@
 """The formats of exported models: how each is written, and how its file is run."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,8 +13,9 @@ from mmseq.export.onnx_file import OPSET, OnnxRun, write_onnx
 from mmseq.export.parts import Part
 from mmseq.export.program import with_torchs_own
 from mmseq.export.torchscript import script
+from mmseq.runtimes import RUNTIMES
 
-Run = Callable[[Tensor], tuple[Tensor, ...]]
+Run = Callable[..., tuple[Tensor, ...]]
 
 
 class Format(NamedTuple):
@@ -22,12 +24,12 @@ class Format(NamedTuple):
     Args:
         suffix: of the file.
         write: puts a program into a file and says what is in it.
-        run: opens a file as a function of the images.
+        runs: open a file as a function of the part's inputs, by the names of what runs it.
     """
 
     suffix: str
     write: Callable[[ExportedProgram, Path, Part, int], dict[str, Any]]
-    run: Callable[[Path], Run]
+    runs: Mapping[str, Callable[[Path], Run]]
 
 
 def write_program(program: ExportedProgram, path: Path, part: Part, opset: int) -> dict[str, Any]:
@@ -53,9 +55,9 @@ def run_script(path: Path) -> Run:
 
 
 FORMATS: Mapping[str, Format] = {
-    'onnx': Format('.onnx', write_onnx, OnnxRun),
-    'torch_export': Format('.pt2', write_program, run_program),
-    'torchscript': Format('.pt', write_script, run_script),
+    'onnx': Format('.onnx', write_onnx, {name: partial(OnnxRun, runtime=name) for name in RUNTIMES}),
+    'torch_export': Format('.pt2', write_program, {'torch': run_program}),
+    'torchscript': Format('.pt', write_script, {'torch': run_script}),
 }
 
 __all__ = ['FORMATS', 'OPSET', 'Format', 'Run']

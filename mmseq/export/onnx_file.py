@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
+import mmseq
 from mmseq.errors import InputError
 from mmseq.export.parts import Part
 from mmseq.export.program import RECURRENCE
+from mmseq.runtimes import MARK, OnnxFile
 
 OPSET = 20
 # torch's order of the gates, i f g o and r z n, in ONNX's: i o f c and z r h.
@@ -55,12 +57,16 @@ def write_onnx(program: ExportedProgram, path: Path, part: Part, opset: int) -> 
     import onnx
 
     model = translate(program, part, opset)
-    axes = axis_names(program)
+    axes = axis_names(program, part)
     for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
         for axis in value.type.tensor_type.shape.dim:
             if axis.dim_param:
                 axis.dim_param = re.sub(r'\w+', lambda word: axes.get(word[0], word[0]), axis.dim_param)
-    onnx.helper.set_model_props(model, part.about)
+    # Values between the nodes whose type torch does not note.
+    typed = [value for value in model.graph.value_info if value.HasField('type')]
+    del model.graph.value_info[:]
+    model.graph.value_info.extend(typed)
+    onnx.helper.set_model_props(model, {MARK: mmseq.__version__, **part.about})
     onnx.checker.check_model(model)
     onnx.save(model, path)
     counted = Counter(node.op_type for node in model.graph.node)
@@ -73,10 +79,10 @@ def translate(program: ExportedProgram, part: Part, opset: int) -> Any:
         try:
             made = torch.onnx.export(
                 program,
-                input_names=['images'],
+                input_names=list(part.inputs),
                 output_names=list(part.outputs),
                 opset_version=opset,
-                custom_translation_table={RECURRENCE: translate_recurrence},
+                custom_translation_table=translations(part),
                 # See tidy.
                 optimize=False,
                 verbose=False,
@@ -116,11 +122,30 @@ def tidy(model: Any) -> None:
     )(model)
 
 
-def axis_names(program: ExportedProgram) -> dict[str, str]:
-    """From the symbols of the images' axes to what they are."""
-    images = next(node for node in program.graph.nodes if node.name in program.graph_signature.user_inputs)
-    batch, _, height, width = images.meta['val'].shape
-    return {str(batch): 'batch', str(height): 'height', str(width): 'width'}
+def axis_names(program: ExportedProgram, part: Part) -> dict[str, str]:
+    """From the symbols of the axes of images and detections to what they are."""
+    values = {node.name: node.meta['val'] for node in program.graph.nodes if 'val' in node.meta}
+    images = values[program.graph_signature.user_inputs[0]].shape
+    axes = ('height', 'width') if part.picture else ('batch', 'channels', 'height', 'width')
+    names = {str(axis): name for axis, name in zip(images, axes)}
+    if part.detector:
+        for output, name in zip(part.outputs, program.graph_signature.user_outputs):
+            found = ('rows', 'columns') if output == 'panoptic' else ('detections', 'rows', 'columns')
+            names |= {str(axis): word for axis, word in zip(values[name].shape, found) if not str(axis).isdigit()}
+    return names
+
+
+def translations(part: Part) -> dict[Any, Any]:
+    """Our operators in ONNX's words."""
+    table: dict[Any, Any] = {RECURRENCE: translate_recurrence}
+    if part.detector:
+        # Imported where it is used: other models need no torchvision.
+        from mmseq.export.detection.regions import translate_roi_align
+        from mmseq.export.detection.suppression import suppress, translate_suppression
+
+        table[suppress._opoverload] = translate_suppression
+        table[torch.ops.torchvision.roi_align.default] = translate_roi_align
+    return table
 
 
 def translate_recurrence(cell: str, x: Any, state: Any, weights: Sequence[Any], batch_first: bool) -> Any:
@@ -156,14 +181,16 @@ def translate_recurrence(cell: str, x: Any, state: Any, weights: Sequence[Any], 
 
 
 class OnnxRun:
-    """Runs a file with onnxruntime on the CPU."""
+    """Runs a file on the CPU.
 
-    def __init__(self, path: Path) -> None:
-        import onnxruntime
+    Args:
+        path: of the file.
+        runtime: of ``mmseq.runtimes.RUNTIMES``.
+    """
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        self.session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
+    def __init__(self, path: Path, runtime: str) -> None:
+        self.file = OnnxFile(path, runtime, torch.get_num_threads())
 
-    def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
-        return tuple(torch.from_numpy(y) for y in self.session.run(None, {'images': images.numpy()}))
+    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        arrays = {name: x.numpy() for name, x in zip(self.file.inputs, inputs, strict=True)}
+        return tuple(torch.from_numpy(y) for y in self.file(arrays).values())

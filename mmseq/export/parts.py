@@ -1,6 +1,7 @@
-"""What of a model is exported: from pixels to feature maps or to labels, and what upstream makes of the same pixels."""
+"""What of a model is exported: from pixels to maps, labels or detections; and what upstream makes of the same."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,15 +10,17 @@ from mmengine.config import Config
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmseq.datasets.nesting import loader_datasets
 from mmseq.errors import InputError
 from mmseq.export.portable import portable
 from mmseq.model.shape import size_divisor
 from mmseq.ops.symbolic import ceil_div, first
+from mmseq.pictures.palette import class_colours, head_classes
 
 if TYPE_CHECKING:
     from mmengine.model import BaseModel
 
-PARTS = ('backbone', 'features', 'segmentor')
+PARTS = ('backbone', 'features', 'model')
 
 
 @dataclass(frozen=True)
@@ -26,21 +29,41 @@ class Part:
 
     Args:
         name: of ``PARTS``.
-        module: takes (B, channels, H, W) and gives a tuple of maps.
+        module: takes (B, channels, H, W) and gives a tuple of maps; of detectors see
+            :class:`mmseq.export.detection.detector.Detector`.
         outputs: a name for each of them.
         reference: the same from upstream's own code, to compare with.
         channels: of the images.
         least: pixels that a side has at least.
         about: what a user of the file has to know, as text.
+        detector: it takes one image at a time, and the size of the picture that was made the image.
+        picture: it takes (H, W, 3) bytes, red first, in place of images.
     """
 
     name: str
     module: nn.Module
     outputs: tuple[str, ...]
-    reference: 'UpstreamReference'
+    reference: Any
     channels: int
     least: int
     about: dict[str, str]
+    detector: bool = False
+    picture: bool = False
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """A name for each."""
+        return ('picture' if self.picture else 'images', *(('size',) if self.detector else ()))
+
+    @property
+    def one(self) -> bool:
+        """Whether it takes one image at a time."""
+        return self.detector or self.picture
+
+    def given(self, images: Tensor, size: Tensor) -> tuple[Tensor, ...]:
+        """Its inputs, of images (B, channels, H, W) and the size (2,) of the picture that they were made of."""
+        first_one = images[0].permute(1, 2, 0).to(torch.uint8) if self.picture else images
+        return (first_one, size) if self.detector else (first_one,)
 
 
 class Pixels(nn.Module):
@@ -64,6 +87,23 @@ class Pixels(nn.Module):
             return images
         bottom, right = (ceil_div(n, self.divisor) * self.divisor - n for n in images.shape[2:])
         return F.pad(images, (0, right, 0, bottom), value=self.fill)
+
+
+class FromPicture(nn.Module):
+    """A module of images for (H, W, 3) bytes, red first, as decoders of pictures give them.
+
+    Args:
+        module: of images, and of what else comes.
+        flipped: the images have blue first.
+    """
+
+    def __init__(self, module: nn.Module, flipped: bool) -> None:
+        super().__init__()
+        self.module, self.flipped = module, flipped
+
+    def forward(self, picture: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+        images = picture.permute(2, 0, 1)[None].float()
+        return self.module(images.flip(1) if self.flipped else images, *others)
 
 
 class Maps(nn.Module):
@@ -110,64 +150,123 @@ def labels_of(logits: Tensor, model: 'BaseModel') -> Tensor:
     return logits.argmax(dim=1).to(torch.uint8 if model.out_channels <= 256 else torch.int32)
 
 
-def part_of(model: 'BaseModel', cfg: Config, name: str | None = None, normalised: bool = False) -> Part:
+def part_of(
+    model: 'BaseModel', cfg: Config, name: str = 'model', normalised: bool = False, picture: bool = False
+) -> Part:
     """The part of a model that a name asks for.
 
     Args:
         model: a segmentor or detector of upstream's kind, on the CPU.
         cfg: its config.
-        name: of ``PARTS``; None is a segmentor as a whole.
+        name: of ``PARTS``.
         normalised: the images come normalised; otherwise they come as pixels from 0 to 255.
+        picture: one image comes as (H, W, 3) bytes, red first, in place of ``images``.
 
     Raises:
         InputError: the model has no such part, or one that cannot be exported.
     """
-    name = name or 'segmentor'
-    kind = type(model).__name__
-    if name == 'segmentor' and not hasattr(model, 'decode_head'):
-        raise InputError(
-            f'{kind} is no segmentor, and detections cannot be exported: how many boxes there are depends on the '
-            'picture; export what stands before them with --part features (backbone and neck) or --part backbone'
-        )
     options = dict(cfg.model.get('data_preprocessor') or {})
     if (options.get('test_cfg') or {}).get('size'):
         raise InputError('data_preprocessor.test_cfg.size: images of any size are exported; give size_divisor instead')
+    channels = getattr(model.backbone, 'in_channels', 3)
+    if picture and (normalised or channels != 3):
+        raise InputError(f'pictures are bytes of 3 channels; this model takes {channels}, normalised: {normalised}')
     # A backbone pads by itself.
-    divisor = 1 if name == 'backbone' else size_divisor(cfg)
-    pixels, backbone = Pixels(options, divisor, normalised), model.backbone
-    channels = getattr(backbone, 'in_channels', 3)
-    reference = UpstreamReference(model, name, options, normalised)
-    if name == 'segmentor':
-        module: nn.Module = Segmentor(pixels, portable(model))
-        outputs: tuple[str, ...] = ('logits', 'labels')
+    pixels = Pixels(options, 1 if name == 'backbone' else size_divisor(cfg), normalised)
+    detector = name == 'model' and not hasattr(model, 'decode_head')
+    if detector:
+        module, outputs, reference = detector_of(model, pixels, Loader(options, normalised))
     else:
-        body = portable(backbone if name == 'backbone' else Features(model))
-        module = Maps(pixels, body)
-        with torch.no_grad():
-            levels = len(body(torch.zeros(1, channels, 64, 64)))
-        outputs = tuple(f'level{i}' for i in range(levels))
+        module, outputs = maps_of(model, name, pixels, channels)
+        reference = UpstreamReference(model, name, Loader(options, normalised))
+    if picture:
+        module = FromPicture(module, flipped=not options.get('bgr_to_rgb'))
     # Necks halve the smallest map once more, and less than two cells are a case of their own.
     least = 64 if name != 'backbone' and model.with_neck else 32
-    return Part(name, module.eval(), outputs, reference, channels, least, about(model, options, normalised))
+    told = about(model, cfg, options, normalised)
+    named = len(json.loads(told['classes']))
+    if detector and named != head_classes(model):
+        raise InputError(
+            f'the heads tell {head_classes(model)} classes apart, and the data name {named}: {told["classes"]}'
+        )
+    return Part(name, module.eval(), outputs, reference, channels, least, told, detector, picture)
 
 
-def about(model: 'BaseModel', options: dict[str, Any], normalised: bool) -> dict[str, str]:
-    """For the file's metadata: what goes in and what the labels mean."""
+def maps_of(model: 'BaseModel', name: str, pixels: Pixels, channels: int) -> tuple[nn.Module, tuple[str, ...]]:
+    """A module of maps, and their names."""
+    if name == 'model':
+        return Segmentor(pixels, portable(model)), ('logits', 'labels')
+    body = portable(model.backbone if name == 'backbone' else Features(model))
+    with torch.no_grad():
+        levels = len(body(torch.zeros(1, channels, 64, 64)))
+    return Maps(pixels, body), tuple(f'level{i}' for i in range(levels))
+
+
+def detector_of(model: 'BaseModel', pixels: Pixels, loader: 'Loader') -> tuple[nn.Module, tuple[str, ...], Any]:
+    """A detector's module, its outputs' names and its reference; raises InputError where :func:`part_of` does."""
+    # Imported where it is used: segmentation needs no mmdet.
+    from mmseq.export.detection import detector
+
+    detector.check(model)
+    module = detector.Detector(pixels, portable(model))
+    return module, detector.outputs_of(model), detector.DetectorReference(model, loader)
+
+
+def about(model: 'BaseModel', cfg: Config, options: dict[str, Any], normalised: bool) -> dict[str, str]:
+    """For the file's metadata: what goes in, what the labels mean, and the config as far as predictions need it."""
     order = 'RGB' if options.get('bgr_to_rgb') else 'as the config loads them'
-    found = dict(channels=order, values='normalised' if normalised else '0 to 255')
+    found = dict(channels=order, values='normalised' if normalised else '0 to 255', config=config_text(cfg))
     if options.get('mean') is not None:
         found.update(mean=json.dumps(list(options['mean'])), std=json.dumps(list(options['std'])))
-    for key in ('classes', 'palette'):
-        if model.dataset_meta.get(key) is not None:
-            found[key] = json.dumps([x if isinstance(x, str) else list(x) for x in model.dataset_meta[key]])
+    classes, palette = class_colours(model)
+    found.update(classes=json.dumps(classes), palette=json.dumps(palette.tolist()))
+    if hasattr(model, 'decode_head'):
+        threshold = getattr(model.decode_head, 'threshold', None)
+        found['segmentor'] = json.dumps(dict(align_corners=model.align_corners, threshold=threshold))
     return found
+
+
+def config_text(cfg: Config) -> str:
+    """The config of the model and of the pipeline before it, without places on this machine."""
+    model = without(cfg.model.to_dict(), ('init_cfg', 'train_cfg'))
+    kept: dict[str, Any] = dict(default_scope=cfg.get('default_scope', 'mmengine'), model=model)
+    _, dataset = next(loader_datasets(cfg.get('test_dataloader'), 'test_dataloader'), ('', {}))
+    if pipeline := dataset.get('pipeline') or cfg.get('test_pipeline'):
+        kept['test_pipeline'] = pipeline
+    return str(Config(kept).pretty_text)
+
+
+def without(tree: Any, keys: Sequence[str]) -> Any:
+    """Nested values without some keys."""
+    if isinstance(tree, dict):
+        return {key: without(value, keys) for key, value in tree.items() if key not in keys}
+    return type(tree)(without(value, keys) for value in tree) if isinstance(tree, (list, tuple)) else tree
+
+
+class Loader:
+    """From a part's images to pixels in the order in which the config loads them, for the model's data preprocessor.
+
+    Args:
+        options: of the data preprocessor.
+        normalised: the images come normalised.
+    """
+
+    def __init__(self, options: dict[str, Any], normalised: bool) -> None:
+        self.options, self.normalised = options, normalised
+
+    def __call__(self, images: Tensor) -> Tensor:
+        if self.normalised and self.options.get('mean') is not None:
+            scale, shift = (torch.tensor(self.options[name]).view(-1, 1, 1) for name in ('std', 'mean'))
+            images = images * scale + shift
+        turned = images.shape[1] == 3 and (self.options.get('bgr_to_rgb') or self.options.get('rgb_to_bgr'))
+        return images.flip(1) if turned else images
 
 
 class UpstreamReference:
     """Upstream's own way from images to a part's outputs, through its data preprocessor and its functions."""
 
-    def __init__(self, model: 'BaseModel', part: str, options: dict[str, Any], normalised: bool) -> None:
-        self.model, self.part, self.options, self.normalised = model, part, options, normalised
+    def __init__(self, model: 'BaseModel', part: str, loader: Loader) -> None:
+        self.model, self.part, self.loader = model, part, loader
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -191,17 +290,12 @@ class UpstreamReference:
         return torch.cat([threshold.expand_as(logits), logits], dim=1)
 
     def prepared(self, images: Tensor) -> Tensor:
-        """Through the model's data preprocessor, which wants pixels in the order in which they are loaded."""
-        mean = self.options.get('mean')
-        if self.normalised and mean is not None:
-            scale, shift = (torch.tensor(self.options[name]).view(-1, 1, 1) for name in ('std', 'mean'))
-            images = images * scale + shift
-        if images.shape[1] == 3 and (self.options.get('bgr_to_rgb') or self.options.get('rgb_to_bgr')):
-            images = images.flip(1)
+        """Through the model's data preprocessor."""
         samples = None
         if hasattr(self.model, 'decode_head'):
             # Imported where it is used: detection needs no mmseg.
             from mmseg.structures import SegDataSample
 
             samples = [SegDataSample() for _ in images]
-        return self.model.data_preprocessor(dict(inputs=list(images), data_samples=samples), False)['inputs']
+        inputs = list(self.loader(images))
+        return self.model.data_preprocessor(dict(inputs=inputs, data_samples=samples), False)['inputs']

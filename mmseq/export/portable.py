@@ -9,18 +9,31 @@ from torch import Tensor, nn
 from mmseq.ops.bilstm2d.recorded import CELLS, record_recurrence
 from mmseq.ops.symbolic import along
 
+# mmcv's layers ask whether there is any image, for versions of torch that could not do without; torch's own do not.
+WRAPPERS = 'mmcv.cnn.bricks.wrappers'
+
 
 def portable(module: nn.Module) -> nn.Module:
     """A copy for inference whose pooling and recurrent layers are recorded for every size."""
     copied = deepcopy(module).requires_grad_(False)
     # Not chained: upstream's backbones return nothing from train().
     copied.eval()
+    deformable = False
     for child in copied.modules():
         if isinstance(child, nn.AdaptiveAvgPool2d):
             # On this copy alone, and not on its class, as mypy takes it.
             child.forward = partial(pool_to_cells, size=child.output_size)  # type: ignore[method-assign]
         elif isinstance(child, nn.RNNBase) and child.mode.lower() in CELLS and child.num_layers == 1:
             child.forward = partial(run_recurrence, child)
+        elif type(child).__module__ == WRAPPERS:
+            child.forward = partial(type(child).__mro__[1].forward, child)
+        elif type(child).__name__ == 'MultiScaleDeformableAttention':
+            deformable = True
+    if deformable:
+        # Imported where it is used: only mmdet has such layers.
+        from mmseq.export.detection.deformable import make_portable
+
+        make_portable(copied)
     return copied
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.export import Dim, ExportedProgram
 from torch.fx import Graph, Node
 from torch.fx.experimental import _config as fx_config
@@ -14,7 +15,7 @@ from mmseq.export.parts import Part
 from mmseq.ops.dispatch import asked
 
 # Not square, and odd: what is recorded for it must not hold for it alone.
-EXAMPLE = (2, 75, 107)
+EXAMPLE = (2, 235, 331)
 RECURRENCE = torch.ops.mmseq.recurrence.default
 # What torch's own operators of recurrent layers are called below Python.
 ATEN = {'lstm': torch.ops.aten.lstm.input, 'gru': torch.ops.aten.gru.input, 'rnn_tanh': torch.ops.aten.rnn_tanh.input}
@@ -28,16 +29,14 @@ def record(part: Part) -> ExportedProgram:
     """
     if asked():
         raise InputError(f'MMSEQ_BACKEND={asked()}: unset it, exports choose forms of the operators that any size fits')
-    batch, height, width = EXAMPLE
-    sides = {2: Dim('height', min=part.least), 3: Dim('width', min=part.least)}
     try:
         # As torch.onnx.export itself records: otherwise maps of one cell, and batches of one, are a case of their own.
         # torch gives its modules of settings this method as they are loaded.
         with torch.no_grad(), fx_config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
             return torch.export.export(
                 part.module,
-                (torch.zeros(batch, part.channels, height, width),),
-                dynamic_shapes=({0: Dim('batch', min=1), **sides},),
+                example(part),
+                dynamic_shapes=axes(part),
                 # What cannot be proved of every size, such as that a part of a map is not larger than the map, is
                 # asked again at run time. What is wrong of some size is found by running several.
                 prefer_deferred_runtime_asserts_over_guards=True,
@@ -46,6 +45,23 @@ def record(part: Part) -> ExportedProgram:
         reason = f'{type(error).__name__}: {error}'.splitlines()[0]
         other = ' or '.join(f'--part {name}' for name in ('features', 'backbone') if name != part.name)
         raise InputError(f'{part.name}: torch.export cannot record it for all sizes ({reason}); try {other}') from error
+
+
+def example(part: Part) -> tuple[Tensor, ...]:
+    """What a part is recorded with."""
+    batch, height, width = EXAMPLE
+    images = torch.zeros(1 if part.one else batch, part.channels, height, width)
+    return part.given(images, torch.tensor([height + 1, width + 2]))
+
+
+def axes(part: Part) -> tuple[Any, ...]:
+    """Which axes of the inputs have any size."""
+    places = (0, 1) if part.picture else (2, 3)
+    if part.detector:
+        # torch asks how maps of one cell lie in memory, which is all the same, and would have larger images alone.
+        return tuple([dict.fromkeys(places, Dim.DYNAMIC), {}][: len(part.inputs)])
+    sides = {place: Dim(name, min=part.least) for place, name in zip(places, ('height', 'width'))}
+    return (sides if part.one else {0: Dim('batch', min=1), **sides},)
 
 
 def recurrences(graph: Graph) -> Iterator[Node]:

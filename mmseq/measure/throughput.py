@@ -17,6 +17,7 @@ from mmengine.registry import DATASETS, DefaultScope
 from mmseq.errors import InputError
 from mmseq.measure.timing import peak_bytes
 from mmseq.model.trained import load_trained
+from mmseq.runtimes import OnnxFile
 
 if TYPE_CHECKING:
     from mmengine.model import BaseModel
@@ -28,29 +29,38 @@ WARM_UP = 2
 
 @dataclass(frozen=True)
 class Case:
-    """One point: (height, width) in pixels, images of a call, ``float32`` or ``bfloat16``, the backbone compiled."""
+    """One point: (height, width) in pixels, images of a call, ``float32`` or ``bfloat16``, the backbone compiled, and
+    what runs it: ``torch``, or one of ``mmseq.runtimes.RUNTIMES``."""
 
     shape: tuple[int, int]
     batch: int
     dtype: str = 'float32'
     compiled: bool = False
+    runtime: str = 'torch'
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is measured: arguments of :func:`mmseq.model.trained.load_trained`, for other processes to make anew."""
+    """What is measured: arguments of :func:`mmseq.model.trained.load_trained`, for other processes to make anew, and
+    the file of the exported model for other runtimes than torch."""
 
     config: str
     checkpoint: str | None
     options: dict[str, Any]
     device: str
+    file: str | None = None
 
 
 def cases(
-    shapes: Sequence[tuple[int, int]], batches: Sequence[int], dtypes: Sequence[str], compiled: Sequence[bool]
+    shapes: Sequence[tuple[int, int]],
+    batches: Sequence[int],
+    dtypes: Sequence[str],
+    compiled: Sequence[bool],
+    runtimes: Sequence[str] = ('torch',),
 ) -> list[Case]:
-    """All combinations, small ones first."""
-    return [Case(*one) for one in product(sorted(shapes), sorted(batches), dtypes, compiled)]
+    """All combinations, small ones first; exported models are neither compiled nor in bfloat16."""
+    found = [Case(*one) for one in product(sorted(shapes), sorted(batches), dtypes, compiled, runtimes)]
+    return [case for case in found if case.runtime == 'torch' or (case.dtype == 'float32' and not case.compiled)]
 
 
 def load(subject: Subject) -> 'BaseModel':
@@ -63,6 +73,8 @@ def load(subject: Subject) -> 'BaseModel':
 
 def make_call(subject: Subject, case: Case, model: 'BaseModel | None' = None) -> Callable[[], object]:
     """One inference of random images as ``test_step`` gets them: normalisation, model and what follows it."""
+    if case.runtime != 'torch':
+        return call_of_file(subject, case)
     model = model or load(subject)
     if case.compiled:
         model.backbone.compile(dynamic=False)
@@ -76,6 +88,16 @@ def make_call(subject: Subject, case: Case, model: 'BaseModel | None' = None) ->
             return model.test_step(data)
 
     return infer
+
+
+def call_of_file(subject: Subject, case: Case) -> Callable[[], object]:
+    """The same of an exported model, in which normalisation and what follows the model are."""
+    assert subject.file is not None
+    file = OnnxFile(subject.file, case.runtime, torch.get_num_threads())
+    _, channels, *_ = file.inputs['images'][1]
+    images = np.random.default_rng(0).integers(0, 256, (case.batch, channels or 3, *case.shape)).astype(np.float32)
+    given = dict(images=images, size=np.array(case.shape, np.int64))
+    return lambda: file({name: given[name] for name in file.inputs})
 
 
 def samples(cfg: Config, shape: tuple[int, int], count: int) -> list[Any]:
@@ -99,7 +121,12 @@ def measure(subject: Subject, case: Case, seconds: float, memory: bool = True) -
     """
     device = torch.device(subject.device)
     row: dict[str, Any] = dict(
-        height=case.shape[0], width=case.shape[1], batch=case.batch, dtype=case.dtype, compiled=case.compiled
+        height=case.shape[0],
+        width=case.shape[1],
+        batch=case.batch,
+        dtype=case.dtype,
+        compiled=case.compiled,
+        runtime=case.runtime,
     )
     if memory:
         row['peak_bytes'] = peak_bytes(make_call, (subject, case), device)

@@ -39,11 +39,17 @@ def plot(rows: Sequence[Row], data: dict[str, Any], title: str, out: Path) -> Pa
     panels = figure.subplots(1, 3)
     lines: dict[tuple[Any, ...], list[Row]] = {}
     for row in done:
-        lines.setdefault((row['batch'] if by_size else None, row['dtype'], row['compiled']), []).append(row)
+        lines.setdefault((row['batch'] if by_size else None, row['dtype'], row['compiled'], row['runtime']), []).append(
+            row
+        )
     colours: dict[Any, str] = {}
-    for (batch, dtype, compiled), chosen in lines.items():
-        colour = colours.setdefault(batch or (dtype, compiled), COLOURS[len(colours) % len(COLOURS)])
-        label = ', '.join([f'batch {batch}'] * by_size + [dtype] + ['compiled'] * compiled)
+    for (batch, dtype, compiled, runtime), chosen in lines.items():
+        colour = colours.setdefault(
+            (batch, runtime) if batch else (dtype, compiled, runtime), COLOURS[len(colours) % len(COLOURS)]
+        )
+        label = ', '.join(
+            [f'batch {batch}'] * by_size + [dtype] + ['compiled'] * compiled + [runtime] * (runtime != 'torch')
+        )
         style = dict(color=colour, linestyle=LINES[dtype], marker='s' if compiled else 'o', markersize=4, label=label)
         draw(panels, chosen, by_size, style)
     if 'latency_s' in data:
