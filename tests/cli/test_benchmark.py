@@ -82,3 +82,20 @@ def test_compiled(tmp_path, monkeypatch):
     rows = run(tmp_path, SEGMENTOR, '--sizes', '64', '--compile', 'both', '--no-memory')['rows']
     assert [row['compiled'] for row in rows] == [False, True]
     assert seen == [dict(dynamic=False)]
+
+
+def test_runtimes_side_by_side(tmp_path, capsys):
+    pytest.importorskip('onnxruntime')
+    options = ['--sizes', '64', '--no-memory', '--runtime', 'torch', 'onnxruntime', '--compile', 'no']
+    rows = run(tmp_path, SEGMENTOR, *options)['rows']
+    assert [row['runtime'] for row in rows] == ['torch', 'onnxruntime']
+    assert all(row['calls'] >= 5 for row in rows)
+    assert '64x64 px, batch 1, float32, onnxruntime: ' in capsys.readouterr().out
+    with pytest.raises(InputError, match='--runtime onnxruntime: exported models are measured with --device cpu'):
+        main([SEGMENTOR, '--work-dir', str(tmp_path), '--device', 'cuda', '--runtime', 'onnxruntime'])
+
+
+def test_a_detector_runs_one_image_at_a_time(tmp_path):
+    pytest.importorskip('onnxruntime')
+    with pytest.raises(InputError, match='an exported detector takes one image at a time; give --batches 1'):
+        run(tmp_path, DETECTOR, '--sizes', '64', '--batches', '2', '--runtime', 'onnxruntime')
