@@ -36,7 +36,7 @@ setup(
     # after the path: in the folder that holds a clone named mmseq, Python takes that for a namespace package instead.
     package_dir={'': '.'},
     package_data={
-        'mmseq': ['py.typed'],
+        'mmseq': ['py.typed', 'zoo/*'],
         'mmseq.checkpoints': ['weights.json'],
         'mmseq.runs.report': ['assets/*'],
     },

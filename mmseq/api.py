@@ -81,8 +81,8 @@ def create_backbone(
 
     Args:
         name: family and arch, as ``sequencer2d_s``, ``shiftvit_t``, ``vision_lstm_t`` or ``vsequencer_h``.
-        weights: a file of any known layout or an address (``https://``, ``hf://``, ``timm://``), loaded strictly; None
-            begins with random weights.
+        weights: a file of any known layout or an address (``https://``, ``hf://``, ``timm://``, ``mmseq://``), or
+            the name of weights that ship, loaded strictly; None begins with random weights.
         in_channels: channels of the images; the first convolution of the weights is fitted to them.
         out_indices: the stages whose maps are returned, ascending.
         out_strides: strides of the maps, resampled true to coordinates; None keeps the stages' own.

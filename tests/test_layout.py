@@ -80,9 +80,7 @@ ELSEWHERE = {
     'weights/test_conversion.py': ['checkpoints/shiftvit.py', 'checkpoints/vision_lstm.py'],
     'weights/test_convert.py': ['weights/fit.py', 'weights/opened.py', 'weights/weights_file.py'],
 }
-# It trains for minutes and checks its own figures: `make demo`.
-BY_ITSELF = ('cli/demo.py',)
-LISTED = [module for modules in ELSEWHERE.values() for module in modules] + [*BY_ITSELF]
+LISTED = [module for modules in ELSEWHERE.values() for module in modules]
 FILES = sorted(path.relative_to(TESTS) for path in TESTS.rglob('test_*.py'))
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob('*.py') if path.name != '__init__.py')
 

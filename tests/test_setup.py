@@ -91,6 +91,7 @@ def clone(tmp_path_factory):
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
     for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'README.md', 'LICENSE', 'model-index.yml'):
         shutil.copy(ROOT / name, folder / name)
+    (folder / 'mmseq' / 'zoo' / 'made_up.safetensors').touch()
     return folder
 
 
@@ -129,6 +130,7 @@ import importlib.util, pathlib, mmseq
 folder = pathlib.Path(mmseq.__file__).parent
 assert mmseq.__version__
 assert (folder / 'py.typed').is_file(), 'py.typed'
+assert (folder / 'zoo' / 'made_up.safetensors').is_file(), 'zoo'
 # The hooks are placed, without which mmdet finds no operators.
 assert importlib.util.find_spec('panopticapi')
 from mmseq.compat import shipped_configs

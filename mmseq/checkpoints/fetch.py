@@ -1,4 +1,4 @@
-"""From the name of a checkpoint to a local file: a path, https://, hf:// or timm://.
+"""From the name of a checkpoint to a local file: a path, https://, hf://, timm:// or mmseq://.
 
     FILE                          any local file
     FOLDER                        the best checkpoint of a work dir, else its last one; a published model's weights
@@ -6,6 +6,7 @@
     hf://OWNER/NAME[@REV]/FILE    a file of a repository on the Hugging Face hub, kept in its cache (HF_HOME moves it)
     hf://OWNER/NAME[@REV]         the weights of the model that was published there
     timm://NAME[.TAG]             the weights of a timm model on that hub
+    mmseq://NAME                  weights that ship with the package; NAME alone where there is no such file
 
 What is kept is taken without asking the network. A hub's file is the version that was downloaded first; a revision
 after ``@`` pins it.
@@ -24,6 +25,7 @@ from mmseq.checkpoints.digest import digest_in_name, file_sha256
 from mmseq.checkpoints.download import DownloadError, check, download, recorded_digest
 from mmseq.checkpoints.folder import WEIGHTS, choose_checkpoint
 from mmseq.checkpoints.published import UNKNOWN, find_published, published
+from mmseq.checkpoints.zoo import SCHEME, is_shipped, shipped_file
 from mmseq.errors import InputError
 
 HELP = (
@@ -56,12 +58,14 @@ def locate(name: str | os.PathLike[str]) -> Path:
         path = Path(name).expanduser()
         if path.is_dir():
             return choose_checkpoint(path)[0]
-        if not path.is_file():
-            raise InputError(
-                f'checkpoint {name}: no such file; give a local file, a work dir or an address: https://HOST/FILE, '
-                'hf://OWNER/NAME, hf://OWNER/NAME/FILE or timm://NAME'
-            )
-        return path
+        if path.is_file():
+            return path
+        if is_shipped(name):
+            return shipped_file(name)
+        raise InputError(
+            f'checkpoint {name}: no such file; give a local file, a work dir or an address: https://HOST/FILE, '
+            'hf://OWNER/NAME, hf://OWNER/NAME/FILE, timm://NAME or mmseq://NAME'
+        )
     if scheme == 'https':
         if not re.fullmatch(r'[^\s/?#\[\]]+(/[^\s]*)?', rest):
             raise InputError(f'checkpoint {public(name)}: expected https://HOST/FILE')
@@ -76,8 +80,10 @@ def locate(name: str | os.PathLike[str]) -> Path:
         return from_hub(name, match['repo'], (match['file'],) if match['file'] else HUB_WEIGHTS, match['revision'])
     if scheme == 'timm':
         return from_hub(name, f'timm/{full_timm_name(rest)}', HUB_WEIGHTS)
+    if scheme == SCHEME:
+        return shipped_file(rest)
     raise InputError(
-        f'checkpoint {public(name)}: {scheme}:// is not known; give a local file, https://, hf:// or timm://'
+        f'checkpoint {public(name)}: {scheme}:// is not known; give a local file, https://, hf://, timm:// or mmseq://'
     )
 
 

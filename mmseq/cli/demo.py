@@ -36,17 +36,21 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Returns 0 if both models reach their metrics, else 1."""
     args = build_parser().parse_args(argv)
+    # Imported late, so that --help does not wait for torch, matplotlib and Pillow.
+    from mmseq.checkpoints.zoo import find_shipped
+
     start = time.monotonic()
     data = args.work_dir / 'data'
     environment = dict(os.environ, MMSEQ_DATA=str(data.resolve()))
     command(['make-shapes', str(data / 'shapes')], environment, 'data: embedded shapes')
     results: list[tuple[dict[str, float], Path]] = []
-    weights: list[str] = []
+    # The segmentor starts from the weights that ship for its backbone, the detector from the segmentor's.
+    shipped = find_shipped('sequencer2d', 'nano')
+    weights = shipped.address if shipped else None
     for config, _, _ in RUNS:
         metrics, folder, checkpoint = demonstrate(config, args.work_dir, environment, weights)
         results.append((metrics, folder))
-        # The detector starts from the backbone of the trained segmentor.
-        weights = ['model.backbone.init_cfg.type=Pretrained', f'model.backbone.init_cfg.checkpoint={checkpoint}']
+        weights = checkpoint
     failed = []
     print(f'\n{"":34}{"":18}value  expected')
     for (config, floors, shown), (metrics, _) in zip(RUNS, results):
@@ -64,18 +68,22 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def demonstrate(
-    config: str, work_dir: Path, environment: dict[str, str], options: list[str]
+    config: str, work_dir: Path, environment: dict[str, str], weights: str | None
 ) -> tuple[dict[str, float], Path, str]:
-    """Train and test one config with these options; returns its test metrics, its folder and its checkpoint."""
+    """Train and test one config, whose backbone begins with these weights, or with random ones.
+
+    Returns:
+        Its test metrics, its folder and its checkpoint.
+    """
     folder = work_dir / config
     path = f'mmseq::{config}'
     common = ['--work-dir', str(folder)]
-    options = ['--cfg-options', *options] if options else []
+    begin = ('model.backbone.init_cfg.type=Pretrained', f'model.backbone.init_cfg.checkpoint={weights}')
+    options = ['--cfg-options', *begin] if weights else []
     command(['train', path, '--anew', *common, *options], environment, f'{config}: training')
     checkpoint = (folder / 'last_checkpoint').read_text().strip()
     pictures = folder / 'pictures'
     command(['test', path, checkpoint, '--show-dir', str(pictures), *common], environment, f'{config}: testing')
-    # Imported late, so that --help does not wait for matplotlib and Pillow.
     from mmseq.pictures.contact_sheet import contact_sheet
 
     contact_sheet(pictures, folder / 'overview.png')

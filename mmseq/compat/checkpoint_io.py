@@ -25,7 +25,9 @@ def install() -> None:
 
 def _mend(module: ModuleType) -> None:
     module.CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
-    module.CheckpointLoader.register_scheme(prefixes=('hf://', 'timm://'), loader=load_from_hub, force=True)
+    module.CheckpointLoader.register_scheme(
+        prefixes=('hf://', 'timm://', 'mmseq://'), loader=load_from_name, force=True
+    )
     _replace_everywhere(module, 'load_url', _load_from_url)
     _replace_everywhere(module, 'save_checkpoint', _saver(module.save_checkpoint))
     if hasattr(module, '_safe_torch_load'):
@@ -60,8 +62,8 @@ def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
     return checkpoint
 
 
-def load_from_hub(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """Load a file of the Hugging Face hub; see `mmseq.checkpoints.fetch.locate`."""
+def load_from_name(filename: str, map_location: Any = None) -> dict[str, Any]:
+    """Load a file of the Hugging Face hub, or one that ships; see `mmseq.checkpoints.fetch.locate`."""
     return _load_from_url(filename, map_location=map_location)
 
 

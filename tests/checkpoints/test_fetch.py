@@ -45,14 +45,15 @@ def test_local_files(monkeypatch, tmp_path):
     monkeypatch.setenv('HOME', str(tmp_path))
     assert locate(tmp_path / 'a.pth') == locate('~/a.pth') == tmp_path / 'a.pth'
     with pytest.raises(
-        InputError, match=r'b\.pth: no such file; give a local file, a work dir or an address: https://.*timm://'
+        InputError,
+        match=r'b\.pth: no such file; give a local file, a work dir or an address: https://.*timm://NAME or mmseq://NAME',
     ):
         locate(tmp_path / 'b.pth')
 
 
 @pytest.mark.parametrize('name', ['http://127.0.0.1/w.pth', 'ftp://host/w.pth', 'file:///etc/passwd', 's3://a/b.pth'])
 def test_other_schemes_are_refused(name):
-    with pytest.raises(InputError, match=r'is not known; give a local file, https://, hf:// or timm://'):
+    with pytest.raises(InputError, match=r'is not known; give a local file, https://, hf://, timm:// or mmseq://'):
         locate(name)
 
 

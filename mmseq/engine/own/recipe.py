@@ -7,8 +7,9 @@
 - Rate: by the images of an update, the root of the ratio for Adam and its kin, else the ratio; for noisy gradients.
 - Evaluations: ten, with the best checkpoint kept; any may be the best.
 - End: after five evaluations that are worse than the best; it has learnt what it can.
+- Weights: below 1000 images those that ship for the backbone, where none are named; see `shipped.py`.
 - Lower layers: below 1000 images and from pretrained weights, stem and first stage frozen, rates that fall by 0.8 a
-  layer; they forget less.
+  layer; they forget less. Not from those that ship.
 - Flips: no vertical ones; photographs have an upper side.
 - Workers: by the processors of a process; loading keeps pace.
 """
@@ -22,9 +23,11 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 
+from mmseq.checkpoints.zoo import is_shipped
 from mmseq.config import LOADERS
 from mmseq.engine.config_classes import class_of
 from mmseq.engine.own.data import best_by, keep_upright
+from mmseq.engine.own.shipped import FEW_IMAGES, begin_with_shipped, option_on_weights
 from mmseq.engine.preflight import check_data_places
 from mmseq.engine.recipe import accumulation
 from mmseq.engine.schedule import length_of, set_length
@@ -34,7 +37,7 @@ from mmseq.errors import InputError
 VIEWS, FEWEST_EPOCHS, MOST_EPOCHS = 20_000, 12, 100
 EVALUATIONS, PATIENCE = 10, 5
 EARLY = 'mmseq.EarlyStoppingHook', 'EarlyStoppingHook'
-FEW_IMAGES, FROZEN_STAGES, LAYER_DECAY = 1000, 1, 0.8
+FROZEN_STAGES, LAYER_DECAY = 1, 0.8
 # Of mmdet's hooks PipelineSwitchHook and YOLOXModeSwitchHook, in epochs.
 SWITCHES = ('switch_epoch', 'num_last_epochs')
 ROOT_RULE = ('Adam', 'Lamb', 'Lion', 'Adan', 'Prodigy')
@@ -61,7 +64,8 @@ def derive(
     chosen = asked_length(cfg, options, per_epoch, epochs) or usual_length(cfg, images, per_epoch)
     lines = [f'{images} images to train on, batches of {cfg.train_dataloader.batch_size}', run(cfg, chosen, per_epoch)]
     lines += scale_rate(cfg, whole(options, 'optim_wrapper.accumulative_counts'), processes)
-    lines += spare_layers(cfg, images, pretrained)
+    lines += begin_with_shipped(cfg, options, images, pretrained)
+    lines += spare_layers(cfg, options, images, pretrained)
     if keep_upright(cfg):
         lines.append('no vertical flips, since photographs have an upper side; RandomFlip.direction brings them back')
     set_workers(cfg, processes)
@@ -175,10 +179,16 @@ def scale_rate(cfg: Config, accumulated: int | None, processes: int) -> list[str
     return [f'rate {optimizer["lr"]:g} for {batch} images an update; the recipe has {before:g} for {base}, {rule}']
 
 
-def spare_layers(cfg: Config, images: int, pretrained: bool) -> list[str]:
-    """Few images leave the lowest layers of a pretrained backbone as they are, and move the others less."""
+def spare_layers(cfg: Config, options: Mapping[str, Any], images: int, pretrained: bool) -> list[str]:
+    """Few images leave the lowest layers of a pretrained backbone as they are, and move the others less.
+
+    Not those of the small weights that ship, which know little that could be forgotten, nor of weights that an option
+    names or takes away.
+    """
     backbone, wrapper = cfg.model.get('backbone') or {}, cfg.optim_wrapper
-    pretrained = pretrained or bool(cfg.get('load_from')) or 'checkpoint' in (backbone.get('init_cfg') or {})
+    source = (backbone.get('init_cfg') or {}).get('checkpoint')
+    of_recipe = source is not None and not is_shipped(str(source)) and not option_on_weights(options)
+    pretrained = pretrained or bool(cfg.get('load_from')) or of_recipe
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
         counts_layers = hasattr(class_of(MODELS, backbone), 'get_layer_depth')
     if images >= FEW_IMAGES or not pretrained or not counts_layers:
