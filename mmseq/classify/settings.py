@@ -157,42 +157,48 @@ class Pretraining:
     def _set_length(self, cfg: Config, options: Mapping[str, Any]) -> None:
         """Batch, rate, epochs, schedule and intervals."""
         images, processes = count_images(cfg), world_size()
-        side = config_side(cfg)
+        batch = self._set_batch(cfg, options, images, processes)
+        rate = self._set_rate(cfg, batch * processes)
+        per_epoch = images // processes // batch
+        usual = cfg.train_cfg.max_epochs if self.is_config else usual_epochs(images)
+        epochs = whole(options, 'train_cfg.max_epochs') or self.epochs or usual
+        warm_up = set_length(cfg, epochs, epochs * per_epoch)
+        interval = set_intervals(cfg, epochs, per_epoch)
+        self.lines.append(
+            f'{epochs} epochs of {per_epoch} batches of {batch} images in {processes} process{"es" * (processes > 1)}, '
+            f'rate {rate:g} after {warm_up} iterations of warm-up, evaluated and saved every {interval} epochs'
+        )
+
+    def _set_batch(self, cfg: Config, options: Mapping[str, Any], images: int, processes: int) -> int:
+        """Images of a process in an iteration: as asked for, else what suits their number and size."""
         batch = whole(options, 'train_dataloader.batch_size') or self.batch
         if batch is None:
-            most = (
-                cfg.train_dataloader.batch_size
-                if self.is_config
-                else BATCH
-                if side <= LARGEST_PACKED
-                else BATCH_OF_LARGE
-            )
+            small = (config_side(cfg) or 0) <= LARGEST_PACKED
+            most = cfg.train_dataloader.batch_size if self.is_config else BATCH if small else BATCH_OF_LARGE
             batch = usual_batch(images, most, processes)
-        batch = max(1, min(batch, images // processes))
-        cfg.train_dataloader.batch_size = batch
+        cfg.train_dataloader.batch_size = batch = max(1, min(batch, images // processes))
+        cfg.auto_scale_lr = dict(enable=False, base_batch_size=batch * processes)
+        return batch
+
+    def _set_rate(self, cfg: Config, batch: int) -> float:
+        """The highest rate: as asked for, as the config says, or by the images of an iteration."""
         optimizer = cfg.optim_wrapper.optimizer
         if self.rate is not None:
             optimizer.lr = self.rate
         elif not self.is_config:
-            optimizer.lr = float(f'{RATE * (batch * processes / RATE_FOR) ** 0.5:.3g}')
-        cfg.auto_scale_lr = dict(enable=False, base_batch_size=batch * processes)
-        per_epoch = images // processes // batch
-        epochs = (
-            whole(options, 'train_cfg.max_epochs')
-            or self.epochs
-            or (cfg.train_cfg.max_epochs if self.is_config else usual_epochs(images))
-        )
-        warm_up = set_length(cfg, epochs, epochs * per_epoch)
-        interval = max(1, round(epochs / EVALUATIONS))
-        cfg.train_cfg.val_interval = interval
-        if last := epochs % interval:
-            cfg.train_cfg.dynamic_intervals = [(epochs - last + 1, epochs)]
-        cfg.default_hooks.checkpoint.update(interval=interval, save_last=True)
-        cfg.default_hooks.logger.interval = max(1, min(cfg.default_hooks.logger.interval, per_epoch))
-        self.lines.append(
-            f'{epochs} epochs of {per_epoch} batches of {batch} images in {processes} process{"es" * (processes > 1)}, '
-            f'rate {optimizer.lr:g} after {warm_up} iterations of warm-up, evaluated and saved every {interval} epochs'
-        )
+            optimizer.lr = float(f'{RATE * (batch / RATE_FOR) ** 0.5:.3g}')
+        return float(optimizer.lr)
+
+
+def set_intervals(cfg: Config, epochs: int, per_epoch: int) -> int:
+    """Evaluate and save often, and at the end; gives the epochs between."""
+    interval = max(1, round(epochs / EVALUATIONS))
+    cfg.train_cfg.val_interval = interval
+    if last := epochs % interval:
+        cfg.train_cfg.dynamic_intervals = [(epochs - last + 1, epochs)]
+    cfg.default_hooks.checkpoint.update(interval=interval, save_last=True)
+    cfg.default_hooks.logger.interval = max(1, min(cfg.default_hooks.logger.interval, per_epoch))
+    return interval
 
 
 def data_lines(found: Packed | Classes, side: int) -> list[str]:
