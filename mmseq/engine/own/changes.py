@@ -44,6 +44,7 @@ class OwnData:
         epochs: of the run; None: as derived from the card, or as the config says.
         image_size: side of a segmentor's crop, or shorter side of a detector's images, in pixels; None: the same.
         load_from: a whole model's weights that training begins with.
+        chosen: whether the config was chosen here, since none was given.
         lines: what was derived from the data, once the config is changed.
     """
 
@@ -51,6 +52,7 @@ class OwnData:
     epochs: int | None = None
     image_size: int | None = None
     load_from: str | None = None
+    chosen: bool = False
     lines: list[str] = field(default_factory=list)
 
     def config(self, given: str | None) -> str:
@@ -59,6 +61,7 @@ class OwnData:
         Raises:
             InputError: neither is given, or the card cannot be read.
         """
+        self.chosen = given is None
         if given is not None:
             return given
         if self.path is None:
@@ -86,7 +89,7 @@ class OwnData:
         if self.image_size is not None:
             set_image_size(cfg, self.image_size)
         if card is not None:
-            self.lines += derive(cfg, options, world_size(), self.epochs, bool(self.load_from))
+            self.lines += derive(cfg, options, world_size(), self.epochs, bool(self.load_from), self.chosen)
         elif self.epochs is not None:
             set_epochs(cfg, options, world_size(), self.epochs)
 

@@ -7,7 +7,7 @@
 - Rate: by the images of an update, the root of the ratio for Adam and its kin, else the ratio; for noisy gradients.
 - Evaluations: ten, with the best checkpoint kept; any may be the best.
 - End: after five evaluations that are worse than the best; it has learnt what it can.
-- Weights: below 1000 images those that ship for the backbone, where none are named; see `shipped.py`.
+- Weights: below 1000 images those that ship for the backbone, where neither they nor a config are named.
 - Lower layers: below 1000 images and from pretrained weights, stem and first stage frozen, rates that fall by 0.8 a
   layer; they forget less. Not from those that ship.
 - Flips: no vertical ones; photographs have an upper side.
@@ -27,7 +27,7 @@ from mmseq.checkpoints.zoo import is_shipped
 from mmseq.config import LOADERS
 from mmseq.engine.config_classes import class_of
 from mmseq.engine.own.data import best_by, keep_upright
-from mmseq.engine.own.shipped import FEW_IMAGES, begin_with_shipped, option_on_weights
+from mmseq.engine.own.shipped import begin_with_shipped, option_on_weights
 from mmseq.engine.preflight import check_data_places
 from mmseq.engine.recipe import accumulation
 from mmseq.engine.schedule import length_of, set_length
@@ -37,14 +37,19 @@ from mmseq.errors import InputError
 VIEWS, FEWEST_EPOCHS, MOST_EPOCHS = 20_000, 12, 100
 EVALUATIONS, PATIENCE = 10, 5
 EARLY = 'mmseq.EarlyStoppingHook', 'EarlyStoppingHook'
-FROZEN_STAGES, LAYER_DECAY = 1, 0.8
+FEW_IMAGES, FROZEN_STAGES, LAYER_DECAY = 1000, 1, 0.8
 # Of mmdet's hooks PipelineSwitchHook and YOLOXModeSwitchHook, in epochs.
 SWITCHES = ('switch_epoch', 'num_last_epochs')
 ROOT_RULE = ('Adam', 'Lamb', 'Lion', 'Adan', 'Prodigy')
 
 
 def derive(
-    cfg: Config, options: Mapping[str, Any], processes: int, epochs: int | None = None, pretrained: bool = False
+    cfg: Config,
+    options: Mapping[str, Any],
+    processes: int,
+    epochs: int | None = None,
+    pretrained: bool = False,
+    may_begin: bool = False,
 ) -> list[str]:
     """Fit the recipe of a config to its own training data; returns one line per decision.
 
@@ -54,6 +59,7 @@ def derive(
         processes: of the run.
         epochs: that the run is to have.
         pretrained: whether a whole model's weights are given to begin with.
+        may_begin: whether the backbone of few images may begin with weights that ship.
 
     Raises:
         InputError: no images to train on, or options that contradict each other.
@@ -64,7 +70,8 @@ def derive(
     chosen = asked_length(cfg, options, per_epoch, epochs) or usual_length(cfg, images, per_epoch)
     lines = [f'{images} images to train on, batches of {cfg.train_dataloader.batch_size}', run(cfg, chosen, per_epoch)]
     lines += scale_rate(cfg, whole(options, 'optim_wrapper.accumulative_counts'), processes)
-    lines += begin_with_shipped(cfg, options, images, pretrained)
+    if may_begin and images < FEW_IMAGES and not pretrained:
+        lines += begin_with_shipped(cfg, options)
     lines += spare_layers(cfg, options, images, pretrained)
     if keep_upright(cfg):
         lines.append('no vertical flips, since photographs have an upper side; RandomFlip.direction brings them back')

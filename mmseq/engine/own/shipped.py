@@ -9,7 +9,6 @@ from mmengine.registry import MODELS, DefaultScope
 from mmseq.checkpoints.zoo import Shipped, find_shipped
 from mmseq.engine.config_classes import class_of
 
-FEW_IMAGES = 1000
 BACKBONE = 'model.backbone'
 # Options that say what a model begins with, None included.
 WEIGHTS = ('load_from', 'model.init_cfg', 'model.backbone.init_cfg')
@@ -18,20 +17,16 @@ FITTING = {'type', 'arch', 'name', 'in_channels', 'init_cfg', 'frozen_stages', '
 FITTING |= {'out_indices', 'out_strides', 'out_norm'}
 
 
-def begin_with_shipped(cfg: Config, options: Mapping[str, Any], images: int, load_from: bool) -> list[str]:
+def begin_with_shipped(cfg: Config, options: Mapping[str, Any]) -> list[str]:
     """Let the backbone of a config begin with the weights that ship for it; gives a line on it.
 
-    Nothing is changed for many images, where weights are named, and where none ship for this backbone.
+    Nothing is changed where weights are named, and where none ship for this backbone.
 
     Args:
         cfg: with the data of a card.
         options: what will override it.
-        images: to train on.
-        load_from: whether a whole model's weights are given to begin with.
     """
-    if images >= FEW_IMAGES or load_from or names_weights(cfg, options):
-        return []
-    card = weights_of(cfg, options)
+    card = None if names_weights(cfg, options) else weights_of(cfg, options)
     if card is None:
         return []
     cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=card.address)

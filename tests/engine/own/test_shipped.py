@@ -1,4 +1,4 @@
-"""Few images begin with weights that ship, unless something else is named."""
+"""Few images begin with weights that ship, where neither a config nor weights are named."""
 
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,16 @@ INIT = 'model.backbone.init_cfg'
 @pytest.fixture(autouse=True)
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(zoo, 'FOLDER', tmp_path)
+    # With one, the default is a larger backbone with its authors' weights.
+    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
     ship(tmp_path)
 
 
-def begun(cards: dict[str, Path], config: str = NANO, **asked: Any) -> tuple[Any, list[str]]:
-    """The config for a card with these options, and what was derived."""
+def begun(cards: dict[str, Path], config: str | None = None, **asked: Any) -> tuple[Any, list[str]]:
+    """The backbone of a config, or of the one that is chosen, for a card, and what was derived."""
     options = asked.pop('options', {})
     own = OwnData(str(cards['boxes']), **asked)
-    return read_config(config, options, own).model.backbone, own.lines
+    return read_config(own.config(config), options, own).model.backbone, own.lines
 
 
 def test_few_images_begin_with_them_and_the_log_says_so(cards: dict[str, Path]) -> None:
@@ -60,10 +62,16 @@ def test_options_go_before_them(cards: dict[str, Path], options: dict[str, Any])
     assert not any('begins with' in line for line in lines)
 
 
-def test_whatever_else_is_named_goes_before_them(cards: dict[str, Path], tmp_path: Path) -> None:
+def test_whatever_else_is_named_goes_before_them(cards: dict[str, Path]) -> None:
     assert begun(cards, load_from='model.pth')[0].init_cfg is None
+    # A config that is named begins as it says.
+    assert begun(cards, NANO)[0].init_cfg is None
     assert ADDRESS not in str(begun(cards, 'mmseq::faster_rcnn_seq2d_s_coco')[0])
-    assert begun(cards, 'mmseq::faster_rcnn_shiftvit_nano_shapes')[0].init_cfg is None
+
+
+def test_another_backbone_does_without(cards: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr('mmseq.engine.own.changes.default_config', lambda _: NANO.replace('seq2d', 'shiftvit'))
+    assert begun(cards)[0].init_cfg is None
 
 
 def test_many_images_do_without(cards: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,8 +81,10 @@ def test_many_images_do_without(cards: dict[str, Path], monkeypatch: pytest.Monk
 
 def test_a_config_left_by_such_a_run_gives_the_same(cards: dict[str, Path], tmp_path: Path) -> None:
     own = OwnData(str(cards['boxes']))
-    read_config(NANO, {}, own).dump(tmp_path / 'left.py')
-    assert 'frozen_stages' not in begun(cards, str(tmp_path / 'left.py'))[0]
+    read_config(own.config(None), {}, own).dump(tmp_path / 'left.py')
+    backbone, _ = begun(cards, str(tmp_path / 'left.py'))
+    assert backbone.init_cfg.checkpoint == ADDRESS
+    assert 'frozen_stages' not in backbone
 
 
 def test_random_weights_are_not_frozen(cards: dict[str, Path]) -> None:
