@@ -36,7 +36,11 @@ class ImageClassifier(Classifier, BaseModel):
     ) -> None:
         super().__init__(MODELS.build(dict(backbone)), num_classes, drop_rate)
         self.label_smoothing = label_smoothing
-        self.data_preprocessor = MODELS.build(dict(data_preprocessor or dict(type='mmseq.ClassificationPreprocessor')))
+        preprocessor = dict(data_preprocessor or dict(type='mmseq.ClassificationPreprocessor'))
+        if mixing := preprocessor.get('mixing'):
+            # Labels become shares of these classes; it is the loss that smooths them.
+            preprocessor['mixing'] = dict(label_smoothing=0.0, num_classes=num_classes) | dict(mixing)
+        self.data_preprocessor = MODELS.build(preprocessor)
 
     # BaseModel's has a mode; without labels it is the one of a classifier.
     def forward(self, inputs: Tensor, labels: Tensor | None = None, mode: str = 'tensor') -> Any:

@@ -24,11 +24,12 @@ class ClassificationPreprocessor(BaseDataPreprocessor):
     Args:
         mean: per channel, red first, in the bytes' scale.
         std: the same.
-        mixing: arguments of ``timm.data.Mixup`` in training, ``num_classes`` among them; None mixes nothing.
+        mixing: arguments of ``timm.data.Mixup`` in training; a classifier gives ``num_classes`` by itself. None mixes
+            nothing.
         erasing: share of the training images in which a rectangle is replaced by noise.
 
     Raises:
-        InputError: timm is not installed, and mixing or erasing is asked for.
+        InputError: timm is not installed, and mixing or erasing is asked for; an odd number of images is to be mixed.
     """
 
     def __init__(
@@ -57,6 +58,11 @@ class ClassificationPreprocessor(BaseDataPreprocessor):
         # A view, whose memory stays channels-last, as the backbones have it inside.
         images = torch.addcmul(shift, pixels, scale).permute(0, 3, 1, 2)
         if training and self._mix is not None:
+            if len(images) % 2:
+                raise InputError(
+                    f'a batch of {len(images)} images: mixing takes pairs of them; set train_dataloader.batch_size to '
+                    'an even number'
+                )
             images, labels = self._mix(images, labels)
         if training and self._erase is not None:
             self._erase.device = images.device

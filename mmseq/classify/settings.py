@@ -115,8 +115,6 @@ class Pretraining:
             cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=self.weights)
         names = self._put_data(cfg)
         cfg.model.num_classes = len(names)
-        if mixing := cfg.model.data_preprocessor.get('mixing'):
-            mixing.num_classes = len(names)
         self._set_length(cfg, options)
         if not cfg.get('work_dir'):
             cfg.work_dir = str(Path('work_dirs') / self.name)

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from mmseq.classify import build_classifier
 from mmseq.classify.preprocessor import MEAN, STD, ClassificationPreprocessor
+from mmseq.errors import InputError
 from mmseq.registry import MODELS
 
 NANO = dict(type='mmseq.Sequencer2D', arch='nano', out_indices=(3,))
@@ -39,6 +40,18 @@ def test_mixing_and_erasing_are_of_training_alone():
     assert torch.allclose(trained['labels'].sum(1), torch.ones(4))
     assert not torch.equal(plain['inputs'], trained['inputs'])
     assert torch.equal(plain['inputs'], ClassificationPreprocessor()(given)['inputs'])
+
+
+def test_mixed_labels_are_shares_of_the_classifiers_classes():
+    pytest.importorskip('timm')
+    mixing = dict(type='mmseq.ClassificationPreprocessor', mixing=dict(mixup_alpha=0.8))
+    prepare = classifier(data_preprocessor=mixing).data_preprocessor
+    shares = prepare(batch(), True)['labels']
+    assert shares.shape == (4, 3)
+    # Two classes at most: the loss smooths labels, and once is enough.
+    assert ((shares > 0).sum(1) <= 2).all()
+    with pytest.raises(InputError, match='a batch of 3 images: mixing takes pairs of them; set train_dataloader'):
+        prepare(batch(3), True)
 
 
 def test_losses_of_labels_and_of_shares():

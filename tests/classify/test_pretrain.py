@@ -1,8 +1,11 @@
 """A pretraining from end to end: the command, exact resumes, weights that others load, and bad input in one line."""
 
 import json
+import os
 import re
+import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,10 +19,18 @@ from mmseq.classify.pretrain import pretrain
 from mmseq.classify.settings import Pretraining
 from mmseq.cli.pretrain import main
 from mmseq.errors import InputError
+from mmseq.runs.run import read_runs
 from tests.classify.test_settings import asked
 from tests.datasets.classes.folders import class_folders, picture
 
+ROOT = Path(__file__).parents[2]
 NUMBERS = r'top1 (\d+\.\d\d) %, top5 100\.00 %; 0\.0\d hours of training, \d+ images/s'
+
+
+@pytest.fixture(autouse=True)
+def no_curves(monkeypatch):
+    """A picture takes longer than these trainings; those of the command are drawn."""
+    monkeypatch.setattr('mmseq.pictures.curves.plot_curves', lambda folder: folder)
 
 
 @pytest.fixture(scope='module')
@@ -31,7 +42,7 @@ def root(tmp_path_factory):
 def run(root, nursery):
     """The work dir and the output of the command."""
     folder = root.parent
-    arguments = ['sequencer2d_nano', '--data', root, '--epochs', 4, '--image-size', 32, '--batch', 8]
+    arguments = ['sequencer2d_nano', '--data', root, '--epochs', 2, '--image-size', 32, '--batch', 4, '--lr', 0.001]
     arguments += ['--work-dir', folder / 'run', '--deterministic']
     output = nursery.run(*arguments, script='tools/pretrain.py', cwd=folder, log=folder / 'log')
     return folder / 'run', output
@@ -45,7 +56,7 @@ def test_the_command_learns_and_says_what_it_did(run):
     assert f'model.backbone.init_cfg.checkpoint={folder}/backbone.safetensors' in output
     counts = '48 images to train on and 12 for validation, 3 classes, 32 px'
     assert f'{counts}, packed in work_dirs/packed/data_32px' in output
-    assert '4 epochs of 6 batches of 8 images in 1 process, rate 0.000354' in output
+    assert '2 epochs of 12 batches of 4 images in 1 process, rate 0.001' in output
     assert len(list(folder.glob('best_top1_epoch_*.pth'))) == 1
     history = [json.loads(line) for line in (folder / 'metrics_history.jsonl').read_text().splitlines()]
     assert max(line['metrics']['top1'] for line in history) == float(printed[1])
@@ -94,10 +105,11 @@ class Stopped(Pretraining):
 def test_a_killed_run_goes_on_exactly(run, root, tmp_path, monkeypatch):
     monkeypatch.chdir(root.parent)
     options = dict(work_dir=str(tmp_path / 'run'), deterministic=True)
+    same = dict(epochs=2, batch=4, rate=0.001)
     with pytest.raises(KeyboardInterrupt):
-        pretrain(asked(root, Stopped), **options)
-    assert (tmp_path / 'run' / 'epoch_2.pth').is_file()
-    pretrain(asked(root), resume='auto', **options)
+        pretrain(asked(root, Stopped, **same), **options)
+    assert (tmp_path / 'run' / 'epoch_1.pth').is_file()
+    pretrain(asked(root, **same), resume='auto', **options)
     whole, resumed = (load_file(folder / 'final_weights.safetensors') for folder in (run[0], tmp_path / 'run'))
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
 
@@ -110,16 +122,25 @@ def test_the_config_left_behind_runs_by_itself(run, root, tmp_path, monkeypatch)
     assert cfg.model.type == 'mmseq.ImageClassifier'
     options = {'train_cfg.max_epochs': 1}
     runner = train(str(run[0] / 'pretrain.py'), work_dir=str(tmp_path / 'again'), options=options)
-    assert runner.iter == 6
+    assert runner.iter == 12
     assert 'top1' in json.loads((tmp_path / 'again' / 'metrics.json').read_text())['metrics']
 
 
-def test_two_processes(root, tmp_path, nursery):
-    arguments = ['shiftvit_nano', '--data', root, '--epochs', 1, '--image-size', 32, '--work-dir', tmp_path / 'run']
-    script = dict(script='tools/pretrain.py', cwd=tmp_path, log=tmp_path / 'log')
-    output = nursery.run(*arguments, '--launcher', 'pytorch', processes=2, **script)
-    assert re.search(r'1 epochs of 12 batches of 2 images in 2 processes', output)
+def test_two_processes_with_all_that_a_recipe_may_have(root, tmp_path, nursery):
+    pytest.importorskip('timm')
+    command = ['bash', ROOT / 'tools' / 'dist_pretrain.sh', 'shiftvit_nano', 2, '--data', root, '--epochs', 1]
+    command += ['--image-size', 32, '--work-dir', tmp_path / 'run', '--amp', 'force', '--ema', '--cfg-options']
+    command += ['model.data_preprocessor.mixing.mixup_alpha=0.8', 'model.data_preprocessor.erasing=0.1']
+    environment = os.environ | dict(OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT)) | nursery.pythons
+    done = subprocess.run(list(map(str, command)), cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r'1 epochs of 12 batches of 2 images in 2 processes', done.stdout)
     assert load_meta(tmp_path / 'run' / 'backbone.safetensors')['family'] == 'shiftvit'
+    assert 'ema_state_dict' in load_file(tmp_path / 'run' / 'epoch_1.pth')
+    # A page and a table of it, as of every run.
+    (one,) = read_runs([tmp_path / 'run'])
+    assert one.final == {'top1': pytest.approx(one.final['top1']), 'top5': 100.0}
+    assert one.iterations == 12
 
 
 def test_files_that_are_decoded_as_they_are_read(tmp_path, nursery):

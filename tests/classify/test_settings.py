@@ -10,6 +10,7 @@ from mmseq.classify.settings import (
     usual_side,
     waited_for,
 )
+from mmseq.compat import shipped_configs
 from mmseq.config import read_model_config
 from mmseq.datasets.classes.sources import read_classes
 from mmseq.errors import InputError
@@ -77,6 +78,25 @@ def test_options_go_before_what_is_derived(root, tmp_path, monkeypatch):
     assert cfg.param_scheduler[-1].end == 10
     assert cfg.auto_scale_lr.base_batch_size == 4
     assert cfg.train_dataloader.dataset.jitter == 0.4
+
+
+def test_a_config_in_the_place_of_a_backbone_keeps_its_recipe(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'mine.py').write_text(
+        f'_base_ = {str(shipped_configs.locate("mmseq::_base_/pretrain"))!r}\n'
+        "model = dict(backbone=dict(_delete_=True, type='mmseq.ShiftViT', arch='nano', out_indices=(3,)))\n"
+        'train_dataloader = dict(batch_size=8, dataset=dict(image_size=40, scale=(0.5, 1.0)))\n'
+        'optim_wrapper = dict(optimizer=dict(lr=3e-4))\n'
+        'train_cfg = dict(max_epochs=7)\n'
+    )
+    cfg = changed(asked(root, backbone='mine.py', epochs=None, batch=None, image_size=None))
+    assert cfg.model.backbone.type == 'mmseq.ShiftViT'
+    assert (cfg.model.num_classes, cfg.train_cfg.max_epochs, cfg.param_scheduler[-1].end) == (3, 7, 7)
+    # A twentieth of an epoch at most.
+    assert (cfg.train_dataloader.batch_size, cfg.optim_wrapper.optimizer.lr) == (2, 3e-4)
+    assert (cfg.train_dataloader.dataset.image_size, cfg.train_dataloader.dataset.scale) == (40, (0.5, 1.0))
+    assert cfg.val_dataloader.dataset.image_size == 40
+    assert cfg.work_dir == 'work_dirs/pretrain_mine_data'
 
 
 def test_large_images_are_decoded_as_they_are_read(root, tmp_path, monkeypatch):
