@@ -90,7 +90,8 @@ def main(argv: list[str] | None = None) -> int:
         build(cfg)
         shapes = [shape_of(text) for text in args.sizes] if args.sizes else [usual_shape(cfg)]
         file = exported(named, args) if set(args.runtime) != {'torch'} else None
-        subject = Subject(named.config, named.checkpoint, args.cfg_options, device, file and str(file))
+        of_file = None if file is None else str(file)
+        subject = Subject(named.config, named.checkpoint, args.cfg_options, device, of_file)
         compiled = {'no': [False], 'yes': [True], 'both': [False, True]}[args.compile]
         rows = []
         for case in tqdm(cases(shapes, args.batches, args.dtypes, compiled, args.runtime), unit='case', disable=None):
@@ -128,7 +129,7 @@ def exported(named: 'Named', args: argparse.Namespace) -> Path:
     from mmseq.measure.throughput import Subject, load
 
     require()
-    model = load(Subject(named.config, named.checkpoint, args.cfg_options, 'cpu'))
+    model = load(Subject(named.config, named.checkpoint and str(named.checkpoint), args.cfg_options, 'cpu'))
     cfg = load_config(named.config, args.cfg_options, args.work_dir)
     part = part_of(model, cfg)
     if part.one and max(args.batches) > 1:

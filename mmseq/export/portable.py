@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +27,8 @@ def portable(module: nn.Module) -> nn.Module:
         elif isinstance(child, nn.RNNBase) and child.mode.lower() in CELLS and child.num_layers == 1:
             child.forward = partial(run_recurrence, child)
         elif type(child).__module__ == WRAPPERS:
-            child.forward = partial(type(child).__mro__[1].forward, child)
+            plain: Any = type(child).__mro__[1]
+            child.forward = partial(plain.forward, child)
         elif type(child).__name__ == 'MultiScaleDeformableAttention':
             deformable = True
     if deformable:

@@ -222,14 +222,14 @@ def compare(part: Part, run: Run, images: Tensor, size: Tensor, runtime: str = '
         answers = run(*part.given(images, size))
         expected = part.reference(images, size) if part.detector else part.reference(images)
     if part.detector:
-        mine, theirs = dict(zip(part.outputs, answers, strict=True)), expected
-        arrays = ({name: x.numpy() for name, x in found.items()} for found in (mine, theirs))
-        return compare_detections(*arrays, runtime, *images.shape[2:])
+        mine = {name: x.numpy() for name, x in zip(part.outputs, answers, strict=True)}
+        theirs = {name: x.numpy() for name, x in expected.items()}
+        return compare_detections(mine, theirs, runtime, images.shape[2], images.shape[3])
     named = dict(zip(part.outputs, zip(answers, expected, strict=True), strict=True))
     found = {name: difference(*pair) for name, pair in named.items() if name != 'labels'}
     if 'labels' in named:
         found['labels'] = score_difference(*named['labels'], part.reference.scores(named['logits'][1]))
-    return Check(runtime, images.shape[0], *images.shape[2:], found)
+    return Check(runtime, images.shape[0], images.shape[2], images.shape[3], found)
 
 
 def difference(answer: Tensor, expected: Tensor) -> Difference:

@@ -96,7 +96,7 @@ def call_of_file(subject: Subject, case: Case) -> Callable[[], object]:
     file = OnnxFile(subject.file, case.runtime, torch.get_num_threads())
     _, channels, *_ = file.inputs['images'][1]
     images = np.random.default_rng(0).integers(0, 256, (case.batch, channels or 3, *case.shape)).astype(np.float32)
-    given = dict(images=images, size=np.array(case.shape, np.int64))
+    given: dict[str, np.ndarray] = dict(images=images, size=np.array(case.shape, np.int64))
     return lambda: file({name: given[name] for name in file.inputs})
 
 

@@ -57,5 +57,6 @@ def weights_of(cfg: Config, options: Mapping[str, Any]) -> Shipped | None:
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
         family = getattr(class_of(MODELS, backbone), 'family', None)
     arch = backbone.get('arch', backbone.get('name'))
-    fits = set(backbone) <= FITTING and isinstance(family, str) and isinstance(arch, str)
-    return find_shipped(family, arch) if fits else None
+    if set(backbone) <= FITTING and isinstance(family, str) and isinstance(arch, str):
+        return find_shipped(family, arch)
+    return None

@@ -42,14 +42,11 @@ def candidates(head: Any, maps: Sequence[Tensor], shape: tuple[int, int], cfg: M
     scores, boxes, *factors = head(maps)
     priors = head.prior_generator.grid_priors([x.shape[2:] for x in scores], scores[0].dtype, scores[0].device)
     strides = head.prior_generator.strides
-    levels = (
-        [of_level(head, *tensors, stride, shape, cfg) for *tensors, stride in zip(scores, boxes, priors, strides)]
-        if not factors
-        else [
-            of_level(head, *tensors, stride, shape, cfg, factor)
-            for *tensors, stride, factor in zip(scores, boxes, priors, strides, factors[0])
-        ]
-    )
+    of_levels = factors[0] if factors else [None] * len(scores)
+    levels = [
+        of_level(head, score, delta, prior, stride, shape, cfg, factor)
+        for score, delta, prior, stride, factor in zip(scores, boxes, priors, strides, of_levels)
+    ]
     if is_proposals(head):
         # Levels are suppressed apart, as classes are.
         levels = [found._replace(labels=torch.full_like(found.labels, i)) for i, found in enumerate(levels)]

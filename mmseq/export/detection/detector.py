@@ -33,8 +33,8 @@ class Detector(nn.Module):
             torch._check(side >= 1)
         x = self.pixels(images)
         maps = self.model.extract_feat(x)
-        sizes = tuple(images.shape[2:]), tuple(x.shape[2:]), (height, width)
-        return FINDERS[kind_of(self.model)](self.model, maps, *sizes)
+        given, padded = (images.shape[2], images.shape[3]), (x.shape[2], x.shape[3])
+        return FINDERS[kind_of(self.model)](self.model, maps, given, padded, (height, width))
 
 
 Sizes = tuple[int, int]

@@ -25,7 +25,7 @@ def check_regions(head: nn.Module) -> None:
 def detect(head: Any, maps: Sequence[Tensor], proposals: Tensor, shape: tuple[int, int]) -> Found:
     """What a head finds in proposed boxes (N, 4) of one image of ``shape``."""
     stages = head.bbox_head if isinstance(head.bbox_head, nn.ModuleList) else [head.bbox_head]
-    boxes, total, deltas = proposals, 0, proposals
+    boxes, deltas, total = proposals, proposals, torch.zeros(())
     for number, stage in enumerate(stages):
         scores, deltas = stage(pooled(at(head.bbox_roi_extractor, number), maps, boxes))
         total = total + scores
