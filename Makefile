@@ -26,13 +26,13 @@ $(VENV)/.run: setup.py constraints.txt
 		|| { echo "error: Python 3.10 to 3.13 is needed, $(PYTHON) is another; make PYTHON=python3.12 ..."; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@test -z "$(TORCH)" || grep -vE '^(torch|torchvision|triton|sympy|nvidia-.*|cuda-.*)==' constraints.txt > $(CONSTRAINTS)
-	@$(INSTALL) $(TORCHES) -e '.[mm]'
+	@$(INSTALL) $(TORCHES) -e '.[mm,fast]'
 	@$(BIN)/python -m mmseq.doctor
 	@touch $@
 
 # What tests, pages and exports need beside it.
 $(VENV)/.ready: $(VENV)/.run
-	@$(INSTALL) $(TORCHES) -e '.[mm,app,onnx,log,docs,dev]'
+	@$(INSTALL) $(TORCHES) -e '.[mm,fast,app,onnx,log,docs,dev]'
 	@touch $@
 
 setup: $(VENV)/.ready  ## install everything into .venv

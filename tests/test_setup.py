@@ -25,6 +25,7 @@ DISTRIBUTIONS = {
     'onnx_ir': 'onnx-ir',
     # torch brings it where there is one.
     'triton': 'torch',
+    'ultrafast_pycocotools': 'ultrafast-pycocotools',
     'yaml': 'pyyaml',
 }
 

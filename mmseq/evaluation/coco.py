@@ -1,14 +1,19 @@
 """mmdet's AP for truth that pycocotools and mmdet misread."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from mmdet.datasets.api_wrappers import COCO
 from mmdet.evaluation import CocoMetric
+from mmengine.fileio.handlers.json_handler import set_default
 from mmengine.logging import print_log
+
+from mmseq.evaluation.fast_coco import built, quicken
 
 SWITCH = 'upstream=True of the metric gives its figures'
 
@@ -48,6 +53,11 @@ def lost_ids(ids: Sequence[Any]) -> int:
     return len(ids) - len(set(ids) - {0})
 
 
+def write_at_once(results: Any, file: str) -> None:
+    """mmengine's ``dump`` to a JSON file; by ``json.dumps``, which is compiled, and in four times less time."""
+    Path(file).write_text(json.dumps(results, default=set_default))
+
+
 class SoundCocoMetric(CocoMetric):
     """mmdet's ``CocoMetric`` with every annotation found, figures under the names they belong to, 0 for nothing.
 
@@ -68,7 +78,9 @@ class SoundCocoMetric(CocoMetric):
             self._coco_api = Truth(self._coco_api.dataset)
         # in the file's order, which labels follow; upstream fills them in where they are None
         self.cat_ids = None
-        return super().compute_metrics(results)
+        namespace = CocoMetric.compute_metrics.__globals__
+        with built(namespace, ('COCOeval',), quicken), patch.dict(namespace, dump=write_at_once):
+            return super().compute_metrics(results)
 
     def results2json(self, results: Sequence[dict[str, Any]], outfile_prefix: str) -> dict[str, str]:
         """Write the predictions; returns the files by kind."""

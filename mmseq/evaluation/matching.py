@@ -1,56 +1,123 @@
-"""Detections and true objects, image by image, as pycocotools matched them, and the counts from that."""
+"""Detections and true objects of all images, as pycocotools matched them, and the counts from that."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from pycocotools import mask as rle
+
+from mmseq.evaluation.fast_coco import FastCOCOeval
 
 # Of predictions none of which is right, since then no score is better than another.
 USUAL_SCORE = 0.3
 
 
 @dataclass(frozen=True)
-class ImageMatches:
-    """One image with D detections, by falling score, and G true objects.
+class Matches:
+    """I images with D detections and G true objects in all.
 
-    What the evaluation ignores is left out: crowds, and detections that lie in them.
+    Detections are in the order of the images, and by falling score within each; true objects are in the order of the
+    images and of their classes. What the evaluation ignores is left out: crowds, and detections that lie in them.
 
     Attributes:
-        image_id: the data set's id of the image.
+        image_ids: the data set's ids of the images.
+        images: (D,) index of the image of each detection.
         scores: (D,) of the detections.
         classes: (D,) indices of their classes among the evaluation's sorted category ids.
         matched: (D,) index of the true object that a detection was matched to, or -1.
+        truth_images: (G,) index of the image of each true object.
         truth_classes: (G,) classes of the true objects.
-        ious: (D, G) overlaps, over all classes.
+        pairs: (P, 2) a detection and a true object that overlap, over all classes, in ascending order.
+        ious: (P,) their overlaps, above 0.
     """
 
-    image_id: Any
+    image_ids: list[Any]
+    images: np.ndarray
     scores: np.ndarray
     classes: np.ndarray
     matched: np.ndarray
+    truth_images: np.ndarray
     truth_classes: np.ndarray
+    pairs: np.ndarray
     ious: np.ndarray
 
     def found(self) -> np.ndarray:
         """(G,) whether a detection was matched to the true object."""
-        return np.isin(np.arange(len(self.truth_classes)), self.matched)
+        found = np.zeros(len(self.truth_classes), dtype=bool)
+        found[self.matched[self.matched >= 0]] = True
+        return found
 
-    def above(self, score: float) -> 'ImageMatches':
-        """The image without detections below a score; those that stay are matched as before."""
+    def above(self, score: float) -> 'Matches':
+        """The images without detections below a score; those that stay are matched as before."""
         stay = self.scores >= score
-        return ImageMatches(
-            self.image_id,
-            self.scores[stay],
-            self.classes[stay],
-            self.matched[stay],
-            self.truth_classes,
-            self.ious[stay],
+        kept = stay[self.pairs[:, 0]]
+        pairs = self.pairs[kept]
+        return replace(
+            self,
+            images=self.images[stay],
+            scores=self.scores[stay],
+            classes=self.classes[stay],
+            matched=self.matched[stay],
+            pairs=np.stack([np.cumsum(stay)[pairs[:, 0]] - 1, pairs[:, 1]], axis=1),
+            ious=self.ious[kept],
         )
 
 
-def read_matches(evaluator: Any, iou: float = 0.5) -> list[ImageMatches] | None:
+@dataclass(frozen=True)
+class _Objects:
+    """What an evaluator kept of annotations, ignored ones included.
+
+    Attributes:
+        images: (N,) index among the evaluation's images.
+        classes: (N,) index among its categories.
+        ids: (N,) of the annotations.
+        ignored: (N,) whether they do not count.
+    """
+
+    images: np.ndarray
+    classes: np.ndarray
+    ids: np.ndarray
+    ignored: np.ndarray
+
+    def order(self) -> np.ndarray:
+        """(N,) by image, then by class."""
+        return np.lexsort((self.ids, self.classes, self.images))
+
+
+@dataclass(frozen=True)
+class _Detections(_Objects):
+    """Detections.
+
+    Attributes:
+        scores: (N,) of them.
+        others: (N,) ids of the true objects that they were matched to; what they are where there is none, see `found`.
+        found: (N,) whether they were matched.
+    """
+
+    scores: np.ndarray
+    others: np.ndarray
+    found: np.ndarray
+
+    def order(self) -> np.ndarray:
+        """(N,) by image, then by falling score."""
+        # as pycocotools sorts: equal scores stay in the order of the predictions
+        return np.lexsort((self.ids, -self.scores, self.images))
+
+
+_Rows = TypeVar('_Rows', bound=_Objects)
+# those of _Objects
+_Fields = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def _counted(rows: _Rows) -> _Rows:
+    """What is not ignored, in order."""
+    order = rows.order()
+    order = order[~rows.ignored[order]]
+    return replace(rows, **{name: values[order] for name, values in vars(rows).items()})
+
+
+def read_matches(evaluator: Any, iou: float = 0.5) -> Matches | None:
     """What a finished ``COCOeval`` matched at one overlap, at its highest limit of detections and for all areas.
 
     Args:
@@ -58,45 +125,75 @@ def read_matches(evaluator: Any, iou: float = 0.5) -> list[ImageMatches] | None:
         iou: one of its thresholds.
 
     Returns:
-        An entry for every image of the evaluation, in its order; None where that threshold was not evaluated.
+        The matches in all images of the evaluation; None where that threshold was not evaluated.
     """
     params = evaluator.params
     at = np.flatnonzero(np.isclose(params.iouThrs, iou))
     if not at.size:
         return None
-    images = len(params.imgIds)
-    cells: dict[Any, list[tuple[int, dict[str, Any]]]] = {image: [] for image in params.imgIds}
-    for k in range(len(params.catIds)):
-        start = (k * len(params.areaRng) + list(params.areaRngLbl).index('all')) * images
-        for cell in evaluator.evalImgs[start : start + images]:
-            if cell is not None:
-                cells[cell['image_id']].append((k, cell))
-    return [_join(evaluator, image, of_image, int(at[0])) for image, of_image in cells.items()]
-
-
-def _join(evaluator: Any, image: Any, cells: list[tuple[int, dict[str, Any]]], at: int) -> ImageMatches:
-    """Put the classes of one image together."""
-    detections: list[tuple[float, int, int, int]] = []
-    truth: list[tuple[int, int]] = []
-    for k, cell in cells:
-        for score, own, other, ignored in zip(
-            cell['dtScores'], cell['dtIds'], cell['dtMatches'][at], cell['dtIgnore'][at]
-        ):
-            if not ignored:
-                # as pycocotools sorts: equal scores stay in the order of the predictions
-                detections.append((-score, own, k, int(other)))
-        truth += [(own, k) for own, ignored in zip(cell['gtIds'], cell['gtIgnore']) if not ignored]
-    detections.sort()
-    position = {own: i for i, (own, _) in enumerate(truth)}
-    return ImageMatches(
-        image_id=plain(image),
-        scores=np.array([-score for score, _, _, _ in detections]),
-        classes=np.array([k for _, _, k, _ in detections], dtype=int),
-        # 0 stands for no match
-        matched=np.array([position[other] if other else -1 for _, _, _, other in detections], dtype=int),
-        truth_classes=np.array([k for _, k in truth], dtype=int),
-        ious=_overlaps(evaluator, [own for _, own, _, _ in detections], [own for own, _ in truth]),
+    fast = isinstance(evaluator, FastCOCOeval)
+    found, truth = _from_columns(evaluator, iou) if fast else _from_cells(evaluator, int(at[0]))
+    found, truth = _counted(found), _counted(truth)
+    # an id may be there twice, in two images
+    position = {key: i for i, key in enumerate(zip(truth.images.tolist(), truth.ids.tolist()))}
+    wanted = zip(found.found.tolist(), found.images.tolist(), found.others.tolist())
+    matched = np.array([position[image, other] if there else -1 for there, image, other in wanted], dtype=int)
+    pairs, ious = _overlaps(evaluator, found, truth)
+    return Matches(
+        image_ids=[plain(image) for image in params.imgIds],
+        images=found.images,
+        scores=found.scores,
+        classes=found.classes,
+        matched=matched,
+        truth_images=truth.images,
+        truth_classes=truth.classes,
+        pairs=pairs,
+        ious=ious,
     )
+
+
+def _from_columns(evaluator: FastCOCOeval, iou: float) -> tuple[_Detections, _Objects]:
+    """Detections and true objects of a fast evaluation."""
+    detections, truth = evaluator.matches(iou)
+    params = evaluator.params
+
+    def columns(table: dict[str, np.ndarray], own: str) -> _Fields:
+        images = np.searchsorted(params.imgIds, table['image_id'])
+        classes = np.searchsorted(params.catIds, table['category_id'])
+        return images, classes, table[own], table['ignore']
+
+    others = detections['gt_id']
+    found = _Detections(*columns(detections, 'dt_id'), detections['score'], others, others >= 0)
+    return found, _Objects(*columns(truth, 'gt_id'))
+
+
+def _from_cells(evaluator: Any, at: int) -> tuple[_Detections, _Objects]:
+    """Detections and true objects of pycocotools' own evaluation: a cell for each class and image."""
+    params = evaluator.params
+    images = len(params.imgIds)
+    area = list(params.areaRngLbl).index('all')
+    places, cells = [], []
+    for k in range(len(params.catIds)):
+        start = (k * len(params.areaRng) + area) * images
+        for i, cell in enumerate(evaluator.evalImgs[start : start + images]):
+            if cell is not None:
+                places.append((i, k))
+                cells.append(cell)
+
+    def columns(own: str, ignored: list[Any]) -> _Fields:
+        where = np.repeat(np.reshape(places, (-1, 2)).astype(int), [len(cell[own]) for cell in cells], axis=0)
+        return where[:, 0], where[:, 1], _joined(cell[own] for cell in cells), _joined(ignored).astype(bool)
+
+    scores = _joined(cell['dtScores'] for cell in cells)
+    others = _joined(cell['dtMatches'][at] for cell in cells)
+    # 0 stands for no match
+    found = _Detections(*columns('dtIds', [cell['dtIgnore'][at] for cell in cells]), scores, others, others != 0)
+    return found, _Objects(*columns('gtIds', [cell['gtIgnore'] for cell in cells]))
+
+
+def _joined(parts: Iterable[Any]) -> np.ndarray:
+    """One array of many; empty ones are of no type that counts."""
+    return np.concatenate([part for part in parts if len(part)] or [np.zeros(0)])
 
 
 def plain(number: Any) -> Any:
@@ -104,27 +201,45 @@ def plain(number: Any) -> Any:
     return number.item() if isinstance(number, np.generic) else number
 
 
-def _overlaps(evaluator: Any, detections: list[int], truth: list[int]) -> np.ndarray:
-    if not detections or not truth:
-        return np.zeros((len(detections), len(truth)))
-    shapes = []
-    for coco, ids in ((evaluator.cocoDt, detections), (evaluator.cocoGt, truth)):
-        annotations = [coco.anns[i] for i in ids]
-        masks = evaluator.params.iouType == 'segm'
-        shapes.append([coco.annToRLE(a) if masks else a['bbox'] for a in annotations])
-    return np.asarray(rle.iou(*shapes, [0] * len(truth)))
+def _overlaps(evaluator: Any, found: _Detections, truth: _Objects) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs (P, 2) of detections and true objects of the same image that overlap, and by how much (P,)."""
+    of_found = _shapes(evaluator, evaluator.cocoDt, found.ids)
+    of_truth = _shapes(evaluator, evaluator.cocoGt, truth.ids)
+    borders = np.arange(len(evaluator.params.imgIds) + 1)
+    starts = [np.searchsorted(side.images, borders).tolist() for side in (found, truth)]
+    pairs, ious = [np.zeros((0, 2), int)], [np.zeros(0)]
+    for a, b, c, d in zip(starts[0], starts[0][1:], starts[1], starts[1][1:]):
+        if a < b and c < d:
+            overlaps = np.asarray(rle.iou(of_found[a:b], of_truth[c:d], [0] * (d - c)))
+            at = np.nonzero(overlaps > 0)
+            pairs.append(np.stack(at, axis=1) + (a, c))
+            ious.append(overlaps[at])
+    return np.concatenate(pairs), np.concatenate(ious)
 
 
-def best_score(images: Sequence[ImageMatches]) -> float:
+def _shapes(evaluator: Any, coco: Any, ids: np.ndarray) -> Any:
+    """Boxes (N, 4), or a list of run lengths."""
+    annotations = [coco.anns[i] for i in ids.tolist()]
+    if evaluator.params.iouType == 'segm':
+        return [_run_lengths(coco, annotation) for annotation in annotations]
+    return np.array([annotation['bbox'] for annotation in annotations], dtype=float).reshape(-1, 4)
+
+
+def _run_lengths(coco: Any, annotation: dict[str, Any]) -> dict[str, Any]:
+    """Of detections they are there; ``annToRLE`` takes as long to see that as all else."""
+    mask = annotation['segmentation']
+    there = isinstance(mask, dict) and isinstance(mask['counts'], (str, bytes))
+    return mask if there else coco.annToRLE(annotation)
+
+
+def best_score(matches: Matches) -> float:
     """The score at which F1 over all images and classes is highest; 0.3 where nothing was matched."""
-    scores = np.concatenate([image.scores for image in images])
-    right = np.concatenate([image.matched >= 0 for image in images])
+    right = matches.matched >= 0
     if not right.any():
         return USUAL_SCORE
-    order = np.argsort(-scores, kind='stable')
-    scores, right = scores[order], np.cumsum(right[order])
-    objects = sum(len(image.truth_classes) for image in images)
-    f1 = 2 * right / (np.arange(1, len(scores) + 1) + objects)
+    order = np.argsort(-matches.scores, kind='stable')
+    scores, right = matches.scores[order], np.cumsum(right[order])
+    f1 = 2 * right / (np.arange(1, len(scores) + 1) + len(matches.truth_classes))
     # a threshold cannot part equal scores
     f1[:-1][scores[:-1] == scores[1:]] = 0
     return float(scores[f1.argmax()])
@@ -136,7 +251,7 @@ def f1_score(matches: int, missed: int, false: int) -> float | None:
     return 200 * matches / total if total else None
 
 
-def object_confusion(images: Sequence[ImageMatches], classes: int, iou: float = 0.5) -> np.ndarray:
+def object_confusion(matches: Matches, classes: int, iou: float = 0.5) -> np.ndarray:
     """Count which class objects were taken for.
 
     A matched object counts on the diagonal. The detections that are left take, by falling score, the object of another
@@ -144,7 +259,7 @@ def object_confusion(images: Sequence[ImageMatches], classes: int, iou: float = 
     background (last row) or lost in it (last column).
 
     Args:
-        images: without detections of low scores (:meth:`ImageMatches.above`).
+        matches: without detections of low scores (:meth:`Matches.above`).
         classes: their number K.
         iou: least overlap of a confusion.
 
@@ -152,16 +267,15 @@ def object_confusion(images: Sequence[ImageMatches], classes: int, iou: float = 
         (K + 1, K + 1) int64, rows are the truth.
     """
     matrix = np.zeros((classes + 1, classes + 1), dtype=np.int64)
-    for image in images:
-        free = ~image.found()
-        for own, matched, overlaps in zip(image.classes, image.matched, image.ious):
-            truth = classes
-            if matched >= 0:
-                truth = own
-            elif free.any() and (overlaps := np.where(free, overlaps, 0)).max() >= iou:
-                taken = overlaps.argmax()
-                free[taken] = False
-                truth = image.truth_classes[taken]
-            matrix[truth, own] += 1
-        np.add.at(matrix, (image.truth_classes[free], classes), 1)
+    free = ~matches.found()
+    taken = np.where(matches.matched >= 0, matches.matched, -1)
+    left, wanted = matches.pairs.T
+    candidates = np.flatnonzero((matches.ious >= iou) & (taken[left] < 0) & free[wanted])
+    # a detection's largest overlap first; of equal ones the first object
+    for i in candidates[np.lexsort((-matches.ious[candidates], left[candidates]))].tolist():
+        if taken[left[i]] < 0 and free[wanted[i]]:
+            taken[left[i]], free[wanted[i]] = wanted[i], False
+    # the class of the object at -1 is that of the background
+    np.add.at(matrix, (np.append(matches.truth_classes, classes)[taken], matches.classes), 1)
+    np.add.at(matrix, (matches.truth_classes[free], classes), 1)
     return matrix

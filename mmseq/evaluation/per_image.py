@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from mmseq.evaluation.matching import ImageMatches, f1_score
+from mmseq.evaluation.matching import Matches, f1_score
 from mmseq.evaluation.tide import FALSE_KINDS, classify_errors
 
 SEGMENTATION_COLUMNS = (
@@ -54,18 +54,25 @@ def segmentation_row(path: str | None, pairs: tuple[np.ndarray, np.ndarray], cla
     return (*row, f'{classes[truth[worst]]} as {classes[prediction[worst]]}', 100 * float(wrong[worst] / pixels))
 
 
-def detection_row(path: str | None, image: ImageMatches) -> tuple[Any, ...]:
-    """Figures of one image with detections.
+def detection_rows(paths: Sequence[str | None], matches: Matches) -> list[tuple[Any, ...]]:
+    """Figures of the I images of an evaluation with detections.
 
     Args:
-        path: the picture.
-        image: without detections of low scores.
+        paths: the pictures.
+        matches: without detections of low scores.
 
     Returns:
-        A cell for each of ``DETECTION_COLUMNS``. The score is F1 in percent; None where there was nothing to find and
-        nothing was found. The last columns count false detections by kind (:mod:`mmseq.evaluation.tide`).
+        For each image a cell for each of ``DETECTION_COLUMNS``. The score is F1 in percent; None where there was
+        nothing to find and nothing was found. The last columns count false detections by kind
+        (:mod:`mmseq.evaluation.tide`).
     """
-    matches = int((image.matched >= 0).sum())
-    missed, false = len(image.truth_classes) - matches, len(image.scores) - matches
-    kinds = np.bincount(classify_errors(image).kinds[image.matched < 0], minlength=len(FALSE_KINDS))
-    return (path, f1_score(matches, missed, false), image.image_id, matches, missed, false, *kinds.tolist())
+    count, kinds = len(paths), len(FALSE_KINDS)
+    false = matches.matched < 0
+    right = np.bincount(matches.images[~false], minlength=count).tolist()
+    objects = np.bincount(matches.truth_images, minlength=count).tolist()
+    of_kind = classify_errors(matches).kinds[false]
+    errors = np.bincount(matches.images[false] * kinds + of_kind, minlength=count * kinds).reshape(count, kinds)
+    return [
+        (path, f1_score(found, there - found, sum(wrong)), image, found, there - found, sum(wrong), *wrong)
+        for path, image, found, there, wrong in zip(paths, matches.image_ids, right, objects, errors.tolist())
+    ]

@@ -19,7 +19,8 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from mmseq.errors import first_line
-from mmseq.evaluation.matching import ImageMatches, best_score, object_confusion, plain, read_matches
+from mmseq.evaluation.fast_coco import built
+from mmseq.evaluation.matching import Matches, best_score, object_confusion, plain, read_matches
 from mmseq.evaluation.per_class import (
     Table,
     average_precisions,
@@ -28,7 +29,7 @@ from mmseq.evaluation.per_class import (
     segmentation_table,
     sum_pairs,
 )
-from mmseq.evaluation.per_image import DETECTION_COLUMNS, SEGMENTATION_COLUMNS, detection_row, segmentation_row
+from mmseq.evaluation.per_image import DETECTION_COLUMNS, SEGMENTATION_COLUMNS, detection_rows, segmentation_row
 from mmseq.evaluation.tide import BACKGROUND, FOREGROUND, analyse
 
 _ATTRIBUTE = '_mmseq_recorder'
@@ -191,7 +192,7 @@ class CocoRecorder(Recorder):
         super().__init__(metric)
         self._evaluator: Any = None
         self._columns: dict[str, dict[int, Any]] = {}
-        self._matches: dict[str, list[ImageMatches]] = {}
+        self._matches: dict[str, Matches] = {}
         self._paths: list[str | None] = []
         self._ids: list[Any] = []
         self._wrap('process', self._process)
@@ -220,15 +221,15 @@ class CocoRecorder(Recorder):
         classes = tuple(self._columns['class'].values())
         limits = dict(iou=FOREGROUND, background_iou=BACKGROUND)
         self.errors = {
-            kind: analyse(images, len(classes)) | limits | dict(score_threshold=best_score(images))
-            for kind, images in self._matches.items()
+            kind: analyse(matches, len(classes)) | limits | dict(score_threshold=best_score(matches))
+            for kind, matches in self._matches.items()
         }
         kind = 'segm' if 'segm' in self._matches else next(iter(self._matches))
-        least = self.errors[kind]['score_threshold']
-        images = {image.image_id: image.above(least) for image in self._matches[kind]}
-        rows = tuple(detection_row(path, images[i]) for i, path in paths.items() if i in images)
-        self.images = Table(DETECTION_COLUMNS, rows)
-        counts = object_confusion(list(images.values()), len(classes))
+        shown = self._matches[kind].above(self.errors[kind]['score_threshold'])
+        rows = detection_rows([paths.get(image) for image in shown.image_ids], shown)
+        of_image = dict(zip(shown.image_ids, rows))
+        self.images = Table(DETECTION_COLUMNS, tuple(of_image[image] for image in paths if image in of_image))
+        counts = object_confusion(shown, len(classes))
         self.confusion = confusion_table((*classes, BACKGROUND_NAME), counts)
 
     def _compute_metrics(self, original: Callable[..., Any], results: list[Any]) -> dict[str, Any]:
@@ -237,7 +238,7 @@ class CocoRecorder(Recorder):
             self._ids = [prediction['img_id'] for _, prediction in results]
         base: Any = _base_named(type(self.metric), 'CocoMetric')
         # upstream keeps its COCOeval objects in local variables, so their constructors are watched for the moment
-        with _watched(base.compute_metrics.__globals__, ('COCOeval', 'COCOevalMP'), self._created):
+        with built(base.compute_metrics.__globals__, ('COCOeval', 'COCOevalMP'), self._created):
             metrics = original(results)
         with self._never_ending():
             self._harvest()
@@ -306,21 +307,3 @@ def path_of(sample: Any) -> str | None:
 
 def _base_named(cls: type, name: str) -> type:
     return next(base for base in cls.__mro__ if base.__name__ == name)
-
-
-@contextmanager
-def _watched(namespace: dict[str, Any], names: tuple[str, ...], created: Callable[[Any], None]) -> Iterator[None]:
-    """Report every object that the named classes of a module build, for the length of the block."""
-    originals = {name: namespace[name] for name in names if name in namespace}
-
-    def build(cls: type, *args: Any, **kwargs: Any) -> Any:
-        # not a subclass: COCOevalMP pickles itself to its workers, which only an importable class survives
-        instance = cls(*args, **kwargs)
-        created(instance)
-        return instance
-
-    namespace.update({name: partial(build, cls) for name, cls in originals.items()})
-    try:
-        yield
-    finally:
-        namespace.update(originals)

@@ -15,13 +15,12 @@ find its object, and is removed if not; the other false detections are removed; 
 Where the paper leaves a choice, this is what its authors' code does.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from mmseq.evaluation.matching import ImageMatches
+from mmseq.evaluation.matching import Matches
 
 FALSE_KINDS = ('Cls', 'Loc', 'Both', 'Dupe', 'Bkg')
 FOREGROUND, BACKGROUND = 0.5, 0.1
@@ -30,7 +29,7 @@ _RECALLS = np.linspace(0, 1, 101)
 
 @dataclass(frozen=True)
 class ErrorKinds:
-    """The kinds of errors in one image with D detections and G true objects.
+    """The kinds of errors of D detections and G true objects.
 
     Attributes:
         kinds: (D,) index among ``FALSE_KINDS``, or -1 for a match.
@@ -43,18 +42,15 @@ class ErrorKinds:
     missed: np.ndarray
 
 
-def classify_errors(image: ImageMatches) -> ErrorKinds:
-    """The kind of every false detection of an image."""
-    count = len(image.scores)
+def classify_errors(matches: Matches) -> ErrorKinds:
+    """The kind of every false detection."""
+    same = matches.classes[matches.pairs[:, 0]] == matches.truth_classes[matches.pairs[:, 1]]
+    own_best, own = _best(matches, same)
+    other_best, other = _best(matches, ~same)
     bkg = FALSE_KINDS.index('Bkg')
-    if not len(image.truth_classes):
-        return ErrorKinds(np.full(count, bkg), np.full(count, -1), np.zeros(0, dtype=bool))
-    same = image.classes[:, None] == image.truth_classes
-    own, other = image.ious * same, image.ious * ~same
-    own_best, other_best = own.max(axis=1), other.max(axis=1)
     kinds = np.select(
         [
-            image.matched >= 0,
+            matches.matched >= 0,
             (own_best >= BACKGROUND) & (own_best <= FOREGROUND),
             other_best >= FOREGROUND,
             own_best >= FOREGROUND,
@@ -63,16 +59,29 @@ def classify_errors(image: ImageMatches) -> ErrorKinds:
         [-1, *(FALSE_KINDS.index(kind) for kind in ('Loc', 'Cls', 'Dupe')), bkg],
         FALSE_KINDS.index('Both'),
     )
-    target = np.full(count, -1)
-    for kind, overlaps in (('Cls', other), ('Loc', own)):
-        target = np.where(kinds == FALSE_KINDS.index(kind), overlaps.argmax(axis=1), target)
-    found = image.found()
-    target[found[target]] = -1
+    target = np.select([kinds == FALSE_KINDS.index('Cls'), kinds == FALSE_KINDS.index('Loc')], [other, own], -1)
+    found = matches.found()
+    # at the end, for the target -1
+    target[np.append(found, True)[target]] = -1
     # detections are sorted, so the first of those with the same target has the highest score
     targets, first = np.unique(target, return_index=True)
-    fixed = np.full(count, -1)
-    fixed[first[targets >= 0]] = image.truth_classes[targets[targets >= 0]]
-    return ErrorKinds(kinds, fixed, ~found & ~np.isin(np.arange(len(found)), targets))
+    targets, first = targets[targets >= 0], first[targets >= 0]
+    fixed = np.full(len(kinds), -1)
+    fixed[first] = matches.truth_classes[targets]
+    missed = ~found
+    missed[targets] = False
+    return ErrorKinds(kinds, fixed, missed)
+
+
+def _best(matches: Matches, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each detection its largest overlap among the pairs ``which`` (P,), 0 if none, and with what object."""
+    (detections, objects), ious = matches.pairs[which].T, matches.ious[which]
+    # of equal overlaps the first object
+    order = np.lexsort((-ious, detections))
+    with_any, first = np.unique(detections[order], return_index=True)
+    best, target = np.zeros(len(matches.scores)), np.full(len(matches.scores), -1)
+    best[with_any], target[with_any] = ious[order][first], objects[order][first]
+    return best, target
 
 
 def average_precision(scores: np.ndarray, right: np.ndarray, objects: int) -> float:
@@ -93,33 +102,27 @@ def average_precision(scores: np.ndarray, right: np.ndarray, objects: int) -> fl
 class _Detections:
     """All detections of an evaluation by falling score, and the numbers of objects of K classes."""
 
-    def __init__(self, images: Sequence[ImageMatches], errors: Sequence[ErrorKinds], classes: int) -> None:
-        scores = np.concatenate([image.scores for image in images])
-        order = np.argsort(-scores, kind='stable')
-        self.scores = scores[order]
-        self.classes = np.concatenate([image.classes for image in images])[order]
-        self.kinds = np.concatenate([kind.kinds for kind in errors])[order]
-        self.fixed = np.concatenate([kind.fixed_classes for kind in errors])[order]
+    def __init__(self, matches: Matches, errors: ErrorKinds, classes: int) -> None:
+        order = np.argsort(-matches.scores, kind='stable')
+        self.scores = matches.scores[order]
+        self.classes = matches.classes[order]
+        self.kinds = errors.kinds[order]
+        self.fixed = errors.fixed_classes[order]
 
-        def count(which: Sequence[np.ndarray]) -> np.ndarray:
-            chosen = [image.truth_classes[mask] for image, mask in zip(images, which)]
-            return np.bincount(np.concatenate(chosen), minlength=classes)
+        def count(which: np.ndarray) -> np.ndarray:
+            return np.bincount(matches.truth_classes[which], minlength=classes)
 
-        self.objects = count([np.ones(len(image.truth_classes), dtype=bool) for image in images])
-        self.missed = count([kind.missed for kind in errors])
-        self.unfound = count([~image.found() for image in images])
+        self.objects = count(np.ones(len(matches.truth_classes), dtype=bool))
+        self.missed = count(errors.missed)
+        self.unfound = count(~matches.found())
 
     def mean_ap(self, without: str = '') -> float | None:
         """AP50 over the classes that have objects, without a kind of error; None if no class has any."""
         present = np.flatnonzero(self.objects)
         if not present.size:
             return None
-        classes, right, stays, objects = (
-            self.classes,
-            self.kinds < 0,
-            np.ones(len(self.kinds), dtype=bool),
-            self.objects,
-        )
+        classes, right, objects = self.classes, self.kinds < 0, self.objects
+        stays = np.ones(len(self.kinds), dtype=bool)
         if without in FALSE_KINDS:
             wrong = self.kinds == FALSE_KINDS.index(without)
             fixed = wrong & (self.fixed >= 0)
@@ -128,22 +131,25 @@ class _Detections:
             stays = right
         elif without:
             objects = objects - {'Miss': self.missed, 'FalseNeg': self.unfound}[without]
+        kept = np.flatnonzero(stays)
+        kept = kept[np.argsort(classes[kept], kind='stable')]
+        starts = np.searchsorted(classes[kept], np.arange(len(objects) + 1))
         values = []
         for k in present:
-            mine = stays & (classes == k)
+            mine = kept[starts[k] : starts[k + 1]]
             if objects[k]:
                 values.append(average_precision(self.scores[mine], right[mine], int(objects[k])))
-            elif mine.any():
+            elif mine.size:
                 # nothing to find any more, and something is found nevertheless
                 values.append(0.0)
         return float(np.mean(values)) if values else 0.0
 
 
-def analyse(images: Sequence[ImageMatches], classes: int) -> dict[str, Any]:
+def analyse(matches: Matches, classes: int) -> dict[str, Any]:
     """Errors of an evaluation by kind.
 
     Args:
-        images: what was matched at an overlap of 0.5.
+        matches: what was matched at an overlap of 0.5.
         classes: number of classes.
 
     Returns:
@@ -151,8 +157,7 @@ def analyse(images: Sequence[ImageMatches], classes: int) -> dict[str, Any]:
         (no objects but those found), ``counts`` of the same, and the numbers of ``objects`` and ``detections``. AP50
         and gains are None where no class has objects.
     """
-    errors = [classify_errors(image) for image in images]
-    every = _Detections(images, errors, classes)
+    every = _Detections(matches, classify_errors(matches), classes)
     counts = {kind: int((every.kinds == i).sum()) for i, kind in enumerate(FALSE_KINDS)}
     counts |= {'Miss': every.missed.sum(), 'FalsePos': sum(counts.values()), 'FalseNeg': every.unfound.sum()}
     ap = every.mean_ap()

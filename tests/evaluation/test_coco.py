@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 import torch
 from mmengine.evaluator import BaseMetric
+from pycocotools.cocoeval import COCOeval
 
+from mmseq.evaluation.fast_coco import PACKAGE, FastCOCOeval, built
 from mmseq.evaluation.recorders import attach
 from mmseq.registry import METRICS
 
@@ -65,6 +67,17 @@ def test_truth_is_found_whatever_its_ids(tmp_path: Path, numbers: tuple) -> None
 
 def test_upstreams_own_figure_by_a_switch(tmp_path: Path) -> None:
     assert _evaluate(_metric(tmp_path, _truth((0, 1, 2)), upstream=True))['coco/bbox_mAP'] == pytest.approx(0.667)
+
+
+def test_the_fast_evaluation_is_ours_alone(tmp_path: Path) -> None:
+    from mmdet.evaluation import CocoMetric
+
+    pytest.importorskip(PACKAGE)
+    built_ones: list[Any] = []
+    with built(CocoMetric.compute_metrics.__globals__, ('COCOeval',), built_ones.append):
+        for upstream in (False, True):
+            _evaluate(_metric(tmp_path, _truth((1, 2, 3)), upstream=upstream))
+    assert [type(one) for one in built_ones] == [FastCOCOeval, COCOeval]
 
 
 def test_truth_of_the_images_themselves(tmp_path: Path) -> None:

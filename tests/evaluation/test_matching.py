@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mmseq.evaluation.matching import ImageMatches, best_score, f1_score, object_confusion, read_matches
+from mmseq.evaluation.matching import best_score, f1_score, object_confusion, read_matches
 from mmseq.evaluation.tide import analyse
+from tests.evaluation.by_hand import Image, together
 
 # category ids in no order, one image without anything, a crowd of cats at the left
 CATEGORIES = [{'id': 7, 'name': 'cat'}, {'id': 3, 'name': 'dog'}]
@@ -66,26 +67,26 @@ def polygon(box: list[float]) -> list[list[float]]:
 @pytest.mark.parametrize('kind', ['bbox', 'segm'])
 def test_matches_are_those_of_pycocotools(kind: str) -> None:
     evaluator = evaluated(kind)
-    first, empty = read_matches(evaluator)
-    assert (first.image_id, type(first.image_id)) == (4, int)
-    assert first.scores.tolist() == [0.9, 0.8, 0.6, 0.5]
-    assert first.classes.tolist() == [CAT, CAT, CAT, DOG]
+    found = read_matches(evaluator)
+    # nothing is in the second image
+    assert (found.image_ids, type(found.image_ids[0])) == ([4, 5], int)
+    assert set(found.images.tolist()) == set(found.truth_images.tolist()) == {0}
+    assert found.scores.tolist() == [0.9, 0.8, 0.6, 0.5]
+    assert found.classes.tolist() == [CAT, CAT, CAT, DOG]
     # the dogs' objects come first, the crowd is left out
-    assert first.truth_classes.tolist() == [DOG, CAT, CAT]
-    assert first.matched.tolist() == [1, -1, -1, -1]
-    assert first.found().tolist() == [False, True, False]
-    expected = [[0, 1, 0], [1, 0, 0], [0, 0.9, 0], [0, 0, 0]]
-    assert first.ious == pytest.approx(np.array(expected), abs=0.02)
-    assert len(empty.scores) == len(empty.truth_classes) == 0
+    assert found.truth_classes.tolist() == [DOG, CAT, CAT]
+    assert found.matched.tolist() == [1, -1, -1, -1]
+    assert found.found().tolist() == [False, True, False]
+    assert found.pairs.tolist() == [[0, 1], [1, 0], [2, 1]]
+    assert found.ious == pytest.approx([1, 1, 0.9], abs=0.02)
 
-    result = analyse([first, empty], 2)
+    result = analyse(found, 2)
     assert result['AP50'] == pytest.approx(evaluator.stats[1])
     assert result['counts'] == dict(Cls=1, Loc=0, Both=0, Dupe=1, Bkg=1, Miss=1, FalsePos=3, FalseNeg=2)
 
 
 def test_a_limit_of_detections_is_pycocotools_own() -> None:
-    (first, _) = read_matches(evaluated(maxDets=[1]))
-    assert first.scores.tolist() == [0.9, 0.5]
+    assert read_matches(evaluated(maxDets=[1])).scores.tolist() == [0.9, 0.5]
 
 
 def test_an_overlap_that_was_not_evaluated() -> None:
@@ -93,8 +94,8 @@ def test_an_overlap_that_was_not_evaluated() -> None:
 
 
 def test_confusions_by_hand() -> None:
-    images = read_matches(evaluated())
-    assert object_confusion(images, 2).tolist() == [
+    found = read_matches(evaluated())
+    assert object_confusion(found, 2).tolist() == [
         # a dog taken for a cat
         [0, 1, 0],
         # a cat found, a cat lost
@@ -103,37 +104,40 @@ def test_confusions_by_hand() -> None:
         [1, 1, 0],
     ]
     # the second detection of the cat and the dog in the background are gone
-    above = [image.above(0.7) for image in images]
-    assert object_confusion(above, 2).tolist() == [[0, 1, 0], [0, 1, 1], [0, 0, 0]]
+    assert object_confusion(found.above(0.7), 2).tolist() == [[0, 1, 0], [0, 1, 1], [0, 0, 0]]
 
 
 def test_an_object_is_confused_once_and_by_its_best_score() -> None:
-    two = ImageMatches(
-        image_id=0,
-        scores=np.array([0.9, 0.8]),
-        classes=np.array([1, 2]),
-        matched=np.array([-1, -1]),
-        truth_classes=np.array([0]),
-        ious=np.array([[0.6], [0.9]]),
-    )
-    assert object_confusion([two], 3).tolist() == [[0, 1, 0, 0], [0] * 4, [0] * 4, [0, 0, 1, 0]]
+    two = together(Image([0], [0.9, 0.8], [1, 2], [-1, -1], [[0.6], [0.9]]))
+    assert object_confusion(two, 3).tolist() == [[0, 1, 0, 0], [0] * 4, [0] * 4, [0, 0, 1, 0]]
 
 
-def scored(scores: list[float], matched: list[int], objects: int) -> ImageMatches:
+def test_the_largest_overlap_that_is_left() -> None:
+    # the first takes the object that the second overlaps more; the third overlaps one that is matched
+    one = Image([0, 0, 1], [0.9, 0.8, 0.7, 0.6], [2, 2, 2, 1], [-1, -1, -1, 2], [[0.6, 0], [0.9, 0.5], [0, 0], [0, 0]])
+    one.ious = [[*row, last] for row, last in zip(one.ious, (0, 0, 0.8, 0.9))]
+    assert object_confusion(together(Image([1]), one), 3).tolist() == [
+        [0, 0, 2, 0],
+        [0, 1, 0, 1],
+        [0, 0, 0, 0],
+        [0, 0, 1, 0],
+    ]
+
+
+def scored(scores: list[float], matched: list[int], objects: int) -> Image:
     count = len(scores)
-    return ImageMatches(
-        0, np.array(scores), np.zeros(count, int), np.array(matched, int), np.zeros(objects, int), np.zeros((count, 2))
-    )
+    return Image([0] * objects, scores, [0] * count, matched, [[0] * objects] * count)
 
 
 def test_the_best_score_over_all_images() -> None:
     # F1 of the best 1, 2, 3, 4 detections of both: 2/4, 2/5, 4/6, 4/7
     images = [scored([0.9, 0.5], [0, -1], 1), scored([0.8, 0.7], [-1, 0], 2)]
-    assert best_score(images) == 0.7
+    assert best_score(together(*images)) == 0.7
     # equal scores stay together: 2/3 for the first, 4/8 for all, not 4/4 for the first two
-    assert best_score([scored([0.9, 0.5, 0.5, 0.5, 0.5, 0.5], [0, 1, -1, -1, -1, -1], 2)]) == 0.9
-    assert best_score([scored([0.9], [-1], 1)]) == 0.3
-    assert best_score([scored([], [], 1)]) == 0.3
+    one = scored([0.9, 0.5, 0.5, 0.5, 0.5, 0.5], [0, 1, -1, -1, -1, -1], 2)
+    assert best_score(together(one)) == 0.9
+    assert best_score(together(scored([0.9], [-1], 1))) == 0.3
+    assert best_score(together(scored([], [], 1))) == 0.3
 
 
 def test_f1() -> None:

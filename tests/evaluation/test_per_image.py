@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from mmseq.evaluation.matching import ImageMatches
 from mmseq.evaluation.per_class import count_pairs
-from mmseq.evaluation.per_image import DETECTION_COLUMNS, SEGMENTATION_COLUMNS, detection_row, segmentation_row
+from mmseq.evaluation.per_image import DETECTION_COLUMNS, SEGMENTATION_COLUMNS, detection_rows, segmentation_row
+from tests.evaluation.by_hand import Image, together
 
 CLASSES = ('sky', 'road', 'tree', 'ghost')
 
@@ -33,15 +33,9 @@ def test_a_perfect_and_an_ignored_image() -> None:
 
 
 def detected(truth: list[int], classes: list[int], matched: list[int], ious: list[list[float]]) -> dict:
-    image = ImageMatches(
-        image_id=7,
-        scores=np.linspace(1, 0.5, len(classes)),
-        classes=np.array(classes, dtype=int),
-        matched=np.array(matched, dtype=int),
-        truth_classes=np.array(truth, dtype=int),
-        ious=np.array(ious).reshape(len(classes), len(truth)),
-    )
-    return dict(zip(DETECTION_COLUMNS, detection_row('b.jpg', image), strict=True))
+    image = Image(truth, np.linspace(1, 0.5, len(classes)).tolist(), classes, matched, ious, image_id=7)
+    (row,) = detection_rows(['b.jpg'], together(image))
+    return dict(zip(DETECTION_COLUMNS, row, strict=True))
 
 
 def test_an_image_with_detections() -> None:

@@ -3,26 +3,20 @@
 import numpy as np
 import pytest
 
-from mmseq.evaluation.matching import ImageMatches
 from mmseq.evaluation.tide import FALSE_KINDS, analyse, average_precision, classify_errors
+from tests.evaluation.by_hand import Image, together
 
 CAT, DOG = 0, 1
 
 
-def image(truth: list[int], *detections: tuple[float, int, int, list[float]]) -> ImageMatches:
+def image(truth: list[int], *detections: tuple[float, int, int, list[float]]) -> Image:
     """Detections are (score, class, matched, overlaps with every object)."""
-    return ImageMatches(
-        image_id=0,
-        scores=np.array([score for score, *_ in detections]),
-        classes=np.array([k for _, k, *_ in detections], dtype=int),
-        matched=np.array([matched for _, _, matched, _ in detections], dtype=int),
-        truth_classes=np.array(truth, dtype=int),
-        ious=np.array([overlaps for *_, overlaps in detections]).reshape(len(detections), len(truth)),
-    )
+    scores, classes, matched, ious = zip(*detections) if detections else ((), (), (), ())
+    return Image(truth, list(scores), list(classes), list(matched), list(ious))
 
 
-def kinds(found: ImageMatches) -> list[str]:
-    return ['' if kind < 0 else FALSE_KINDS[kind] for kind in classify_errors(found).kinds]
+def kinds(found: Image) -> list[str]:
+    return ['' if kind < 0 else FALSE_KINDS[kind] for kind in classify_errors(together(found)).kinds]
 
 
 def test_every_kind_by_its_definition() -> None:
@@ -69,7 +63,7 @@ def test_the_best_of_several_is_mended_and_no_object_twice() -> None:
         # that dog is found already
         (0.6, CAT, -1, [0.0, 0.8, 0.0]),
     )
-    errors = classify_errors(found)
+    errors = classify_errors(together(found))
     assert kinds(found) == ['', 'Cls', 'Loc', 'Cls']
     assert errors.fixed_classes.tolist() == [-1, CAT, -1, -1]
     assert errors.missed.tolist() == [False, False, True]
@@ -84,7 +78,7 @@ def test_gains_by_hand() -> None:
         (0.7, CAT, -1, [0.8, 0.0, 0.0, 0.0]),
         (0.6, CAT, -1, [0.0, 0.4, 0.0, 0.0]),
     )
-    result = analyse([found], 1)
+    result = analyse(together(found), 1)
     # recall 0.25 at precision 1/2; recalls 0, 0.01, ..., 0.25 are 26 of 101
     ap = 26 / 101 / 2
     assert result['AP50'] == pytest.approx(ap)
@@ -101,7 +95,7 @@ def test_gains_by_hand() -> None:
 def test_another_class_gains_and_the_own_one_too() -> None:
     """A dog called cat costs the dogs their only match and the cats their precision."""
     found = image([CAT, DOG], (0.9, CAT, -1, [0.0, 0.9]), (0.8, CAT, 0, [0.9, 0.0]))
-    result = analyse([found], 2)
+    result = analyse(together(found), 2)
     assert result['AP50'] == pytest.approx((1 / 2 + 0) / 2)
     assert result['dAP']['Cls'] == pytest.approx(1 - 1 / 4)
     assert result['dAP']['Miss'] == 0
@@ -112,19 +106,19 @@ def test_another_class_gains_and_the_own_one_too() -> None:
 def test_scores_count_over_all_images() -> None:
     right = image([CAT], (0.5, CAT, 0, [0.9]))
     wrong = image([], (0.6, CAT, -1, []))
-    assert analyse([right, wrong], 1)['AP50'] == pytest.approx(1 / 2)
-    assert analyse([wrong, right], 1)['dAP']['Bkg'] == pytest.approx(1 / 2)
+    assert analyse(together(right, wrong), 1)['AP50'] == pytest.approx(1 / 2)
+    assert analyse(together(wrong, right), 1)['dAP']['Bkg'] == pytest.approx(1 / 2)
 
 
 def test_without_any_object_there_is_no_figure() -> None:
-    result = analyse([image([], (0.6, CAT, -1, []))], 3)
+    result = analyse(together(image([], (0.6, CAT, -1, []))), 3)
     assert result['AP50'] is None
     assert set(result['dAP'].values()) == {None}
     assert result['counts']['Bkg'] == 1
 
 
 def test_an_image_without_detections_is_missed() -> None:
-    result = analyse([image([CAT, DOG])], 2)
+    result = analyse(together(image([CAT, DOG])), 2)
     assert result['AP50'] == 0
     assert result['counts']['Miss'] == result['counts']['FalseNeg'] == 2
 
