@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 
 from mmseq.checkpoints.fetch import locate
-from mmseq.datasets.checks import Report
+from mmseq.datasets.checks import Report, examine_coco
+from mmseq.datasets.checks.remembered import remembered
 from mmseq.datasets.checks.shared import Progress
 from mmseq.datasets.nesting import loader_datasets
 from mmseq.engine.config_classes import as_list
@@ -143,7 +145,7 @@ def check_datasets(work: Work, loaders: Sequence[str]) -> None:
     Raises:
         InputError: the first error found, naming the file and what to do.
     """
-    reports = examine_datasets(work, loaders)
+    reports = examine_datasets(work, loaders, memory=True)
     save_reports(work.cfg, reports)
     for report in reports:
         for finding in report.warnings():
@@ -152,7 +154,11 @@ def check_datasets(work: Work, loaders: Sequence[str]) -> None:
 
 
 def examine_datasets(
-    work: Work, loaders: Sequence[str], sample: int | None = 64, progress: Progress | None = None
+    work: Work,
+    loaders: Sequence[str],
+    sample: int | None = 64,
+    progress: Progress | None = None,
+    memory: bool = False,
 ) -> list[Report]:
     """Check the data sets of the named loaders of a config, each once.
 
@@ -161,6 +167,7 @@ def examine_datasets(
         loaders: top-level keys such as ``train_dataloader``; those the config lacks are passed over.
         sample: how many images of each data set are opened; None: all.
         progress: wraps the images as they are opened, given their number.
+        memory: what passed before, and has not changed, is not checked again.
 
     Returns:
         One report for each data set of COCO's kind or of label maps in local folders; others are not looked into.
@@ -178,7 +185,8 @@ def examine_datasets(
                 if not examine:
                     continue
                 if (key := (examine.func, str(examine.args))) not in reports:
-                    reports[key] = examine(sample=sample, progress=progress)
+                    look = partial(remembered, examine) if memory and examine.func is examine_coco else examine
+                    reports[key] = look(sample=sample, progress=progress)
                 files = tuple(value for value in examine.args if isinstance(value, str))
                 if loader == 'train_dataloader':
                     trained.add(files)
