@@ -89,7 +89,8 @@ setup(
         ],
         # COCO's evaluation in a fraction of pycocotools' time. One release: it is young, its promise is every bit of
         # pycocotools' arrays, and this is the one that tests compare with them.
-        'fast': ['ultrafast-pycocotools==0.1.14'],
+        # The data check reads annotation files with orjson.
+        'fast': ['ultrafast-pycocotools==0.1.14', 'orjson'],
         # Its models as backbones (`mmseq.Timm`), ours in its registry (`mmseq.timm`), and the comparison of
         # `mmseq convert --verify`.
         'timm': ['timm>=1.0.31'],

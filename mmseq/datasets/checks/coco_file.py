@@ -5,6 +5,7 @@ import json
 import os
 from typing import Any
 
+from mmseq.datasets.checks.coco_pieces import read_in_pieces
 from mmseq.datasets.checks.findings import SHOWN_NAMES
 from mmseq.errors import InputError
 
@@ -38,8 +39,7 @@ def read_json(path: str) -> dict[str, Any]:
     if os.path.getsize(path) == 0:
         raise InputError(f'{path}: is empty (0 bytes); fetch or write it again')
     try:
-        with open(path, encoding='utf-8') as file:
-            content = json.load(file)
+        content = read_content(path)
     except (ValueError, RecursionError) as error:
         raise InputError(f'{path}: {not_json(path, error)}') from error
     except OSError as error:
@@ -47,6 +47,15 @@ def read_json(path: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f'{path}: holds a {type(content).__name__} instead of an object; give a COCO instances file')
     return content
+
+
+def read_content(path: str) -> Any:
+    """The content in pieces; where that is not possible as a whole, whose errors name the place."""
+    try:
+        return read_in_pieces(path)
+    except (ValueError, RecursionError):
+        with open(path, encoding='utf-8') as file:
+            return json.load(file)
 
 
 def not_json(path: str, error: Exception) -> str:

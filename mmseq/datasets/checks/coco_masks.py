@@ -14,11 +14,10 @@ from pycocotools import mask as coco_mask
 from mmseq.datasets.checks import rle
 from mmseq.datasets.checks.coco_boxes import table
 from mmseq.datasets.checks.coco_file import NUMBERS, Rows
+from mmseq.datasets.checks.coco_pieces import SHORTEST, Reach, reaches
 from mmseq.datasets.checks.findings import Report
 
 COORDINATES = frozenset(NUMBERS)
-# The x and y of three points.
-SHORTEST = 6
 # A mask and its box overlap by less: they are of different things. Some tools draw boxes generously.
 OVERLAP = 0.5
 TOLERATED, MOSTLY = 0.01, 0.5
@@ -43,9 +42,9 @@ def check_masks(report: Report, images: Rows, annotations: Rows, trained: bool) 
         first, said = wrong[0]
         name(report, 'malformed_masks', first, len(wrong), len(known), f'is {said}', FORM)
         return
-    polygons = [ann for ann in known if isinstance(ann['segmentation'], list)]
+    polygons = [ann for ann in known if isinstance(ann['segmentation'], (list, Reach))]
     check_short(report, polygons, trained)
-    polygons = [ann for ann in polygons if usable(ann)]
+    polygons = [ann for ann in polygons if isinstance(ann['segmentation'], Reach) or usable(ann)]
     runs = [ann for ann in known if isinstance(ann['segmentation'], dict)]
     found = [check_polygons(report, polygons, sizes), check_runs(report, runs, sizes)]
     compared = [rows for rows, extents in zip((polygons, runs), found) if extents is not None]
@@ -69,6 +68,8 @@ def missing(report: Report, annotations: Rows) -> None:
 
 def wrong_form(found: Any) -> str | None:
     """What a segmentation is instead of polygons or run lengths; None if it is one of them."""
+    if isinstance(found, Reach):
+        return None
     if isinstance(found, dict):
         size, counts = found.get('size'), found.get('counts')
         if not (isinstance(size, list) and len(size) == 2 and {*map(type, size)} <= {int}):
@@ -100,7 +101,8 @@ def usable(ann: dict[str, Any]) -> list[list[float]]:
 
 def check_short(report: Report, annotations: Rows, trained: bool) -> None:
     """Polygons have three points: without one an object is not trained, and one that has less ends an evaluation."""
-    short = [ann for ann in annotations if len(usable(ann)) < (1 if trained else len(ann['segmentation']))]
+    lists = [ann for ann in annotations if isinstance(ann['segmentation'], list)]
+    short = [ann for ann in lists if len(usable(ann)) < (1 if trained else len(ann['segmentation']))]
     if short:
         first = short[0]
         length = next(len(item) for item in first['segmentation'] if len(item) < SHORTEST or len(item) % 2)
@@ -124,22 +126,22 @@ def name(report: Report, kind: str, first: dict[str, Any], count: int, total: in
     )
 
 
-def points(annotations: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """All points (P, 2) of polygons, and where those of each annotation begin."""
-    polygons = [usable(ann) for ann in annotations]
-    xy = table(chain.from_iterable(polygons), 2)
-    counts = np.fromiter((sum(map(len, found)) // 2 for found in polygons), np.int64, len(polygons))
-    return xy, np.cumsum(counts) - counts
+def extents(annotations: Rows) -> np.ndarray:
+    """(N, 4) corners around polygons; not finite where a coordinate is not."""
+    lists = [usable(ann) for ann in annotations if isinstance(ann['segmentation'], list)]
+    found = iter(reaches(lists))
+    masks = (ann['segmentation'] for ann in annotations)
+    return table((mask if isinstance(mask, Reach) else next(found) for mask in masks), 4)
 
 
 def check_polygons(report: Report, annotations: Rows, sizes: dict[str, Any]) -> np.ndarray | None:
     """The extents (N, 4) of polygons, corners; None if there are none or not all lie near their image, as reported."""
     if not annotations:
         return None
-    xy, starts = points(annotations)
+    extent = extents(annotations)
+    low, high = extent[:, :2], extent[:, 2:]
     side = table((sizes[ann['image_id']] for ann in annotations), 2)
-    finite = np.logical_and.reduceat(np.isfinite(xy).all(1), starts)
-    low, high = np.minimum.reduceat(xy, starts), np.maximum.reduceat(xy, starts)
+    finite = np.isfinite(extent).all(1)
     # As far again as the image is large: drawn on another image, and memory goes with the distance.
     far = finite & ((low < -side) | (high > 2 * side)).any(1)
     for kind, mask, what in (
@@ -150,7 +152,7 @@ def check_polygons(report: Report, annotations: Rows, sizes: dict[str, Any]) -> 
             i = int(np.argmax(mask))
             said = f'{what}, {span(low[i], high[i], side[i])}'
             name(report, kind, annotations[i], int(mask.sum()), len(annotations), said, 'write pixels of the image')
-    return np.concatenate([low, high], 1) if finite.all() and not far.any() else None
+    return extent if finite.all() and not far.any() else None
 
 
 def span(low: np.ndarray, high: np.ndarray, side: np.ndarray) -> str:
