@@ -15,7 +15,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $
 TORCHES := $(if $(TORCH),$(if $(filter newest,$(TORCH)),torch,torch==$(TORCH)) torchvision)
 ISA_ENV := $(if $(ISA),ONEDNN_MAX_CPU_ISA=$(if $(filter avx512,$(ISA)),AVX512_CORE,AVX2) ATEN_CPU_CAPABILITY=$(ISA))
 
-.PHONY: help setup demo test onedl docs wheel faults lint fuzz bench bench-gpu clean
+.PHONY: help setup demo test onedl docs wheel faults lint golden fuzz bench bench-gpu clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -74,6 +74,9 @@ faults: $(VENV)/.ready  ## kill, restart and cut off trainings for half an hour;
 lint: $(VENV)/.ready  ## ruff, and mypy over the package
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+golden: $(VENV)/.ready  ## fifty iterations of every family and task, compared with the losses that are kept; some minutes
+	@$(BIN)/python -m benchmarks.golden
 
 fuzz: $(VENV)/.ready  ## convert 4000 damaged and hostile checkpoints
 	@$(BIN)/python -m benchmarks.fuzz
