@@ -19,7 +19,7 @@ class Comparison:
     """What is the same for all backbones.
 
     Args:
-        head: a name of :data:`mmseq.side_by_side.recipe.HEADS`.
+        head: a name of ``mmseq.side_by_side.recipe.HEADS``.
         config: whose backbone is replaced.
         folder: gets the configs, a folder of seeds per backbone, and the results.
         seeds: of each backbone.
