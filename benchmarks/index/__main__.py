@@ -1,4 +1,4 @@
-"""Command line that refreshes model-index.yml and the tables made from it."""
+"""Command line that refreshes model-index.yml and the table made from it."""
 
 import argparse
 import sys
@@ -15,8 +15,8 @@ def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog='python -m benchmarks.index',
-        description='Refresh model-index.yml from the configs, and from it the tables of README.md and '
-        'docs/models.md. Parameters and operations of models that have not changed are kept; what people wrote '
+        description='Refresh model-index.yml from the configs, and from it the table of docs/models.md. '
+        'Parameters and operations of models that have not changed are kept; what people wrote '
         '("Reported by authors", "Results") always is.',
         epilog='example: python -m benchmarks.index --all',
     )
@@ -31,14 +31,10 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit status; raises InputError for bad input."""
     args = build_parser().parse_args(argv)
-    index, readme, document = ROOT / 'model-index.yml', ROOT / 'README.md', ROOT / 'docs' / 'models.md'
+    index, document = ROOT / 'model-index.yml', ROOT / 'docs' / 'models.md'
     entries = model_index.refresh(ROOT / 'configs', model_index.read(index), args.all, show)
-    tables = (
-        (readme, readme.read_text(encoding='utf-8'), model_tables.short_table(entries)),
-        (document, model_tables.DOCUMENT, model_tables.full_table(entries)),
-    )
-    texts = {path: model_tables.insert(text, table, path.name) for path, text, table in tables}
-    for path, text in {index: model_index.dump(entries), **texts}.items():
+    table = model_tables.insert(model_tables.DOCUMENT, model_tables.full_table(entries), document.name)
+    for path, text in {index: model_index.dump(entries), document: table}.items():
         if not path.exists() or path.read_text(encoding='utf-8') != text:
             write_text(path, text)
             print(f'{path.relative_to(ROOT)}: written')

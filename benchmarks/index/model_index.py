@@ -1,4 +1,4 @@
-"""`model-index.yml`: an entry per config, of which the tables of README.md and docs/models.md are made.
+"""`model-index.yml`: an entry per config, of which the table of docs/models.md is made.
 
 Everything in an entry is read from the config, counted or looked up, but for two keys, which people write and a refresh
 keeps: ``Reported by authors`` and ``Results``, what we have run ourselves.
