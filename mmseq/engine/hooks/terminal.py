@@ -69,12 +69,14 @@ class ProgressHook(Hook):
         """Show an iteration; where lines are kept, the first, one of each logging interval, and the last."""
         done, total = runner.iter + 1, runner.max_iters
         due = done in (self._first + 1, total) or done % self._interval == 0
-        self.terminal.progress('iteration', done, total, lambda: self._text(runner, done, total, outputs or {}), due)
+        self.terminal.progress('iteration', done, total, lambda: self._text(runner, done, total), due)
 
-    def _text(self, runner: Runner, done: int, total: int, outputs: Mapping[str, Any]) -> str:
+    def _text(self, runner: Runner, done: int, total: int) -> str:
         taken = time.monotonic() - self._began - self._evaluating
         left = account.duration(taken / (done - self._first) * (total - done))
-        loss = f'loss {float(outputs["loss"].detach()):.4g}' if 'loss' in outputs else ''
+        # Upstream has read it from the device: reading the tensor would wait once more.
+        values = runner.message_hub.log_scalars.get('train/loss')
+        loss = f'loss {float(values.current()):.4g}' if values else ''
         epoch = '' if isinstance(runner.train_loop, IterBasedTrainLoop) else f'epoch {runner.epoch + 1}'
         return '  '.join(filter(None, (epoch, loss, f'{left} left', account.memory())))
 
