@@ -203,7 +203,7 @@ def maps_of(model: 'BaseModel', name: str, pixels: Pixels, channels: int) -> tup
 
 
 def detector_of(model: 'BaseModel', pixels: Pixels, loader: 'Loader') -> tuple[nn.Module, tuple[str, ...], Any]:
-    """A detector's module, its outputs' names and its reference; raises InputError where :func:`part_of` does."""
+    """A detector's module, its outputs' names and its reference; raises InputError as ``part_of`` does."""
     # Imported where it is used: segmentation needs no mmdet.
     from mmseq.export.detection import detector
 

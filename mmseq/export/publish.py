@@ -108,7 +108,7 @@ class Report:
 
     @property
     def worst(self) -> float:
-        """The largest difference at any size: of maps; of detections in units of what is let pass."""
+        """The largest difference at any size; of detections in units of what is let pass."""
         return max(check.worst for check in self.checks)
 
     @property
@@ -149,7 +149,7 @@ def export(
         sizes: heights and widths at which the file is compared, with 1, 2 and 3 images in turn if it takes several;
             ``SIZES``, or ``DETECTOR_SIZES``, by default.
         tolerance: the largest difference of maps that is let pass; that of detections is
-            :data:`mmseq.export.detection.agreement.LIMITS`.
+            ``mmseq.export.detection.agreement.LIMITS``.
         opset: ONNX's version of the operators.
         on_step: told of each step that begins.
         pictures: (H, W, 3) bytes on which a detector finds something, in turn; embedded shapes by default.
@@ -198,7 +198,7 @@ def is_there(runtime: str) -> bool:
 def sample(
     part: Part, number: int, size: tuple[int, int], pictures: Sequence[np.ndarray] = ()
 ) -> tuple[Tensor, Tensor]:
-    """Images (B, channels, *size) to compare at, and the size (2,) of the picture that they were made of."""
+    """Images (B, channels, H, W) to compare at, and the size (2,) of the picture that they were made of."""
     batch = 1 if part.one else number % 3 + 1
     if part.detector and part.channels == 3:
         picture = pictures[number % len(pictures)] if pictures else draw_scene((0, 1, number), (160, 240), False).image

@@ -63,7 +63,7 @@ class Measured:
 def measure(measured: Measured, tell: Callable[[str], None]) -> None:
     """Run the evaluations that are not there yet; of several processes each runs its share.
 
-    Each is an evaluation as ``mmseq test`` makes it, in one process, of a config that a :class:`Step` has changed.
+    Each is an evaluation as ``mmseq test`` makes it, in one process, of a config that a ``Step`` has changed.
 
     Args:
         measured: what is to be measured.

@@ -76,7 +76,7 @@ def overlap_of(nms: Mapping[str, Any]) -> float:
 
 
 def translate_suppression(boxes: Any, scores: Any, overlap: float, least: float, most: int) -> Any:
-    """:func:`suppress` in ONNX's words."""
+    """``suppress`` in ONNX's words."""
     from onnxscript import opset18
 
     op: Any = opset18
