@@ -224,7 +224,7 @@ def test_parameters_that_no_level_needs_are_not_trained():
     [
         (dict(name='swin_tinny'), r"timm .* has no model 'swin_tinny'; nearest: \w+, \w+, \w+$"),
         (dict(name='swin_tiny_patch4_window7_224.nobody'), 'does not build swin_tiny.*nobody'),
-        (dict(name='cait_xxs24_224'), 'takes no images of other shapes than 224 x 224 px'),
+        (dict(name='cait_xxs24_224'), 'takes images of 224 x 224 px only'),
         (dict(name='inception_v4'), 'no map of a whole stride|takes no images'),
         (dict(name='test_vit', options=dict(depht=3)), r'does not build test_vit \(depht=3\): .*depht'),
         (dict(name='test_vit', options=dict(in_chans=4)), 'in_chans does not belong there; use in_channels'),

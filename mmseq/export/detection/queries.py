@@ -40,7 +40,7 @@ def detect(model: Any, maps: Sequence[Tensor], shape: Shape, padded: Shape) -> F
 def masks_of_queries(
     model: Any, maps: Sequence[Tensor], shape: Shape, padded: Shape, size: Shape
 ) -> tuple[Tensor, Tensor]:
-    """Mask2Former's logits (queries, classes + 1) and masks (queries, H, W) of ``size``, resampled twice as upstream's."""
+    """Mask2Former's logits (queries, classes + 1) and masks (queries, H, W) of ``size``, resampled as upstream's."""
     sample = SimpleNamespace(metainfo=dict(batch_input_shape=tuple(padded)))
     logits, masks = model.panoptic_head.predict(maps, [sample])
     masks = first(first(masks, 2, shape[0]), 3, shape[1])
