@@ -29,7 +29,7 @@ HEAD = """\
 # Multiply-adds are those of one inference at Image (height, width), which papers call FLOPs.
 """
 KEPT = ('Reported by authors', 'Results')
-DATA = {'ade20k': 'ADE20K', 'coco': 'COCO 2017', 'shapes': 'embedded shapes'}
+DATA = {'ade20k': 'ADE20K', 'coco': 'COCO 2017', 'imagenet': 'ImageNet-1k', 'shapes': 'embedded shapes'}
 Entry = dict[str, Any]
 
 
@@ -86,6 +86,8 @@ def task(path: Path, cfg: Config) -> str:
     """What a config's model finds, by the word that `mmseq configs --task` takes."""
     if 'panoptic' in path.stem.split('_'):
         return 'panoptic'
+    if cfg.model.type == 'mmseq.ImageClassifier':
+        return 'classes'
     return task_of(cfg, path.stem)
 
 

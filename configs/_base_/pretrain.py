@@ -6,10 +6,9 @@ Packed images of 64 px, random crops and flips, smoothed labels, AdamW and a cos
 _base_ = 'runtime/common.py'
 default_scope = 'mmengine'
 epochs = 30
-backbone = dict(type='mmseq.Sequencer2D', arch='nano', out_indices=(3,))
 model = dict(
     type='mmseq.ImageClassifier',
-    backbone=backbone,
+    backbone=dict(type='mmseq.Sequencer2D', arch='nano', out_indices=(3,)),
     num_classes=200,
     label_smoothing=0.1,
     data_preprocessor=dict(type='mmseq.ClassificationPreprocessor', mixing=None, erasing=0.0),

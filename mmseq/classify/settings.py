@@ -1,9 +1,9 @@
 """What ``mmseq pretrain`` makes of a config: backbone, data, image size, and what follows from the number of images.
 
 - Side: the usual shorter side of the images, at most 224 px.
-- Packed: up to 96 px, where decoding would take longer than training.
+- Packed: up to 96 px, where decoding would take longer than training; not if a config augments what it decodes.
 - Batch: 256 images of up to 96 px and 64 of larger ones, in all processes together; a twentieth of an epoch at most.
-- Rate: 2e-3 for 256 images, by the root of the ratio.
+- Rate: 2e-3 for 256 images, or what the config has for its own, by the root of the ratio.
 - Epochs: three million views, 30 to 300 epochs.
 - Evaluations and checkpoints: after each epoch of up to 50, so that a kill costs minutes; 50 of a longer run.
 """
@@ -28,7 +28,8 @@ from mmseq.datasets.classes.packing import Packed, is_packed, pack, read_packed
 from mmseq.datasets.classes.sources import Classes, read_classes
 from mmseq.datasets.formats import open_image
 from mmseq.engine.config_classes import class_of
-from mmseq.engine.own.recipe import count_images, whole
+from mmseq.engine.own.recipe import count_images, scale_rate, whole
+from mmseq.engine.recipe import accumulation
 from mmseq.engine.schedule import set_length
 from mmseq.errors import InputError
 from mmseq.nested import walk
@@ -43,7 +44,6 @@ LARGEST_PACKED, LARGEST_SIDE, SMALLEST_SIDE = 96, 224, 32
 SAMPLED = 32
 VIEWS, FEWEST_EPOCHS, MOST_EPOCHS = 3_000_000, 30, 300
 BATCH, BATCH_OF_LARGE, BATCHES_OF_AN_EPOCH = 256, 64, 20
-RATE, RATE_FOR = 2e-3, 256
 EVALUATIONS = 50
 # Seconds that a process waits for the first one to pack.
 PATIENCE = 3600
@@ -129,21 +129,22 @@ class Pretraining:
         if not self.is_config:
             self._data(None)
 
-    def _data(self, side: int | None) -> tuple[int, Packed | Classes]:
-        """The side of the images, and where they are; packed where that is due."""
+    def _data(self, side: int | None, decoded: bool = False) -> tuple[int, Packed | Classes]:
+        """The side of the images, and where they are; packed where that is due, and no config decodes them itself."""
         if is_packed(self.data):
             packed = read_packed(self.data)
             return self.image_size or side or packed.side, packed
         found = read_classes(self.data)
         side = self.image_size or side or usual_side(found)
-        if self.pack == '' or (self.pack is None and side > LARGEST_PACKED):
+        if self.pack == '' or (self.pack is None and (decoded or side > LARGEST_PACKED)):
             return side, found
         root = self.pack or str(Path('work_dirs') / 'packed' / f'{re.sub(NO_NAME, "_", Path(self.data).stem)}_{side}px')
         return side, pack(found, side, root, self.tell) if is_first_process() else waited_for(root)
 
     def _put_data(self, cfg: Config) -> tuple[str, ...]:
         """Put the images into the loaders; gives the names of the classes."""
-        side, found = self._data(config_side(cfg) if self.is_config else None)
+        decoded = self.is_config and str(cfg.train_dataloader.dataset.type).endswith('ClassImages')
+        side, found = self._data(config_side(cfg) if self.is_config else None, decoded)
         packed = isinstance(found, Packed)
         for name in LOADERS:
             loader = cfg[name]
@@ -156,7 +157,7 @@ class Pretraining:
         """Batch, rate, epochs, schedule and intervals."""
         images, processes = count_images(cfg), world_size()
         batch = self._set_batch(cfg, options, images, processes)
-        rate = self._set_rate(cfg, batch * processes)
+        rate = self._set_rate(cfg, options, processes)
         per_epoch = images // processes // batch
         usual = cfg.train_cfg.max_epochs if self.is_config else usual_epochs(images)
         epochs = whole(options, 'train_cfg.max_epochs') or self.epochs or usual
@@ -172,19 +173,21 @@ class Pretraining:
         batch = whole(options, 'train_dataloader.batch_size') or self.batch
         if batch is None:
             small = (config_side(cfg) or 0) <= LARGEST_PACKED
-            most = cfg.train_dataloader.batch_size if self.is_config else BATCH if small else BATCH_OF_LARGE
+            own = cfg.train_dataloader.batch_size * processes
+            most = own if self.is_config else BATCH if small else BATCH_OF_LARGE
             batch = usual_batch(images, most, processes)
         cfg.train_dataloader.batch_size = batch = max(1, min(batch, images // processes))
-        cfg.auto_scale_lr = dict(enable=False, base_batch_size=batch * processes)
         return batch
 
-    def _set_rate(self, cfg: Config, batch: int) -> float:
-        """The highest rate: as asked for, as the config says, or by the images of an iteration."""
-        optimizer = cfg.optim_wrapper.optimizer
-        if self.rate is not None:
+    def _set_rate(self, cfg: Config, options: Mapping[str, Any], processes: int) -> float:
+        """The highest rate: as asked for, or the config's by the images of an update."""
+        optimizer, accumulated = cfg.optim_wrapper.optimizer, whole(options, 'optim_wrapper.accumulative_counts')
+        if self.rate is None:
+            self.lines += scale_rate(cfg, accumulated, processes)
+        else:
             optimizer.lr = self.rate
-        elif not self.is_config:
-            optimizer.lr = float(f'{RATE * (batch / RATE_FOR) ** 0.5:.3g}')
+            images = cfg.train_dataloader.batch_size * processes * (accumulated or accumulation(cfg))
+            cfg.auto_scale_lr = dict(enable=False, base_batch_size=images)
         return float(optimizer.lr)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from mmseq.cli import command_parser
 from mmseq.errors import InputError
 
-TASKS = ('semantic', 'boxes', 'instances', 'panoptic')
+TASKS = ('semantic', 'boxes', 'instances', 'panoptic', 'classes')
 HEADINGS = ('config', 'task', 'data', 'parameters', 'reported', 'ours')
 
 

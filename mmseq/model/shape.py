@@ -7,7 +7,7 @@ from mmseq.nested import walk
 
 
 def usual_shape(cfg: Config) -> tuple[int, int]:
-    """The training crop of a segmentor; an image of 16 : 10 at a detector's test scale, 800 x 1280 on COCO.
+    """A segmentor's training crop, a classifier's image, or 16 : 10 at a detector's test scale: 800 x 1280 on COCO.
 
     Raises:
         InputError: the config's pipelines name neither.
@@ -16,6 +16,8 @@ def usual_shape(cfg: Config) -> tuple[int, int]:
         crops = [step['crop_size'] for step in walk(cfg.get('train_dataloader')) if step.get('type') == 'RandomCrop']
         if crops:
             return tuple(crops[-1])
+    if sides := [step['image_size'] for step in walk(cfg.get('test_dataloader')) if step.get('image_size')]:
+        return sides[-1], sides[-1]
     scales = [step['scale'] for step in walk(cfg.get('test_dataloader')) if step.get('type') == 'Resize']
     if not scales:
         raise InputError('the config has neither a RandomCrop to train with nor a Resize to test with; give --shape')

@@ -157,6 +157,21 @@ def test_files_that_are_decoded_as_they_are_read(tmp_path, nursery):
     assert str(torn) in (tmp_path / 'run' / 'corrupt_files_rank0.jsonl').read_text()
 
 
+@pytest.mark.parametrize('name', ['seq2d_s', 'shiftvit_t', 'vil_t'])
+def test_the_authors_recipes_run(name, tmp_path, monkeypatch):
+    pytest.importorskip('timm')
+    monkeypatch.chdir(tmp_path)
+    folder = class_folders(tmp_path / 'data', train=4, val=1)
+    change = asked(folder, backbone=f'mmseq::classifier_{name}_imagenet', epochs=1, batch=4)
+    options = {'model.backbone.arch': 'nano'}
+    assert pretrain(change, options=options, work_dir='run').scores['top5'] == 100
+    cfg = Config.fromfile(f'run/classifier_{name}_imagenet.py')
+    # By the root of the ratio of the images of an update.
+    recipe, images = (1e-3, 1024) if name == 'shiftvit_t' else (2e-3, 2048)
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(recipe * (4 / images) ** 0.5, rel=1e-2)
+    assert f"'auto_augment': '{'3a' if name == 'vil_t' else 'rand-m9-mstd0.5-inc1'}'" in str(cfg.train_dataloader)
+
+
 @pytest.mark.parametrize(
     'change, message',
     [

@@ -92,8 +92,8 @@ def test_a_config_in_the_place_of_a_backbone_keeps_its_recipe(root, tmp_path, mo
     cfg = changed(asked(root, backbone='mine.py', epochs=None, batch=None, image_size=None))
     assert cfg.model.backbone.type == 'mmseq.ShiftViT'
     assert (cfg.model.num_classes, cfg.train_cfg.max_epochs, cfg.param_scheduler[-1].end) == (3, 7, 7)
-    # A twentieth of an epoch at most.
-    assert (cfg.train_dataloader.batch_size, cfg.optim_wrapper.optimizer.lr) == (2, 3e-4)
+    # A twentieth of an epoch at most, and the rate of 256 images by the root of the ratio.
+    assert (cfg.train_dataloader.batch_size, cfg.optim_wrapper.optimizer.lr) == (2, 2.65e-5)
     assert (cfg.train_dataloader.dataset.image_size, cfg.train_dataloader.dataset.scale) == (40, (0.5, 1.0))
     assert cfg.val_dataloader.dataset.image_size == 40
     assert cfg.work_dir == 'work_dirs/pretrain_mine_data'

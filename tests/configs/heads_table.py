@@ -49,7 +49,12 @@ def pairs():
     found = {}
     for path in LEAVES:
         name = NAME.fullmatch(path.stem)
-        if name and name['dataset'] != 'shapes' and FAMILIES.get(name['backbone'], ('',))[0] == name['size']:
+        # Generated images show no recipe, and a classifier has no head of upstream's.
+        if (
+            name
+            and name['dataset'] not in ('shapes', 'imagenet')
+            and FAMILIES.get(name['backbone'], ('',))[0] == name['size']
+        ):
             found.setdefault((name['head'], name['dataset'], name['backbone']), (path, name))
     order = list(TITLES)
     return sorted(found.values(), key=lambda pair: order.index((pair[1]['head'], pair[1]['dataset'])))

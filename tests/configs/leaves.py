@@ -18,8 +18,8 @@ DETECTION = ('mask_rcnn', 'faster_rcnn', 'cascade_mask_rcnn', 'retinanet', 'atss
 # {head}_{backbone}_{size}_{dataset}[_{schedule}]
 BACKBONES = ('seq2d', 'vsequencer', 'shiftvit', 'vil', 'swin', 'convnext')
 NAME = re.compile(
-    rf'(?P<head>{"|".join((*SEMANTIC, *DETECTION, "mask2former"))})_(?P<backbone>{"|".join(BACKBONES)})'
-    r'_(?P<size>[a-z]+(?:_light)?)_(?P<dataset>ade20k|coco|coco_panoptic|shapes)(?:_(?P<schedule>3x|authors))?'
+    rf'(?P<head>{"|".join((*SEMANTIC, *DETECTION, "mask2former", "classifier"))})_(?P<backbone>{"|".join(BACKBONES)})'
+    r'_(?P<size>[a-z]+(?:_light)?)_(?P<dataset>ade20k|coco|coco_panoptic|shapes|imagenet)(?:_(?P<schedule>3x|authors))?'
 )
 
 

@@ -99,6 +99,7 @@ def test_the_usual_shape(configs):
     assert shapes['upernet_vil_b_ade20k_authors'] == (512, 512)
     assert shapes['upernet_vil_nano_shapes'] == (128, 128)
     assert shapes['mask_rcnn_vil_b_coco_3x'] == shapes['mask_rcnn_seq2d_s_coco'] == (800, 1280)
+    assert shapes['classifier_vil_t_imagenet'] == (192, 192)
     with pytest.raises(InputError, match='give --shape'):
         usual_shape(Config(dict(model={})))
 

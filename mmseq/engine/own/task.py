@@ -24,6 +24,11 @@ def task_of(cfg: Config, name: str) -> Task:
     """
     if 'model' not in cfg or 'train_dataloader' not in cfg:
         raise InputError(f'config {name}: --data needs a config that trains a model; it has no model or no data')
+    if str(cfg.model.get('type')).endswith('ImageClassifier'):
+        raise InputError(
+            f'config {name}: is a classifier, and a data card has no classes of whole images; mmseq pretrain '
+            'trains it on class folders'
+        )
     heads = list(walk(cfg.model))
     if any(head.get('num_stuff_classes') for head in heads) or 'Panoptic' in str(cfg.train_dataloader.dataset):
         raise InputError(

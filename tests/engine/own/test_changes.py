@@ -189,3 +189,8 @@ def test_a_config_is_chosen_and_named(cards: dict[str, Path], monkeypatch: pytes
         assert (CONFIGS / f'{config.removeprefix("mmseq::")}.py').is_file()
     with pytest.raises(InputError, match='no config: give one'):
         OwnData().config(None)
+
+
+def test_a_classifier_takes_no_card(cards: dict[str, Path]) -> None:
+    with pytest.raises(InputError, match='classifier_seq2d_s_imagenet: is a classifier, .* mmseq pretrain trains it'):
+        read('mmseq::classifier_seq2d_s_imagenet', cards['boxes'])
