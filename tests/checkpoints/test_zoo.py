@@ -71,6 +71,7 @@ def test_the_card_of_a_backbone(folder):
 
 
 def test_what_ships_loads_whole_and_is_small():
+    assert shipped()
     assert {path.stem for path in zoo.FOLDER.glob('*.safetensors')} == {card.name for card in shipped()}
     for card in shipped():
         assert locate(card.address).stat().st_size <= LARGEST
