@@ -94,7 +94,7 @@ def test_weights_of_one_name_are_told_apart(checkpoint):
 @pytest.mark.parametrize(
     'options,message',
     [
-        (['--shape', '64', '16'], '--shape 64 16: backbones take 32 x 32 px'),
+        (['--shape', '64', '16'], '--shape 64 16: backbones need at least 32 x 32 px'),
         (['--noise', '--num', '0'], '--num 0'),
         (['--noise', '--pixel', '128', '0'], '--pixel 128 0: the image has 128 x 128 px, counted from 0'),
         (['--noise', '--neck'], '--neck: the model has none'),

@@ -84,7 +84,7 @@ def test_what_is_refused(tmp_path, monkeypatch):
         with pytest.raises(InputError, match=name):
             read_channels(tmp_path / name)
     monkeypatch.setattr(multispectral, 'find_spec', lambda name: None)
-    with pytest.raises(InputError, match=r'pip install mmseq\[tiff\]'):
+    with pytest.raises(InputError, match=r"pip install 'mmseq\[tiff\]'"):
         read_channels(tmp_path / 'a.tif')
 
 
