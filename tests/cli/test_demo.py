@@ -13,7 +13,7 @@ def begun(monkeypatch, tmp_path):
     found = []
 
     def command(arguments, environment, title):
-        found.append([word for word in arguments if word.startswith('model.')])
+        found.append([word for word in arguments if word.startswith(('model.', 'train_cfg.'))])
         folder = tmp_path / 'demo' / arguments[1].removeprefix('mmseq::')
         folder.mkdir(parents=True, exist_ok=True)
         (folder / 'last_checkpoint').write_text(f'{folder.name}.pth')
@@ -32,12 +32,12 @@ def begun(monkeypatch, tmp_path):
     return run
 
 
-def options(checkpoint):
-    return ['model.backbone.init_cfg.type=Pretrained', f'model.backbone.init_cfg.checkpoint={checkpoint}']
+def options(checkpoint, length):
+    return [length, 'model.backbone.init_cfg.type=Pretrained', f'model.backbone.init_cfg.checkpoint={checkpoint}']
 
 
 def test_the_segmentor_begins_with_weights_that_ship_and_the_detector_with_the_segmentors(begun, tmp_path):
-    detector = options('upernet_seq2d_nano_shapes.pth')
+    detector = options('upernet_seq2d_nano_shapes.pth', 'train_cfg.max_epochs=5')
     assert begun() == [[], [], [], detector, []]
     ship(tmp_path / 'zoo')
-    assert begun() == [[], options('mmseq://sequencer2d_nano_some'), [], detector, []]
+    assert begun() == [[], options('mmseq://sequencer2d_nano_some', 'train_cfg.max_iters=800'), [], detector, []]
