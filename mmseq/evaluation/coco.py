@@ -14,6 +14,7 @@ from mmengine.fileio.handlers.json_handler import set_default
 from mmengine.logging import print_log
 
 from mmseq.evaluation.fast_coco import built, quicken
+from mmseq.files import whole_file
 
 SWITCH = 'upstream=True of the metric gives its figures'
 
@@ -55,7 +56,8 @@ def lost_ids(ids: Sequence[Any]) -> int:
 
 def write_at_once(results: Any, file: str) -> None:
     """mmengine's ``dump`` to a JSON file; by ``json.dumps``, which is compiled, and in four times less time."""
-    Path(file).write_text(json.dumps(results, default=set_default))
+    with whole_file(file) as draft, draft.open('w', encoding='utf-8') as stream:
+        stream.write(json.dumps(results, default=set_default))
 
 
 class SoundCocoMetric(CocoMetric):
