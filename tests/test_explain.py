@@ -254,15 +254,20 @@ def test_every_command_is_explained(capsys):
 
 
 def test_what_one_process_met_is_said_by_it(capsys, monkeypatch):
+    waited = []
     monkeypatch.setenv('RANK', '1')
+    # The first process has this time to report what both have met; torchrun ends this one then.
+    monkeypatch.setattr('mmseq.cli.time.sleep', lambda seconds: waited.append(capsys.readouterr().err))
 
     def command(kind):
         raise kind('rank 1: full')
 
-    for kind, said in ((InputError, ''), (ProcessError, 'error: rank 1: full\n')):
+    for kind, before in ((InputError, ['']), (ProcessError, [])):
         with pytest.raises(SystemExit):
             run(partial(command, kind))
-        assert capsys.readouterr().err == said
+        assert capsys.readouterr().err == 'error: rank 1: full\n'
+        assert waited == before
+        waited.clear()
 
 
 def test_interrupted_in_one_word():

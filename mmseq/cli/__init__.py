@@ -6,6 +6,7 @@ import select
 import signal
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
@@ -24,6 +25,8 @@ CONFIG_HELP = (
     'config file, or mmseq::NAME for one that comes with mmseq; for a work dir or a checkpoint (a file, '
     'hf://OWNER/NAME, https://) the config inside it is used'
 )
+# Seconds in which the first of several processes reports what all of them meet.
+PATIENCE = 10
 RUNS_HELP = 'work dirs; the folder of mmseq seeds means the work dirs of its seeds'
 PROCESSES = (
     'torchrun starts the processes on a free port, each with OMP_NUM_THREADS=1 unless it is set. With MAX_RESTARTS=N '
@@ -104,8 +107,11 @@ def run(main: Callable[[], int | None]) -> None:
     except InputError as error:
         if os.environ.get('MMSEQ_DEBUG'):
             raise
-        if is_first_process() or isinstance(error, ProcessError):
-            print(f'error: {public_text(str(error))}', file=sys.stderr, flush=True)
+        if not is_first_process() and not isinstance(error, ProcessError):
+            # The first process meets the same fault and reports it, and torchrun then ends this one. If this one were
+            # to end before, torchrun would end the first, and nothing would be reported.
+            time.sleep(PATIENCE)
+        print(f'error: {public_text(str(error))}', file=sys.stderr, flush=True)
         sys.exit(2)
 
 
