@@ -193,13 +193,31 @@ def add_model_arguments(parser: argparse.ArgumentParser, optional: bool = False)
 def add_config_file(parser: argparse.ArgumentParser, optional: bool = False) -> None:
     """The arguments of the commands that take a config, which may be left out for one that goes with own data."""
     add_config_name(parser, optional)
+    add_options(parser, 'train_dataloader.batch_size=4 model.backbone.with_cp=True')
+
+
+def add_options(parser: argparse.ArgumentParser, example: str) -> None:
+    """Entries of a config, as arguments."""
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=OptionsAction,
         default={},
         metavar='KEY=VALUE',
-        help='override config entries, such as train_dataloader.batch_size=4 model.backbone.with_cp=True',
+        help=f'override config entries, such as {example}',
+    )
+
+
+def add_processes_of_each(parser: argparse.ArgumentParser) -> None:
+    """The processes of each of several trainings."""
+    parser.add_argument(
+        '--gpus',
+        '--processes',
+        dest='processes',
+        type=positive,
+        default=1,
+        metavar='N',
+        help='GPUs per training, or processes where there is no GPU (default: 1)',
     )
 
 

@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from mmseq.cli import add_data_arguments, add_device_argument, command_parser, positive
+from mmseq.cli import add_data_arguments, add_device_argument, add_processes_of_each, command_parser, positive
 from mmseq.cli.seeds import OWN_OPTIONS, Parser, data_options
 
 
@@ -43,15 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_data_arguments(parser, epochs=True)
     parser.add_argument('--seeds', type=positive, default=3, metavar='N', help='seeds of each backbone (default: 3)')
-    parser.add_argument(
-        '--gpus',
-        '--processes',
-        dest='processes',
-        type=positive,
-        default=1,
-        metavar='N',
-        help='GPUs per training, or processes where there is no GPU (default: 1)',
-    )
+    add_processes_of_each(parser)
     add_device_argument(parser)
     parser.add_argument('--work-dir', metavar='DIR', help='output folder (default: work_dirs/compare_backbones_<head>)')
     return parser

@@ -3,7 +3,7 @@
 import argparse
 
 from mmseq.cli import (
-    OptionsAction,
+    add_options,
     add_process_arguments,
     add_verbose_argument,
     command_parser,
@@ -49,14 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('--weights', metavar='FILE', help='weights or an address that the backbone begins with')
     parser.add_argument('--work-dir', metavar='DIR', help='output folder (default: work_dirs/pretrain_BACKBONE_DATA)')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=OptionsAction,
-        default={},
-        metavar='KEY=VALUE',
-        help='override config entries, such as train_dataloader.dataset.jitter=0.4 model.backbone.drop_path_rate=0.1',
-    )
+    add_options(parser, 'train_dataloader.dataset.jitter=0.4 model.backbone.drop_path_rate=0.1')
     parser.add_argument('--seed', type=int, help='seed of all random numbers (default: 0)')
     parser.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm'], default='none', help='as of mmseq train (default: none)'

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmseq.cli import add_config_name, add_data_arguments, command_parser, own_data, positive
+from mmseq.cli import add_config_name, add_data_arguments, add_processes_of_each, command_parser, own_data, positive
 from mmseq.errors import InputError
 
 # Options that this command sets for each training.
@@ -41,15 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_data_arguments(parser, epochs=True)
     parser.add_argument('--seeds', type=positive, default=3, metavar='N', help='number of seeds (default: 3)')
     parser.add_argument('--first-seed', type=int, default=0, metavar='SEED', help='the first seed (default: 0)')
-    parser.add_argument(
-        '--gpus',
-        '--processes',
-        dest='processes',
-        type=positive,
-        default=1,
-        metavar='N',
-        help='GPUs per training, or processes where there is no GPU (default: 1)',
-    )
+    add_processes_of_each(parser)
     parser.add_argument('--work-dir', metavar='DIR', help='output folder (default: work_dirs/<config name>_seeds)')
     return parser
 

@@ -95,7 +95,7 @@ class Terminal:
             what: is counted.
             done: of it.
             total: of it.
-            text: gives what is said beside it; called only where it is shown, since a loss on a GPU is waited for.
+            text: gives the words beside it; called only where they are shown.
             due: where lines are kept, this is one of them; another comes if none has for a minute.
         """
         now = time.monotonic()

@@ -18,7 +18,7 @@ INK, FAINT, RULE = '#303030', '#8a8a8a', '#e4e4e4'
 COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#56b4e9', '#e69f00')
 # From bad to good.
 SHADES = LinearSegmentedColormap.from_list('shades', ('#fbeee6', '#cfe3f1', '#0072b2'))
-# Classes that have room for their names.
+# The first classes, whose names fit below the bars.
 CLASSES = 40
 Summary = Mapping[str, Any]
 
