@@ -41,6 +41,12 @@ def rates(work_dir: Path) -> dict[int, float]:
     return {line['iter']: line['lr'] for line in lines if 'loss' in line}
 
 
+def forget(work_dir: Path) -> None:
+    """Remove what the starts so far have recorded: two starts within one second write to one folder."""
+    for path in [*work_dir.glob('losses.*'), *work_dir.glob('2*')]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
 @pytest.fixture(scope='module')
 def trained(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of 12 iterations, with checkpoints at 4, 8 and 12."""
@@ -53,8 +59,7 @@ def trained(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def copy(trained: Path, tmp_path: Path) -> Path:
     """A copy of that run, without the times of its files and without what they have recorded."""
     shutil.copytree(trained, tmp_path / 'run', copy_function=shutil.copyfile)
-    for path in [*(tmp_path / 'run').glob('losses.*'), *(tmp_path / 'run').glob('2*')]:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    forget(tmp_path / 'run')
     return tmp_path / 'run'
 
 
@@ -123,6 +128,7 @@ def test_epochs_of_another_length_are_counted_anew(nursery: Nursery, tmp_path: P
     run = tmp_path / 'run'
     options = ['default_hooks.checkpoint.by_epoch=True', 'default_hooks.checkpoint.interval=1']
     nursery.train(*command(run, *options, config='toy_epochs.py', length=2), log=tmp_path / 'log')
+    forget(run)
     # Five batches of two become two of five.
     wider = [*options, 'train_dataloader.batch_size=5']
     said = resumed(nursery, run, *command(run, *wider, config='toy_epochs.py', length=4))
