@@ -1,6 +1,7 @@
 """Shared by all tests."""
 
 import ast
+import gc
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,6 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.config import config as config_module
-from mmengine.config import utils as config_utils
 
 from tests.nursery import Nursery
 
@@ -57,19 +57,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: places.get(item.path, len(SLOW)))
 
 
+@pytest.fixture(autouse=True, scope='module')
+def _imports_are_no_garbage() -> None:
+    """mmengine collects garbage for every data set that it builds: half a second where all packages are looked at."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)
-
-
-@pytest.fixture(autouse=True, scope='session')
-def _metafiles_are_read_once() -> Iterator[None]:
-    """mmengine parses upstream's hundred metafiles anew for every base of every config: nine tenths of the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(config_utils, 'load', cache(config_utils.load))
-        # For every base of upstream's it loads pkg_resources anew, which was half of the rest.
-        patch.setattr(config_module, 'is_installed', cache(config_module.is_installed))
-        yield
 
 
 @pytest.fixture(autouse=True, scope='session')

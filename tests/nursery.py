@@ -7,7 +7,7 @@ of a shell, with `python` and `mmseq` that are run in the same way, and hand on 
 """
 
 import contextlib
-import functools
+import gc
 import importlib
 import json
 import os
@@ -231,15 +231,15 @@ def preload() -> None:
     """Import and read once what every run needs; two thirds of a short run's time otherwise."""
     for name in PRELOADED:
         importlib.import_module(name)
-    from mmengine.config import Config, config, utils
+    from mmengine.config import Config, config
 
-    # A config is formatted for the eye in every checkpoint, and the lists of upstream's models are read for every base.
+    # A config is formatted for the eye in every checkpoint.
     config.FormatCode = lambda text, **style: (text, False)
-    utils._get_cfg_metainfo = functools.cache(utils._get_cfg_metainfo)
-    # Loads pkg_resources anew for every base of upstream's.
-    config.is_installed = functools.cache(config.is_installed)
     for name in ('seg', 'det'):
         Config.fromfile(HERE / 'faults' / 'configs' / f'{name}.py')
+    # mmengine collects garbage for every data set that it builds, and would look at all that was imported.
+    gc.collect()
+    gc.freeze()
 
 
 def fork(connection: socket.socket) -> int:

@@ -1,7 +1,9 @@
 """``_base_ = 'mmseq::upernet_seq2d_s_ade20k.py'``: the configs that come with mmseq, from any folder.
 
 Cause: mmengine looks up ``package::config`` for the packages of a list of its own, wants a slash in the name, and gives
-what it read the scope of the package, whereas our configs name theirs themselves (``mmdet`` or ``mmseg``).
+what it read the scope of the package, whereas our configs name theirs themselves (``mmdet`` or ``mmseg``). For each
+base of a package it also parses the package's hundred metafiles, a quarter of a second, to find the file that lies
+under its name in ``.mim/configs``: that is looked at first.
 Could go once mmengine asks any installed package for its ``.mim/configs`` and leaves an own ``default_scope`` alone.
 """
 
@@ -66,10 +68,9 @@ def upstream(name: str) -> str:
 def _by_bare_name(name: str) -> str:
     """The one config of a package that has a name, in whatever folder; see :func:`upstream`."""
     package, _, file = name.partition('::')
-    spec = find_spec(package) if package.isidentifier() else None
-    if spec is None or not spec.origin:
+    place = _folder_of(package)
+    if place is None:
         raise InputError(f'config {name}: no package {package!r} is installed; expected mmseq, mmdet or mmseg')
-    place = Path(spec.origin).parent / '.mim' / 'configs'
     paths = {path.relative_to(place).as_posix(): path for path in sorted(place.rglob('*.py'))}
     found = [relative for relative, path in paths.items() if path.name == file]
     if len(found) == 1:
@@ -79,6 +80,12 @@ def _by_bare_name(name: str) -> str:
     raise InputError(f'config {name}: {how}: {", ".join(f"{package}::{one}" for one in near) or "none"}')
 
 
+def _folder_of(package: str) -> Path | None:
+    """The folder of the configs of an installed package, which need not exist; None if there is no such package."""
+    spec = find_spec(package) if package.isidentifier() else None
+    return Path(spec.origin).parent / '.mim' / 'configs' if spec and spec.origin else None
+
+
 def _patch(module: ModuleType) -> None:
     original = module.Config._get_cfg_path
 
@@ -86,6 +93,10 @@ def _patch(module: ModuleType) -> None:
     def get_cfg_path(cfg_path: str, filename: str) -> tuple[str, str | None]:
         if cfg_path.startswith(PREFIX):
             return str(locate(cfg_path)), None
+        package, _, name = cfg_path.partition('::')
+        place = _folder_of(package) if name else None
+        if place and (place / name).is_file():
+            return str(place / name), package
         return original(cfg_path, filename)
 
     module.Config._get_cfg_path = staticmethod(get_cfg_path)

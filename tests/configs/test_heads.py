@@ -169,7 +169,8 @@ def train_and_predict(cfg, path, name):
         assert losses['loss'] > 0
         trainable = {key for key, parameter in model.named_parameters() if parameter.requires_grad}
         assert not {key for key in trainable - reached if not key.startswith(MAY_REST)}
-        moved = {key for key in trainable if not torch.equal(before[key], model.state_dict()[key])}
+        after = model.state_dict()
+        moved = {key for key in trainable if not torch.equal(before[key], after[key])}
         assert any(key.startswith('backbone.') for key in moved)
         assert any(not key.startswith('backbone.') for key in moved)
         with torch.no_grad():
