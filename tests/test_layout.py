@@ -30,6 +30,7 @@ ELSEWHERE = {
     'classify/test_image_classifier.py': ['classify/preprocessor.py'],
     'classify/test_pretrain.py': ['cli/pretrain.py'],
     'cli/test_benchmark.py': ['measure/throughput.py', 'measure/throughput_plot.py'],
+    'cli/test_commands.py': ['cli/main.py', 'cli/completion.py', 'cli/configs.py'],
     'cli/test_convert.py': ['cli/average.py'],
     'cli/test_demo_app.py': ['predict/page/page.py', 'predict/page/style.py'],
     'cli/test_erf.py': ['measure/receptive_field_plot.py'],
