@@ -57,10 +57,10 @@ SHORTER = {
         # What it compares is compared in tests/cli/test_convert.py.
         'imagenet.safetensors --verify\n```\n\nThe': 'imagenet.safetensors\n```\n\nThe',
         '--train 40 --val 8': '--train 4 --val 2',
-        'max_iters=40, val_interval=40': 'max_iters=4, val_interval=4',
-        'checkpoint=dict(interval=10': 'checkpoint=dict(interval=2',
+        'max_iters=40, val_interval=40': 'max_iters=2, val_interval=2',
+        'checkpoint=dict(interval=10': 'checkpoint=dict(interval=1',
         'train finetune.py\n': 'train finetune.py --cfg-options train_dataloader.batch_size=2\n',
-        'iter_[234]0': 'iter_[24]',
+        'iter_[234]0': 'iter_[12]',
     },
 }
 
