@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from mmseq.classify.classes import Classes
-from mmseq.classify.labelled import SEVERITIES, Labelled, read_folders
+from mmseq.classify.labelled import SEVERITIES, read_folders
 from mmseq.classify.pixels import USUAL_SIZE, Pixels
+from mmseq.datasets.classes.listing import Images
 from mmseq.errors import InputError
 
 TOP = 5
@@ -53,7 +54,7 @@ class Way:
     said: Said | None = None
 
 
-def logits(model: nn.Module, paths: Sequence[Path], pixels: Pixels, way: Way) -> Tensor:
+def logits(model: nn.Module, paths: Sequence[str], pixels: Pixels, way: Way) -> Tensor:
     """(N, K) of N files, on the CPU.
 
     Raises:
@@ -85,7 +86,7 @@ def accuracy(scores: Tensor, labels: Sequence[int]) -> dict[str, float]:
     return dict(top1=100 * float(right[:, 0].double().mean()), top5=100 * float(right.any(1).double().mean()))
 
 
-def sweep(model: nn.Module, data: Labelled, sizes: Sequence[int], crop: float, way: Way) -> list[dict[str, Any]]:
+def sweep(model: nn.Module, data: Images, sizes: Sequence[int], crop: float, way: Way) -> list[dict[str, Any]]:
     """Accuracy at each size of images, in the order of the sizes."""
     return [
         dict(image_size=size, crop=crop, images=len(data.paths))

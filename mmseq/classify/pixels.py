@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from PIL import Image, UnidentifiedImageError
@@ -33,7 +32,7 @@ class Pixels:
     size: int
     crop: float
 
-    def read(self, path: Path) -> Tensor:
+    def read(self, path: str) -> Tensor:
         """A file to (3, size, size).
 
         Raises:
@@ -48,7 +47,7 @@ class Pixels:
         image = F.resize(image, [shorter], InterpolationMode.BICUBIC)
         return F.normalize(F.to_tensor(F.center_crop(image, [self.size])), MEAN, STD)
 
-    def batches(self, paths: Sequence[Path], count: int, threads: int) -> Iterator[Tensor]:
+    def batches(self, paths: Sequence[str], count: int, threads: int) -> Iterator[Tensor]:
         """(B, 3, size, size) of ``count`` files each; the next batch is read while one is worked on."""
         waiting: list[Future[Tensor]] = []
         with ThreadPoolExecutor(threads) as pool:

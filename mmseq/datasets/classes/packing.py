@@ -21,7 +21,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from mmseq.datasets.checks.images import UNREADABLE, in_threads
-from mmseq.datasets.classes.sources import Classes, Images, Part
+from mmseq.datasets.classes.listing import Images
+from mmseq.datasets.classes.sources import Classes, Part
 from mmseq.datasets.formats import open_image
 from mmseq.errors import InputError, first_line
 from mmseq.files import whole_folder, write_json

@@ -8,12 +8,12 @@
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mmseq.datasets.sources import PICTURES
+from mmseq.datasets.classes.listing import Images, class_folders, pictures, read_lines, read_list
 from mmseq.errors import InputError
 
 Part = Literal['train', 'val']
@@ -22,19 +22,6 @@ VAL_LISTS = ('val/val_annotations.txt', 'val.txt', 'meta/val.txt', 'val/val.txt'
 # One of so many images of every class is for validation where nobody says which.
 HELD_OUT = 10
 WANTED = 'expected folders DATA/train/CLASS/*.jpg and DATA/val/CLASS/*.jpg, DATA/CLASS/*.jpg, or a list of PATH CLASS'
-
-
-@dataclass(frozen=True)
-class Images:
-    """Images of one part of a data set.
-
-    Args:
-        paths: of the files.
-        labels: the number of each one's class.
-    """
-
-    paths: tuple[str, ...]
-    labels: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -110,26 +97,16 @@ def _from_folder(root: Path) -> Classes:
 def _class_folders(root: Path) -> dict[str, list[str]]:
     """The files of each class that has any, in the order of their names."""
     found = {}
-    for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith('.')):
-        files = _pictures(folder) or (_pictures(folder / 'images') if (folder / 'images').is_dir() else [])
+    for folder in class_folders(root):
+        files = pictures(folder) or (pictures(folder / 'images') if (folder / 'images').is_dir() else [])
         if files:
             found[folder.name] = files
     return found
 
 
-def _pictures(folder: Path) -> list[str]:
-    return sorted(str(path) for path in folder.iterdir() if path.suffix.lower() in PICTURES)
-
-
 def _labelled(classes: dict[str, list[str]], names: Sequence[str]) -> Images:
     numbers = {name: number for number, name in enumerate(names)}
-    rows = [(path, numbers[name]) for name, paths in classes.items() for path in paths]
-    return _images(rows)
-
-
-def _images(rows: Iterable[tuple[str, int]]) -> Images:
-    rows = list(rows)
-    return Images(tuple(path for path, _ in rows), tuple(label for _, label in rows))
+    return Images.of((path, numbers[name]) for name, paths in classes.items() for path in paths)
 
 
 def _validation(root: Path, names: tuple[str, ...]) -> Images | None:
@@ -152,33 +129,12 @@ def _validation(root: Path, names: tuple[str, ...]) -> Images | None:
 
 def _listed(file: Path, names: tuple[str, ...], folder: Path) -> Images:
     """The images of a list, each in the folder, in its ``images``, or where the list is."""
-    places = [place for place in (folder, folder / 'images', file.parent) if place.is_dir()]
-    numbers = {name: number for number, name in enumerate(names)}
-    rows = []
-    for line, words in _lines(file):
-        label = numbers.get(words[1], int(words[1]) if words[1].isdecimal() else -1)
-        if not 0 <= label < len(names):
-            raise InputError(f'list {file}: line {line}: {words[1]} is none of {len(names)} classes')
-        path = next((place / words[0] for place in places if (place / words[0]).is_file()), places[0] / words[0])
-        rows.append((str(path), label))
-    return _images(rows)
-
-
-def _lines(file: Path) -> Iterable[tuple[int, list[str]]]:
-    """The numbered lines of a list, each with a path and a class; what a tab ends may hold spaces."""
-    for line, text in enumerate(file.read_text(encoding='utf-8').splitlines(), 1):
-        if not text.strip():
-            continue
-        words = text.split('\t') if '\t' in text else text.rsplit(maxsplit=1)
-        if len(words) < 2:
-            raise InputError(f'list {file}: line {line}: {text.strip()!r}: expected a path and a class')
-        yield line, [word.strip() for word in words]
+    places = [place for place in (folder, folder / 'images') if place.is_dir()]
+    return read_list(file, {name: number for number, name in enumerate(names)}, len(names), places)
 
 
 def _from_list(file: Path) -> Classes:
-    given = [words[1] for _, words in _lines(file)]
-    if not given:
-        raise InputError(f'list {file}: is empty; expected a path and a class in each line')
+    given = [name for _, _, name in read_lines(file)]
     numbered = all(word.isdecimal() for word in given)
     names = tuple(map(str, range(max(map(int, given)) + 1))) if numbered else tuple(sorted(set(given)))
     train, beside = _listed(file, names, file.parent), file.with_name('val.txt')
@@ -199,4 +155,4 @@ def _split(names: tuple[str, ...], images: Images) -> Classes:
         val += [(path, label) for path in order[:count]]
         train += [(path, label) for path in sorted(order[count:])]
     note = f'no part for validation: {len(val)} of {len(images.paths)} images are kept for it, a tenth of every class'
-    return Classes(names, _images(train), _images(val), (note,))
+    return Classes(names, Images.of(train), Images.of(val), (note,))

@@ -114,7 +114,7 @@ def broken(root, name):
         ('one class', '1 class: cat; a classifier needs two or more'),
         ('one image', '2 images to train on and 0 for validation; at least 2 and 1 are needed'),
         ('other classes', r'val: 1 classes that .*train has not, first horse'),
-        ('list', 'val.txt: line 2: 7 is none of 3 classes'),
+        ('list', "val.txt: line 2: '7' is none of the 3 classes; expected a name, or a number of 0..2"),
         ('words', "train.txt: line 2: 'b.png': expected a path and a class"),
     ],
 )
