@@ -94,6 +94,8 @@ setup(
         # Its models as backbones (`mmseq.Timm`), ours in its registry (`mmseq.timm`), and the comparison of
         # `mmseq convert --verify`.
         'timm': ['timm>=1.0.31'],
+        # Data and metric of LVIS, which mmdet reads and evaluates with it.
+        'lvis': ['lvis==0.5.3'],
         # TIFF images of more than three channels or 16 bits.
         'tiff': ['tifffile'],
         # mmseq demo-app; gradio 6.31 brings starlette and refuses pillow 13.
@@ -124,6 +126,7 @@ setup(
             'nbclient',
             'ipykernel',
             'timm>=1.0.31',
+            'lvis==0.5.3',
         ],
     },
 )

@@ -29,7 +29,21 @@ HEAD = """\
 # Multiply-adds are those of one inference at Image (height, width), which papers call FLOPs.
 """
 KEPT = ('Reported by authors', 'Results')
-DATA = {'ade20k': 'ADE20K', 'coco': 'COCO 2017', 'imagenet': 'ImageNet-1k', 'shapes': 'embedded shapes'}
+# The first that is in a config's name counts: longer ones come before those that they begin with.
+DATA = {
+    'ade20k': 'ADE20K',
+    'coco_rem': 'COCO-ReM',
+    'coco': 'COCO 2017',
+    'imagenet': 'ImageNet-1k',
+    'shapes': 'embedded shapes',
+    'lvis': 'LVIS v1',
+    'cityscapes': 'Cityscapes',
+    'pascal_context_59': 'Pascal Context (59)',
+    'pascal_context': 'Pascal Context (60)',
+    'voc12_aug': 'VOC 2012 + SBD',
+    'voc12': 'VOC 2012',
+    'voc0712': 'VOC 2007 + 2012',
+}
 Entry = dict[str, Any]
 
 
@@ -66,7 +80,7 @@ def describe(path: Path, cfg: Config) -> Entry:
     parts = (backbone.type, (model.get('neck') or {}).get('type'), model.type, *head_types(model))
     # A timm model has a name in place of an arch.
     arch = backbone.get('arch', backbone.get('name'))
-    data = (title for key, title in DATA.items() if key in path.stem.split('_'))
+    data = (title for key, title in DATA.items() if f'_{key}_' in f'{path.stem}_')
     return {
         'Name': path.stem,
         'Config': f'configs/{path.name}',

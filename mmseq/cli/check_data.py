@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
         if not report.findings:
             print('  sound')
     if not reports:
-        print('no data set of a kind that can be checked: COCO annotations or label maps in local folders')
+        print('no data set of a kind that can be checked: COCO annotations, VOC XML or label maps in local folders')
     print(f'written: {save_reports(cfg, reports)}')
     first = next((finding for report in reports for finding in report.errors()), None)
     if first is None:

@@ -6,6 +6,7 @@ from mmseq.compat import (
     checkpoint_io,
     config_text,
     ignored_pixels,
+    lvis_numpy,
     mmcv_ops,
     package_names,
     panoptic_api,
@@ -35,6 +36,7 @@ def install() -> None:
     config_text.install()
     public_configs.install()
     yaml_values.install()
+    lvis_numpy.install()
     package_names.install()
     # mmengine imports pkg_resources, which says at every import that it will go; we keep setuptools below 81 for it.
     warnings.filterwarnings('ignore', message='pkg_resources is deprecated', category=UserWarning)

@@ -24,10 +24,10 @@ FROM_DATA = 'from the data: '
 CLASSES = 6
 FIGURES = 4
 # `coco/bbox_mAP_50`: its table's row and its column.
-METRIC = re.compile(r'(.*?)((?:mAP|AR|mIoU|PQ|SQ|RQ).*)')
+METRIC = re.compile(r'(.*?)((?:m?AP|AR|mIoU|PQ|SQ|RQ).*)')
 
-# AP at one threshold, or of one size of objects.
-SPECIAL = re.compile(r'_(\d+|[sml])$')
+# AP at one threshold, of one size of objects, or of LVIS's rare, common and frequent classes.
+SPECIAL = re.compile(r'(?:_|AP)(\d+|[sml]|[rcf])$')
 
 
 def head(what: str, runner: Runner, weights: Sequence[str]) -> list[str]:

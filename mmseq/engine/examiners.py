@@ -1,5 +1,6 @@
 """Which check fits a data set of a config, and what the config does with it."""
 
+import importlib.util
 import os
 from collections.abc import Sequence
 from functools import partial
@@ -10,7 +11,9 @@ from mmengine.registry import METRICS, TRANSFORMS
 
 from mmseq.config import read_metainfo
 from mmseq.datasets.checks import Report, Use, examine_coco, examine_seg
+from mmseq.datasets.checks.coco_file import Naming
 from mmseq.datasets.checks.shared import Progress
+from mmseq.datasets.checks.voc import examine_voc
 from mmseq.datasets.data_root import advice
 from mmseq.datasets.nesting import dataset_class
 from mmseq.engine.config_classes import as_list, bases, class_of, constructor_defaults
@@ -23,7 +26,9 @@ from mmseq.nested import walk
 if TYPE_CHECKING:
     from mmengine.dataset import BaseDataset
 
-EXAMINED = {'CocoDataset', 'BaseSegDataset'}
+EXAMINED = {'CocoDataset', 'BaseSegDataset', 'XMLDataset'}
+# Of COCO's kind, whose files name images in another way.
+NAMING: dict[str, Naming] = {'LVISV1Dataset': 'lvis_v1', 'LVISV05Dataset': 'lvis_v0.5'}
 
 
 def examiner(dataset: dict[str, Any], loader: str, work: Work, num_classes: int | None) -> 'partial[Report] | None':
@@ -56,8 +61,14 @@ def examiner(dataset: dict[str, Any], loader: str, work: Work, num_classes: int 
     ann_file = os.path.join(root, dataset['ann_file']) if dataset.get('ann_file') else ''
     use, classes = use_of(dataset, loader, work.cfg), class_names(cls, dataset)
     if 'CocoDataset' in names:
-        return partial(examine_coco, ann_file, os.path.join(root, prefix.get('img', '')), classes, num_classes, use)
+        images = os.path.join(root, prefix.get('img', ''))
+        naming = next((NAMING[base.__name__] for base in cls.__mro__ if base.__name__ in NAMING), 'coco')
+        return partial(examine_coco, ann_file, images, classes, num_classes, use, naming)
     options = {**constructor_defaults(cls), **dataset}
+    if 'XMLDataset' in names:
+        inner = os.path.join(root, prefix.get('sub_data_root', ''))
+        folders = (os.path.join(inner, options[key]) for key in ('img_subdir', 'ann_subdir'))
+        return partial(examine_voc, ann_file, *folders, classes, num_classes, use.channels)
     ignored = head_ignore_index(work.cfg)
     return partial(
         examine_seg,
@@ -148,12 +159,16 @@ def check_places(key: str, dataset: dict[str, Any], cfg: Any) -> None:
     """The folders and the annotation file that a data set names are there.
 
     Raises:
-        InputError: one is not, naming its key, or the file of its class names is not there or has an empty line.
+        InputError: one is not, naming its key, or the file of its class names is not there or has an empty line; the
+            package that LVIS needs is not installed.
     """
     cls = dataset_class(dataset)
     if 'BaseDataset' not in bases(cls):
         return
     read_metainfo(dataset.get('metainfo'))
+    # Upstream says so too, after a minute in which the data are checked, with the address of a repository.
+    if 'LVISV05Dataset' in bases(cls) and importlib.util.find_spec('lvis') is None:
+        raise InputError(f"{key}: {cls.__name__} needs the package lvis: pip install 'mmseq[lvis]'")
     if dataset.get('backend_args'):
         return
     root = dataset.get('data_root') or ''

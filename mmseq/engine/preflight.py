@@ -170,7 +170,8 @@ def examine_datasets(
         memory: what passed before, and has not changed, is not checked again.
 
     Returns:
-        One report for each data set of COCO's kind or of label maps in local folders; others are not looked into.
+        One report for each data set of COCO's kind, of VOC's XML or of label maps in local folders; others are not
+        looked into.
     """
     cfg = work.cfg
     counts = dict(head_class_counts(cfg.model, 'model'))

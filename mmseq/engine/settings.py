@@ -367,7 +367,7 @@ def save_predictions(cfg: Config, settings: Settings) -> Config:
     taken: set[str] = set()
     for evaluator in evaluators(cfg):
         kind = qualified(evaluator, cfg.get('default_scope') or 'mmengine')
-        if kind == 'mmdet.CocoMetric':
+        if kind in ('mmdet.CocoMetric', 'mmdet.LVISMetric'):
             evaluator.outfile_prefix = str(Path(settings.out) / unique('predictions', taken))
         elif kind == 'mmseg.IoUMetric':
             evaluator.output_dir = settings.out

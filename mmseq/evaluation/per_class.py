@@ -1,5 +1,7 @@
 """Values for each class of an evaluation, from what upstream's metrics counted."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,3 +103,48 @@ def confusion_table(classes: tuple[str, ...], counts: np.ndarray) -> Table:
     """A (K, K) confusion matrix under the names of its classes."""
     rows = tuple((name, *row) for name, row in zip(classes, counts.tolist()))
     return Table(('truth \\ prediction', *classes), rows)
+
+
+def lvis_table(evaluators: Sequence[Any]) -> Table | None:
+    """A row for each class from finished ``LVISEval`` objects, one of each kind; None without any."""
+    columns: dict[str, list[Any]] = {}
+    for one in evaluators:
+        # LVIS sorts the ids of its categories.
+        params, truth = one.params, one.lvis_gt
+        categories = [truth.cats[number] for number in params.cat_ids]
+        images = set(params.img_ids)
+        counts = Counter(row['category_id'] for row in truth.anns.values() if row['image_id'] in images)
+        columns['class'] = [category['name'] for category in categories]
+        columns['category_id'] = [category['id'] for category in categories]
+        columns['frequency'] = [category['frequency'] for category in categories]
+        columns['instances'] = [counts[category['id']] for category in categories]
+        for name, values in lvis_precisions(one.eval['precision'], params).items():
+            columns[f'{params.iou_type}_{name}'] = values
+    return Table(tuple(columns), tuple(zip(*columns.values()))) if columns else None
+
+
+def lvis_precisions(precision: np.ndarray, params: Any) -> dict[str, list[float | None]]:
+    """As :func:`average_precisions`, from (T, R, K, A): LVIS has one limit of detections."""
+    thresholds, areas = np.asarray(params.iou_thrs), list(params.area_rng_lbl)
+    every = np.ones(len(thresholds), dtype=bool)
+    cells = {
+        'AP': (every, 'all'),
+        'AP50': (np.isclose(thresholds, 0.5), 'all'),
+        'AP75': (np.isclose(thresholds, 0.75), 'all'),
+        'AP_s': (every, 'small'),
+        'AP_m': (every, 'medium'),
+        'AP_l': (every, 'large'),
+    }
+    return {
+        name: [_mean_of_present(precision[which, :, k, areas.index(area)]) for k in range(precision.shape[2])]
+        for name, (which, area) in cells.items()
+    }
+
+
+def voc_table(classes: tuple[str, ...], thresholds: Sequence[float], found: Sequence[list[dict[str, Any]]]) -> Table:
+    """A row for each class from what mmdet's ``eval_map`` gives at each overlap: APs are fractions."""
+    columns: dict[str, list[Any]] = {'class': list(classes), 'instances': [int(one['num_gts']) for one in found[0]]}
+    for threshold, rows in zip(thresholds, found):
+        values = [float(one['ap']) if one['num_gts'] else None for one in rows]
+        columns[f'bbox_AP{round(threshold * 100):02d}'] = values
+    return Table(tuple(columns), tuple(zip(*columns.values())))

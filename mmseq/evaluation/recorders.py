@@ -26,8 +26,10 @@ from mmseq.evaluation.per_class import (
     average_precisions,
     confusion_table,
     count_pairs,
+    lvis_table,
     segmentation_table,
     sum_pairs,
+    voc_table,
 )
 from mmseq.evaluation.per_image import DETECTION_COLUMNS, SEGMENTATION_COLUMNS, detection_rows, segmentation_row
 from mmseq.evaluation.tide import BACKGROUND, FOREGROUND, analyse
@@ -278,7 +280,64 @@ class CocoRecorder(Recorder):
         return Table(tuple(self._columns), tuple(rows))
 
 
-_RECORDERS: dict[str, type[Recorder]] = {'IoUMetric': IoURecorder, 'CocoMetric': CocoRecorder}
+class LvisRecorder(Recorder):
+    """Listens to mmdet's ``LVISMetric``.
+
+    For each of bbox and segm the table holds AP, AP50, AP75, AP_s, AP_m, AP_l as fractions, over at most 300 detections
+    an image; before them ``frequency`` (r rare, c common, f frequent) and ``instances``, the number of true objects.
+    Classes without a true object have no value.
+    """
+
+    def __init__(self, metric: BaseMetric) -> None:
+        super().__init__(metric)
+        self._evaluators: list[Any] = []
+        self._wrap('compute_metrics', self._compute_metrics)
+
+    def _compute_metrics(self, original: Callable[..., Any], results: list[Any]) -> dict[str, Any]:
+        self._forget()
+        base: Any = _base_named(type(self.metric), 'LVISMetric')
+        with built(base.compute_metrics.__globals__, ('LVISEval',), self._evaluators.append):
+            metrics = original(results)
+        with self._never_ending():
+            self.table = lvis_table([one for one in self._evaluators if one.eval and one.params.use_cats])
+        self._evaluators.clear()
+        self._leave_out_failed()
+        return metrics
+
+
+class VocRecorder(Recorder):
+    """Listens to mmdet's ``VOCMetric``.
+
+    The table holds for each class the number of true objects that are not difficult, and its AP as a fraction at each
+    overlap. Classes without a true object have no value; upstream's mean leaves them out, too.
+    """
+
+    def __init__(self, metric: BaseMetric) -> None:
+        super().__init__(metric)
+        self._found: list[tuple[float, list[dict[str, Any]]]] = []
+        self._wrap('compute_metrics', self._compute_metrics)
+
+    def _compute_metrics(self, original: Callable[..., Any], results: list[Any]) -> dict[str, Any]:
+        self._forget()
+        base: Any = _base_named(type(self.metric), 'VOCMetric')
+        # Upstream drops what its function found of the classes, so the function is watched.
+        with built(base.compute_metrics.__globals__, ('eval_map',), self._found.append):
+            metrics = original(results)
+        if self._found:
+            with self._never_ending():
+                classes, found = tuple(self.metric.dataset_meta['classes']), [rows for _, rows in self._found]
+                self.table = voc_table(classes, self.metric.iou_thrs, found)
+        self._found.clear()
+        self._leave_out_failed()
+        return metrics
+
+
+_RECORDERS: dict[str, type[Recorder]] = {
+    'IoUMetric': IoURecorder,
+    'LVISMetric': LvisRecorder,
+    'CocoMetric': CocoRecorder,
+    'VOCMetric': VocRecorder,
+}
 
 
 def attach(metric: BaseMetric) -> Recorder | None:

@@ -15,6 +15,7 @@ _CALL = re.compile(r'File "(.+?)", line \d+, in (\w+)')
 _OF_UPSTREAM = re.compile(rf'((?:{"|".join(UPSTREAM)})/\S+)$')
 # Pattern of the message, and what to say; {0}, {1} ... are its groups.
 EVENTS: tuple[tuple[str, str], ...] = (
+    ('Package lvis is not installed', "LVIS's data and metric need the package lvis: pip install 'mmseq[lvis]'"),
     (
         'more than 1 value per channel',
         'batch norm needs more than one image per process where a head pools to 1 x 1; set '

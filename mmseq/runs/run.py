@@ -16,7 +16,7 @@ from mmseq.pictures.curves import NO_VALUE, Curves, read_curves
 from mmseq.saved_config import read_saved_config, training_folder
 
 # What says how good a model is, where a data set has several figures.
-MAIN = re.compile(r'(?:^|/)(?:mIoU|PQ|(?:bbox_|segm_|proposal_)?mAP)$')
+MAIN = re.compile(r'(?:^|/)(?:mIoU|PQ|(?:bbox_|segm_)AP|(?:bbox_|segm_|proposal_)?mAP)$')
 # What mmengine logs beside the metrics of an evaluation.
 TIMES = ('time', 'data_time')
 _ENVIRONMENT = re.compile(r'^-{20,}\nSystem environment:\n(.*?)^-{20,}$', re.MULTILINE | re.DOTALL)

@@ -4,7 +4,7 @@ Its cells are the parameters of the whole model, built from the leaf. tests/conf
 pair that stands in it, and fails when the page is stale.
 """
 
-from tests.configs.leaves import CONFIGS, LEAVES, NAME, built, load
+from tests.configs.leaves import CONFIGS, FURTHER, LEAVES, NAME, built, load
 
 PAGE = CONFIGS.parent / 'docs' / 'heads.md'
 # The size of each family that the table shows.
@@ -49,10 +49,10 @@ def pairs():
     found = {}
     for path in LEAVES:
         name = NAME.fullmatch(path.stem)
-        # Generated images show no recipe, and a classifier has no head of upstream's.
+        # Generated images show no recipe, a classifier has no head of upstream's, and further data sets no head anew.
         if (
             name
-            and name['dataset'] not in ('shapes', 'imagenet')
+            and name['dataset'] not in ('shapes', 'imagenet', *FURTHER)
             and FAMILIES.get(name['backbone'], ('',))[0] == name['size']
         ):
             found.setdefault((name['head'], name['dataset'], name['backbone']), (path, name))

@@ -17,9 +17,12 @@ SEMANTIC = ('upernet', 'semantic_fpn', 'segformer', 'fcn', 'deeplabv3plus')
 DETECTION = ('mask_rcnn', 'faster_rcnn', 'cascade_mask_rcnn', 'retinanet', 'atss', 'gfl', 'dino')
 # {head}_{backbone}_{size}_{dataset}[_{schedule}]
 BACKBONES = ('seq2d', 'vsequencer', 'shiftvit', 'vil', 'swin', 'convnext')
+# One head and family each: those of others are a config's other line. tests/configs/test_public_data.py runs them.
+FURTHER = ('lvis', 'coco_rem', 'cityscapes', 'pascal_context', 'pascal_context_59', 'voc12', 'voc12_aug', 'voc0712')
+DATASETS = ('ade20k', 'coco', 'coco_panoptic', 'shapes', 'imagenet', *FURTHER)
 NAME = re.compile(
     rf'(?P<head>{"|".join((*SEMANTIC, *DETECTION, "mask2former", "classifier"))})_(?P<backbone>{"|".join(BACKBONES)})'
-    r'_(?P<size>[a-z]+(?:_light)?)_(?P<dataset>ade20k|coco|coco_panoptic|shapes|imagenet)(?:_(?P<schedule>3x|authors))?'
+    rf'_(?P<size>[a-z]+(?:_light)?)_(?P<dataset>{"|".join(DATASETS)})(?:_(?P<schedule>3x|authors))?'
 )
 
 

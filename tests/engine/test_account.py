@@ -30,6 +30,9 @@ def test_figures_stand_in_a_row_for_each_kind_of_prediction() -> None:
 def test_figures_of_the_end_leave_out_sizes_and_thresholds() -> None:
     metrics = {'bbox_mAP': 0.5, 'bbox_mAP_50': 0.7, 'bbox_mAP_s': -1, 'segm_mAP': 0.25}
     assert account.figures(metrics, 0.61) == 'bbox_mAP 0.5, segm_mAP 0.25; best 0.61'
+    lvis = {'lvis/bbox_AP': 0.5, 'lvis/bbox_AP50': 0.7, 'lvis/bbox_APr': 0.1, 'lvis/bbox_APs': 0.2}
+    assert account.figures(lvis, None) == 'lvis/bbox_AP 0.5'
+    assert account.table(lvis)[0].split() == ['AP', 'AP50', 'APr', 'APs']
 
 
 @pytest.mark.parametrize('seconds, text', [(41.6, '42 s'), (192, '3 min 12 s'), (18120, '5 h 2 min')])

@@ -411,3 +411,51 @@ def test_other_samples_of_a_users_own_metric(monkeypatch: pytest.MonkeyPatch) ->
     # and the next evaluation starts afresh
     metric.process({}, [(torch.tensor(LABELS[0]), torch.tensor(LABELS[0]))])
     assert metric.evaluate(1)['mIoU'] == 100
+
+
+def _boxes(boxes: list[list[float]], labels: list[int], **more: object) -> dict:
+    return {'bboxes': torch.tensor(boxes).reshape(-1, 4), 'labels': torch.tensor(labels), **more}
+
+
+def test_voc_has_rows_of_its_classes() -> None:
+    from mmdet.evaluation import VOCMetric
+
+    metric = VOCMetric(iou_thrs=[0.5, 0.7], eval_mode='area')
+    metric.dataset_meta = {'classes': ('dog', 'person', 'cow')}
+    recorder = attach(metric)
+    truth = [[0.0, 0.0, 20.0, 20.0], [30.0, 0.0, 50.0, 20.0], [0.0, 30.0, 20.0, 50.0]]
+    # One person of two is found, and the dog at an overlap of 0.6 alone.
+    found = _boxes([[0.0, 0.0, 20.0, 12.0], truth[1]], [0, 1], scores=torch.tensor([0.9, 0.8]))
+    metric.process(
+        {}, [{'gt_instances': _boxes(truth, [0, 1, 1]), 'ignored_instances': _boxes([], []), 'pred_instances': found}]
+    )
+    figures = metric.evaluate(1)
+    dog, person, cow = recorder.table.records()
+    assert dog == {'class': 'dog', 'instances': 1, 'bbox_AP50': 1.0, 'bbox_AP70': 0.0}
+    assert person == {'class': 'person', 'instances': 2, 'bbox_AP50': 0.5, 'bbox_AP70': 0.5}
+    assert cow == {'class': 'cow', 'instances': 0, 'bbox_AP50': None, 'bbox_AP70': None}
+    assert figures['pascal_voc/mAP'] == pytest.approx(0.5)
+    recorder.detach()
+    assert VOCMetric.compute_metrics.__globals__['eval_map'].__module__.startswith('mmdet')
+
+
+def test_lvis_has_rows_of_its_classes(tmp_path: Path) -> None:
+    pytest.importorskip('lvis')
+    from mmdet.evaluation import LVISMetric
+
+    from tests.configs.layouts import BOXES, lvis
+
+    lvis(tmp_path)
+    metric = LVISMetric(ann_file=str(tmp_path / 'lvis_v1/annotations/lvis_v1_val.json'), metric='bbox')
+    recorder = attach(metric)
+    corners = [[float(x), float(y), float(x + w), float(y + h)] for x, y, w, h in BOXES]
+    found = _boxes(corners[:1], [2], scores=torch.tensor([0.9]))
+    metric.dataset_meta = {'classes': ()}
+    metric.process({}, [{'img_id': i, 'ori_shape': (96, 128), 'pred_instances': found} for i in (1, 2)])
+    figures = metric.evaluate(2)
+    rows = [row for row in recorder.table.records() if row['instances']]
+    assert len(recorder.table.rows) == 1203
+    assert [(row['category_id'], row['instances'], row['frequency']) for row in rows] == [(3, 2, 'f'), (1000, 2, 'r')]
+    assert [row['bbox_AP'] for row in rows] == [1.0, 0.0]
+    assert figures['lvis/bbox_AP'] == 0.5
+    assert recorder.table.records()[0]['bbox_AP'] is None

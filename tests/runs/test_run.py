@@ -129,6 +129,8 @@ def test_main_metrics() -> None:
     assert main_metrics(['aAcc', 'mIoU', 'mAcc']) == ['mIoU']
     coco = ['coco/bbox_mAP', 'coco/bbox_mAP_50', 'coco/segm_mAP', 'coco_panoptic/PQ', 'coco_panoptic/PQ_th']
     assert main_metrics(coco) == ['coco/bbox_mAP', 'coco/segm_mAP', 'coco_panoptic/PQ']
+    lvis = ['lvis/bbox_AP', 'lvis/bbox_AP50', 'lvis/segm_AP', 'lvis/segm_APr']
+    assert main_metrics(lvis) == ['lvis/bbox_AP', 'lvis/segm_AP']
     assert main_metrics(['odd', 'even']) == ['odd']
 
 

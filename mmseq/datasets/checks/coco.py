@@ -14,8 +14,9 @@ from mmseq.datasets.checks.coco_evaluation import check_evaluated
 from mmseq.datasets.checks.coco_file import (
     ANNOTATION_FIELDS,
     CATEGORY_FIELDS,
-    IMAGE_FIELDS,
+    Naming,
     Rows,
+    read_images,
     read_json,
     read_rows,
 )
@@ -33,6 +34,7 @@ def examine_coco(
     classes: Sequence[str] | None = None,
     num_classes: int | None = None,
     use: Use = TRAINED,
+    naming: Naming = 'coco',
     sample: int | None = 64,
     progress: Progress | None = None,
 ) -> Report:
@@ -44,6 +46,7 @@ def examine_coco(
         classes: the config's names; None: those of the file.
         num_classes: the head's number; None: not compared.
         use: what the config does with them.
+        naming: how the file names its images.
         sample: how many images are opened, evenly spaced; None: all.
         progress: wraps the images as they are opened, given their number.
 
@@ -55,7 +58,7 @@ def examine_coco(
     # Millions of objects that stay: the collector would go through them again and again, for most of the time.
     gc.disable()
     try:
-        _examine(report, img_dir, classes, num_classes, use, sample, progress)
+        _examine(report, img_dir, classes, num_classes, use, naming, sample, progress)
     except InputError as error:
         report.error('annotation_file', str(error))
     finally:
@@ -70,12 +73,13 @@ def _examine(
     classes: Sequence[str] | None,
     num_classes: int | None,
     use: Use,
+    naming: Naming,
     sample: int | None,
     progress: Progress | None,
 ) -> None:
     ann_file = report.where
     content = read_json(ann_file)
-    images = read_rows(ann_file, content, 'images', IMAGE_FIELDS)
+    images = read_images(ann_file, content, naming)
     categories = read_rows(ann_file, content, 'categories', CATEGORY_FIELDS)
     annotations = read_rows(ann_file, content, 'annotations', ANNOTATION_FIELDS) if use.labelled else []
     report.total = len(images)

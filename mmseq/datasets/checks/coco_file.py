@@ -3,7 +3,7 @@
 import codecs
 import json
 import os
-from typing import Any
+from typing import Any, Literal
 
 from mmseq.datasets.checks.coco_pieces import read_in_pieces
 from mmseq.datasets.checks.findings import SHOWN_NAMES
@@ -12,6 +12,9 @@ from mmseq.errors import InputError
 IDS, NUMBERS = (int, float, str), (int, float)
 Fields = dict[str, tuple[type, ...]]
 IMAGE_FIELDS: Fields = {'id': IDS, 'file_name': (str,), 'height': NUMBERS, 'width': NUMBERS}
+# How a file names its images: COCO's by the file, LVIS v1's by its address, LVIS v0.5's with a prefix that goes.
+Naming = Literal['coco', 'lvis_v1', 'lvis_v0.5']
+ADDRESS, PLAIN_NAME = 'http://images.cocodataset.org/', len('000000000001.jpg')
 CATEGORY_FIELDS: Fields = {'id': IDS, 'name': (str,)}
 # Upstream reads the area of every annotation.
 ANNOTATION_FIELDS: Fields = {'id': IDS, 'image_id': IDS, 'category_id': IDS, 'bbox': (list,), 'area': NUMBERS}
@@ -93,6 +96,26 @@ def read_rows(path: str, content: dict[str, Any], key: str, fields: Fields) -> R
         if not {type(row[field]) for row in rows} <= set(types):
             raise InputError(f'{path}: {wrong_type(key, rows, field, types)}')
     return rows
+
+
+def read_images(path: str, content: dict[str, Any], naming: Naming) -> Rows:
+    """The images of a file, each with the ``file_name`` below the image folder that upstream makes of it.
+
+    Raises:
+        InputError: see :func:`read_rows`.
+    """
+    if naming != 'lvis_v1':
+        rows = read_rows(path, content, 'images', IMAGE_FIELDS)
+        shortened = naming == 'lvis_v0.5'
+        return [dict(row, file_name=plain_name(row['file_name'])) for row in rows] if shortened else rows
+    fields = {'coco_url' if field == 'file_name' else field: types for field, types in IMAGE_FIELDS.items()}
+    rows = read_rows(path, content, 'images', fields)
+    return [dict(row, file_name=row['coco_url'].replace(ADDRESS, '')) for row in rows]
+
+
+def plain_name(name: str) -> str:
+    """The name of an image of COCO 2017 for its name of 2014, ``COCO_val2014_...``."""
+    return name[-PLAIN_NAME:] if name.startswith('COCO') else name
 
 
 def wrong_type(key: str, rows: Rows, field: str, types: tuple[type, ...]) -> str:

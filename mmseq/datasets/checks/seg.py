@@ -14,7 +14,7 @@ import numpy as np
 from mmseq.datasets.checks.findings import Report, spaced
 from mmseq.datasets.checks.images import DamagedFileError, Header, decode, in_threads
 from mmseq.datasets.checks.seg_values import Rules, Seen, check_count, check_together, check_values_of
-from mmseq.datasets.checks.shared import Progress, check_head, folder, plain_names, unusual
+from mmseq.datasets.checks.shared import Progress, check_head, folder, plain_names, read_names, unusual
 from mmseq.datasets.checks.use import TRAINED, Use
 from mmseq.errors import InputError
 
@@ -63,7 +63,7 @@ def examine_seg(
     try:
         stems = _stems(img_dir, img_suffix, 'img_suffix')
         labelled = set(_stems(seg_dir, seg_suffix, 'seg_map_suffix')) if use.labelled else None
-        wanted = _names(ann_file) if ann_file else stems
+        wanted = read_names(ann_file) if ann_file else stems
     except InputError as error:
         report.error('missing', str(error))
         return report
@@ -75,19 +75,6 @@ def examine_seg(
     if seen.pixels:
         check_together(report, seg_dir, seen, rules, classes)
     return report
-
-
-def _names(path: str) -> list[str]:
-    try:
-        with open(path, encoding='utf-8') as file:
-            names = [line.strip() for line in file]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f'{path}: cannot be read as a list of names ({error}); correct ann_file') from error
-    if not names:
-        raise InputError(f'{path}: names nothing; write one name without suffix a line')
-    if '' in names:
-        raise InputError(f'{path}: line {names.index("") + 1} is blank, which upstream takes for a name; delete it')
-    return names
 
 
 def _stems(directory: str, suffix: str, option: str) -> list[str]:

@@ -68,3 +68,21 @@ def unusual(report: Report, path: str, header: Header) -> None:
         )
     if header.palette:
         report.warning('palette', f'{path}: is a palette image; the loader turns it into colours, check them', path)
+
+
+def read_names(path: str) -> list[str]:
+    """The names in a list of upstream's: one a line, without suffix.
+
+    Raises:
+        InputError: it cannot be read, names nothing, or has a blank line.
+    """
+    try:
+        with open(path, encoding='utf-8') as file:
+            names = [line.strip() for line in file]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f'{path}: cannot be read as a list of names ({error}); correct ann_file') from error
+    if not names:
+        raise InputError(f'{path}: names nothing; write one name without suffix a line')
+    if '' in names:
+        raise InputError(f'{path}: line {names.index("") + 1} is blank, which upstream takes for a name; delete it')
+    return names
