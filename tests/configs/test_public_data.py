@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from mmengine.hub import get_config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import Runner
 
 from mmseq.config import load_config
+from mmseq.datasets.nesting import loader_datasets
 from mmseq.engine import launch
 from mmseq.engine.preflight import check_config, examine_datasets
 from mmseq.engine.settings import Settings
@@ -20,7 +22,7 @@ from mmseq.explain.work import Work
 from mmseq.nested import walk
 from mmseq.registry import MODELS
 from tests.configs import layouts
-from tests.configs.leaves import CONFIGS
+from tests.configs.leaves import CONFIGS, load
 from tests.configs.test_heads import small
 
 # Through the whole of a run, with the figures that its evaluation gives: metrics that no other test has.
@@ -123,6 +125,36 @@ def test_sound_data_pass_and_run(name, leaf):
     classes = DETECTED[classified(cfg.model)[-1]['num_classes']]
     assert [i for i, row in enumerate(rows) if int(row['instances'])] == classes
     assert 'bbox_AP50' in rows[0]
+
+
+# Upstream's config of the recipe, with the processes of both.
+SOURCES = {
+    'mask_rcnn_seq2d_s_lvis': ('mmdet::lvis/mask-rcnn_r50_fpn_sample1e-3_ms-1x_lvis-v1.py', 8, 8),
+    'mask_rcnn_seq2d_s_cityscapes': ('mmdet::cityscapes/mask-rcnn_r50_fpn_1x_cityscapes.py', 8, 8),
+    'faster_rcnn_seq2d_s_voc0712': ('mmdet::pascal_voc/faster-rcnn_r50_fpn_1x_voc0712.py', 8, 8),
+    'upernet_seq2d_s_cityscapes': ('mmseg::upernet/upernet_r50_4xb2-80k_cityscapes-512x1024.py', 4, 4),
+    'upernet_seq2d_s_voc12_aug': ('mmseg::upernet/upernet_r50_4xb4-40k_voc12aug-512x512.py', 8, 4),
+    'upernet_seq2d_s_pascal_context_59': (
+        *('mmseg::deeplabv3plus/deeplabv3plus_r101-d8_4xb4-40k_pascal-context-59-480x480.py', 8, 4),
+    ),
+}
+
+
+@pytest.mark.parametrize('name', SOURCES)
+def test_data_and_length_are_the_sources(name):
+    address, processes, theirs = SOURCES[name]
+    ours, source = load(CONFIGS / f'{name}.py'), get_config(address)
+    for loader in LOADERS[:2]:
+        pipelines = [
+            [dataset['pipeline'] for _, dataset in loader_datasets(cfg[loader], loader)] for cfg in (ours, source)
+        ]
+        assert pipelines[0] == pipelines[1]
+    assert ours.train_dataloader.batch_size * processes == source.train_dataloader.batch_size * theirs
+    assert ours.auto_scale_lr.base_batch_size == ours.train_dataloader.batch_size * processes
+    length = 'max_iters' if name.startswith('upernet') else 'max_epochs'
+    # The schedules end where the training does.
+    assert ours.train_cfg[length] == source.train_cfg[length] == ours.param_scheduler[-1].end
+    assert f'--gpus {processes}' in (CONFIGS / f'{name}.py').read_text()
 
 
 def test_without_the_package_lvis_one_line_says_what_to_install(monkeypatch, leaf):
