@@ -16,7 +16,7 @@ def install() -> None:
 
 
 def _patch(module: ModuleType) -> None:
-    module.np = WithFloat(module.np)
+    vars(module).update(np=WithFloat(vars(module)['np']))
 
 
 class WithFloat(ModuleType):

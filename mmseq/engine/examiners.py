@@ -62,13 +62,13 @@ def examiner(dataset: dict[str, Any], loader: str, work: Work, num_classes: int 
     use, classes = use_of(dataset, loader, work.cfg), class_names(cls, dataset)
     if 'CocoDataset' in names:
         images = os.path.join(root, prefix.get('img', ''))
-        naming = next((NAMING[base.__name__] for base in cls.__mro__ if base.__name__ in NAMING), 'coco')
+        naming: Naming = next((NAMING[base.__name__] for base in cls.__mro__ if base.__name__ in NAMING), 'coco')
         return partial(examine_coco, ann_file, images, classes, num_classes, use, naming)
     options = {**constructor_defaults(cls), **dataset}
     if 'XMLDataset' in names:
         inner = os.path.join(root, prefix.get('sub_data_root', ''))
-        folders = (os.path.join(inner, options[key]) for key in ('img_subdir', 'ann_subdir'))
-        return partial(examine_voc, ann_file, *folders, classes, num_classes, use.channels)
+        images, xmls = (os.path.join(inner, options[key]) for key in ('img_subdir', 'ann_subdir'))
+        return partial(examine_voc, ann_file, images, xmls, classes, num_classes, use.channels)
     ignored = head_ignore_index(work.cfg)
     return partial(
         examine_seg,
@@ -167,7 +167,7 @@ def check_places(key: str, dataset: dict[str, Any], cfg: Any) -> None:
         return
     read_metainfo(dataset.get('metainfo'))
     # Upstream says so too, after a minute in which the data are checked, with the address of a repository.
-    if 'LVISV05Dataset' in bases(cls) and importlib.util.find_spec('lvis') is None:
+    if cls is not None and 'LVISV05Dataset' in bases(cls) and importlib.util.find_spec('lvis') is None:
         raise InputError(f"{key}: {cls.__name__} needs the package lvis: pip install 'mmseq[lvis]'")
     if dataset.get('backend_args'):
         return

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from mmengine.runner import Runner
 from mmseq.config import load_config
 from mmseq.datasets.nesting import loader_datasets
 from mmseq.engine import launch
-from mmseq.engine.preflight import check_config, examine_datasets
+from mmseq.engine.preflight import check_config, examine_datasets, head_class_counts
 from mmseq.engine.settings import Settings
 from mmseq.engine.terminal import Terminal
 from mmseq.errors import InputError
@@ -155,6 +156,16 @@ def test_data_and_length_are_the_sources(name):
     # The schedules end where the training does.
     assert ours.train_cfg[length] == source.train_cfg[length] == ours.param_scheduler[-1].end
     assert f'--gpus {processes}' in (CONFIGS / f'{name}.py').read_text()
+
+
+def test_the_config_of_the_page(tmp_path):
+    (block,) = re.findall(r'```python\n(.+?)```', (CONFIGS.parent / 'docs/data_sets.md').read_text(), re.DOTALL)
+    path = tmp_path / block.splitlines()[0][2:]
+    path.write_text(block)
+    cfg = load_config(str(path), {}, str(tmp_path))
+    assert set(dict(head_class_counts(cfg.model, 'model')).values()) == {1203}
+    assert cfg.model.backbone.type == 'mmseq.Timm'
+    assert cfg.test_evaluator.type == 'LVISMetric'
 
 
 def test_without_the_package_lvis_one_line_says_what_to_install(monkeypatch, leaf):
