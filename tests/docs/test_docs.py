@@ -70,6 +70,7 @@ ELSEWHERE = {
     'classify.py': ('timm', ['torch.Size([2, 10])', '[64, 64, 64] [8, 16, 32]', "'mmseq_shiftvit_t'"]),
     'smp_unet.py': ('segmentation_models_pytorch', ['Unet True']),
     'hf_upernet.py': ('transformers', ['UperNet (2, 9, 96, 128)']),
+    'hf_mask2former.py': ('transformers', ['Mask2Former (2, 10, 24, 32)']),
     'plain.py': ('timm', ['loss True']),
     'train_ours.py': ('timm', ["['train.py', '--model', 'mmseq_vil_nano'] True"]),
 }
