@@ -12,6 +12,7 @@ from torch.fx.experimental import _config as fx_config
 
 from mmseq.errors import InputError
 from mmseq.export.parts import Part
+from mmseq.export.windows import recordable_windows
 from mmseq.ops.dispatch import asked
 
 # Not square, and odd: what is recorded for it must not hold for it alone.
@@ -32,7 +33,8 @@ def record(part: Part) -> ExportedProgram:
     try:
         # As torch.onnx.export itself records: otherwise maps of one cell, and batches of one, are a case of their own.
         # torch gives its modules of settings this method as they are loaded.
-        with torch.no_grad(), fx_config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
+        oblivious = fx_config.patch(backed_size_oblivious=True)  # type: ignore[attr-defined]
+        with torch.no_grad(), recordable_windows(), oblivious:
             return torch.export.export(
                 part.module,
                 example(part),
