@@ -61,7 +61,7 @@ def train(
     """Train and evaluate as a config says.
 
     Args:
-        config: path of the config; None takes one for the task of ``data``.
+        config: path of the config; None takes one for ``data``.
         data: a data card, whose images and labels take the place of the config's.
         epochs: length of the run, with the schedule in proportion.
         image_size: side of a segmentor's crop, or shorter side of a detector's images, in pixels.

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmseq.datasets.own.card import Card, read_card
 from mmseq.engine.own.classes import set_classes
 from mmseq.engine.own.data import drop_variables, put_data
-from mmseq.engine.own.default import default_config
+from mmseq.engine.own.default import Choice, choose_config
 from mmseq.engine.own.image_size import config_size, fitting_size, set_image_size
 from mmseq.engine.own.recipe import derive, set_epochs
 from mmseq.engine.own.task import check_task
@@ -44,7 +44,7 @@ class OwnData:
         epochs: of the run; None: as derived from the card, or as the config says.
         image_size: side of a segmentor's crop, or shorter side of a detector's images, in pixels; None: the same.
         load_from: a whole model's weights that training begins with.
-        chosen: whether the config was chosen here, since none was given.
+        choice: the config that was chosen here, since none was given.
         lines: what was derived from the data, once the config is changed.
     """
 
@@ -52,29 +52,29 @@ class OwnData:
     epochs: int | None = None
     image_size: int | None = None
     load_from: str | None = None
-    chosen: bool = False
+    choice: Choice | None = None
     lines: list[str] = field(default_factory=list)
 
     def config(self, given: str | None) -> str:
-        """The config that is given, or one for the task of the card.
+        """The config that is given, or one for the data of the card.
 
         Raises:
             InputError: neither is given, or the card cannot be read.
         """
-        self.chosen = given is None
+        self.choice = None
         if given is not None:
             return given
         if self.path is None:
             raise InputError('no config: give one (mmseq configs lists them), or data of your own with --data CARD')
-        return default_config(read_card(self.path).task)
+        self.choice = choose_config(read_card(self.path))
+        return self.choice.config
 
     def notes(self, config: str) -> list[str]:
         """Lines for the log on a changed config: its name, and the settings that follow from the data."""
-        return (
-            [f'{config} on the data of {self.path}', *(f'from the data: {line}' for line in self.lines)]
-            if self.path
-            else []
-        )
+        if self.path is None:
+            return []
+        chosen = [f'chosen: {self.choice.reason}; name another config to take it'] if self.choice else []
+        return [f'{config} on the data of {self.path}', *chosen, *(f'from the data: {line}' for line in self.lines)]
 
     def __call__(self, cfg: Config, options: Mapping[str, Any]) -> None:
         """Change a config as it was read from its file; ``options`` will override it and are heeded.
@@ -89,7 +89,7 @@ class OwnData:
         if self.image_size is not None:
             set_image_size(cfg, self.image_size)
         if card is not None:
-            self.lines += derive(cfg, options, world_size(), self.epochs, bool(self.load_from), self.chosen)
+            self.lines += derive(cfg, options, world_size(), self.epochs, bool(self.load_from), self.choice is not None)
         elif self.epochs is not None:
             set_epochs(cfg, options, world_size(), self.epochs)
 

@@ -136,14 +136,8 @@ def sizes_in_json(path: Path) -> list[tuple[float, float]]:
 
 def sizes_in_files(card: Card) -> list[tuple[float, float]]:
     """Width and height of some of the images in a folder."""
-    names = sorted(
-        os.path.join(folder, name)
-        for folder, _, files in os.walk(card.train.images, followlinks=True)
-        for name in files
-        if name.endswith(card.train.image_suffix)
-    )
     sizes: list[tuple[float, float]] = []
-    for name in spaced(names, SAMPLE):
+    for name in spaced(image_files(card), SAMPLE):
         try:
             with open_image(name) as image:
                 sizes.append(image.size)
@@ -151,3 +145,13 @@ def sizes_in_files(card: Card) -> list[tuple[float, float]]:
             # The check of the data names it.
             continue
     return sizes
+
+
+def image_files(card: Card) -> list[str]:
+    """The images to train on of a card of label maps, sorted."""
+    return sorted(
+        os.path.join(folder, name)
+        for folder, _, files in os.walk(card.train.images, followlinks=True)
+        for name in files
+        if name.endswith(card.train.image_suffix)
+    )

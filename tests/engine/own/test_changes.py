@@ -176,21 +176,6 @@ def test_each_card_has_a_work_dir_of_its_own(cards: dict[str, Path]) -> None:
     assert cfg.work_dir == 'work_dirs/faster_rcnn_seq2d_nano_shapes_my_yard'
 
 
-def test_a_config_is_chosen_and_named(cards: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen = {name: OwnData(str(cards[name])).config(None) for name in ('boxes', 'instances', 'semantic')}
-    assert chosen == dict(
-        boxes='mmseq::faster_rcnn_seq2d_nano_shapes',
-        instances='mmseq::mask_rcnn_seq2d_nano_shapes',
-        semantic='mmseq::upernet_seq2d_nano_shapes',
-    )
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
-    for name in chosen:
-        config = OwnData(str(cards[name])).config(None)
-        assert (CONFIGS / f'{config.removeprefix("mmseq::")}.py').is_file()
-    with pytest.raises(InputError, match='no config: give one'):
-        OwnData().config(None)
-
-
 def test_a_classifier_takes_no_card(cards: dict[str, Path]) -> None:
     with pytest.raises(InputError, match='classifier_seq2d_s_imagenet: is a classifier, .* mmseq pretrain trains it'):
         read('mmseq::classifier_seq2d_s_imagenet', cards['boxes'])

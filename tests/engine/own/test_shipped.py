@@ -9,6 +9,7 @@ from mmseq.checkpoints import zoo
 from mmseq.config import read_config
 from mmseq.engine.own import recipe
 from mmseq.engine.own.changes import OwnData
+from mmseq.engine.own.default import Choice
 from tests.zoo_cards import ship
 
 NANO, ADDRESS = 'mmseq::faster_rcnn_seq2d_nano_shapes', 'mmseq://sequencer2d_nano_some'
@@ -70,7 +71,8 @@ def test_whatever_else_is_named_goes_before_them(cards: dict[str, Path]) -> None
 
 
 def test_another_backbone_does_without(cards: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr('mmseq.engine.own.changes.default_config', lambda _: NANO.replace('seq2d', 'shiftvit'))
+    other = Choice(NANO.replace('seq2d', 'shiftvit'), 'it is another one')
+    monkeypatch.setattr('mmseq.engine.own.changes.choose_config', lambda _: other)
     assert begun(cards)[0].init_cfg is None
 
 
