@@ -223,7 +223,7 @@ def add_processes_of_each(parser: argparse.ArgumentParser) -> None:
 
 def add_config_name(parser: argparse.ArgumentParser, optional: bool = False) -> None:
     """The config alone."""
-    more = '; with --data you can leave it out: one for the task of the data is chosen' if optional else ''
+    more = '; with --data you can leave it out: one for the data is chosen' if optional else ''
     parser.add_argument('config', nargs='?' if optional else None, help=CONFIG_HELP + more)
 
 
@@ -255,7 +255,7 @@ def add_data_arguments(parser: argparse.ArgumentParser, epochs: bool = False) ->
 
 
 def own_data(args: argparse.Namespace) -> 'OwnData':
-    """What the options of :func:`add_data_arguments` ask of the config; without one, ``args`` gets that of the task.
+    """What the options of :func:`add_data_arguments` ask of the config; without one, ``args`` gets that of the data.
 
     Raises:
         InputError: there is neither a config nor a data card.

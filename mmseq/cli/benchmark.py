@@ -1,16 +1,23 @@
 """Inference speed and memory of a config's model on this machine."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmseq.cli import add_device_argument, add_model_arguments, command_parser, trained_model
+from mmseq.cli import (
+    add_data_arguments,
+    add_device_argument,
+    add_model_arguments,
+    command_parser,
+    own_data,
+    trained_model,
+)
 from mmseq.explain import explaining
 from mmseq.explain.work import inference
 
 if TYPE_CHECKING:
-    from mmseq.model.named import Named
-
+    from mmseq.measure.throughput import Subject
 
 # torch, and the same as in mmseq.runtimes.
 RUNTIMES = ('torch', 'onnxruntime', 'openvino')
@@ -24,8 +31,10 @@ def build_parser() -> argparse.ArgumentParser:
         'second, percentiles of the latency, peak memory; and the time to load an image of its test data. Writes '
         'benchmark.json, benchmark.csv and benchmark.png into the work dir.',
         'mmseq benchmark mmseq::upernet_seq2d_s_ade20k --sizes 512 1024 --batches 1 4',
+        'mmseq benchmark --data data/mine/card.yaml',
     )
-    add_model_arguments(parser)
+    add_model_arguments(parser, optional=True)
+    add_data_arguments(parser)
     parser.add_argument(
         '--checkpoint',
         help='weights of a trained model, beside a config; the speed of detectors depends on how much they detect',
@@ -81,17 +90,18 @@ def main(argv: list[str] | None = None) -> int:
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
     if device != 'cpu' and set(args.runtime) != {'torch'}:
         raise InputError(f'--runtime {" ".join(args.runtime)}: exported models are measured with --device cpu')
+    change = own_data(args)
     named = trained_model(args)
-    cfg = load_config(named.config, args.cfg_options, args.work_dir)
+    cfg = load_config(named.config, args.cfg_options, args.work_dir, change)
     if 'bfloat16' in args.dtypes and (problem := bfloat16_problem(torch.device(device).type)):
         print(f'bfloat16: {problem}; expect it to be slower than float32')
     with explaining(inference(cfg)):
         # Faults of the model end the command here; in a measuring process they would count as a lack of memory.
         build(cfg)
         shapes = [shape_of(text) for text in args.sizes] if args.sizes else [usual_shape(cfg)]
-        file = exported(named, args) if set(args.runtime) != {'torch'} else None
-        of_file = None if file is None else str(file)
-        subject = Subject(named.config, named.checkpoint, args.cfg_options, device, of_file)
+        subject = Subject(named.config, named.checkpoint, args.cfg_options, device, change=change)
+        if set(args.runtime) != {'torch'}:
+            subject = replace(subject, file=str(exported(subject, Path(cfg.work_dir), max(args.batches))))
         compiled = {'no': [False], 'yes': [True], 'both': [False, True]}[args.compile]
         rows = []
         for case in tqdm(cases(shapes, args.batches, args.dtypes, compiled, args.runtime), unit='case', disable=None):
@@ -118,23 +128,21 @@ def main(argv: list[str] | None = None) -> int:
         return 0
 
 
-def exported(named: 'Named', args: argparse.Namespace) -> Path:
-    """The model as a file in the work dir, for other runtimes than torch; whoever serves it exports it with a check."""
-    from mmseq.config import load_config
+def exported(subject: 'Subject', folder: Path, batch: int) -> Path:
+    """The model as a file in a folder, for other runtimes than torch; whoever serves it exports it with a check."""
     from mmseq.errors import InputError
     from mmseq.export import part_of
     from mmseq.export.onnx_file import OPSET, require, write_onnx
     from mmseq.export.program import record
     from mmseq.files import whole_file
-    from mmseq.measure.throughput import Subject, load
+    from mmseq.measure.throughput import load
 
     require()
-    model = load(Subject(named.config, named.checkpoint and str(named.checkpoint), args.cfg_options, 'cpu'))
-    cfg = load_config(named.config, args.cfg_options, args.work_dir)
-    part = part_of(model, cfg)
-    if part.one and max(args.batches) > 1:
+    model = load(subject)
+    part = part_of(model, model.cfg)
+    if part.one and batch > 1:
         raise InputError('--batches: an exported detector takes one image at a time; give --batches 1')
-    path = Path(cfg.work_dir) / 'benchmark.onnx'
+    path = folder / 'benchmark.onnx'
     with whole_file(path) as draft:
         write_onnx(record(part), draft, part, OPSET)
     return path

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from mmseq.cli import (
     add_checkpoint_argument,
+    add_data_arguments,
     add_device_argument,
     add_model_arguments,
     command_parser,
+    own_data,
     positive,
     trained_model,
 )
@@ -41,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--max-megapixels', type=positive, default=40, metavar='N', help='largest image that is accepted (default: 40)'
     )
+    add_data_arguments(parser)
     return parser
 
 
@@ -54,9 +57,10 @@ def main(argv: list[str] | None = None) -> int:
     from mmseq.predict.predictor import Predictor
 
     require_gradio()
+    change = own_data(args)
     named = trained_model(args)
     _, model = load_trained(
-        named.config, named.trained, options=args.cfg_options, work_dir=args.work_dir, device=args.device
+        named.config, named.trained, options=args.cfg_options, work_dir=args.work_dir, device=args.device, change=change
     )
     viewer = Viewer(Predictor(model, certainty=True), Limits(args.max_mb * 2**20, args.max_megapixels * 10**6))
     page = Page(viewer, named.title, facts(model, public(named.trained)))

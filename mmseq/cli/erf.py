@@ -5,7 +5,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmseq.cli import add_checkpoint_argument, add_device_argument, add_model_arguments, command_parser, trained_model
+from mmseq.cli import (
+    add_checkpoint_argument,
+    add_data_arguments,
+    add_device_argument,
+    add_model_arguments,
+    command_parser,
+    own_data,
+    trained_model,
+)
 from mmseq.errors import InputError
 from mmseq.explain import explaining
 from mmseq.explain.work import inference
@@ -13,6 +21,7 @@ from mmseq.explain.work import inference
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from mmseq.engine.own.changes import OwnData
     from mmseq.measure.receptive_field import Level
 
 BEFORE, AFTER = 'before', 'after'
@@ -30,8 +39,9 @@ def build_parser() -> argparse.ArgumentParser:
         'erf.csv, erf_profiles.csv and the fields as erf.npz into the work dir.',
         'mmseq erf work_dirs/upernet_seq2d_s_ade20k --num 16',
         'mmseq erf mmseq::upernet_seq2d_s_ade20k --before start',
+        'mmseq erf --data data/mine/card.yaml',
     )
-    add_model_arguments(parser)
+    add_model_arguments(parser, optional=True)
     add_checkpoint_argument(parser, 'without one only the weights of --before are measured')
     parser.add_argument(
         '--before',
@@ -55,6 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument('--neck', action='store_true', help='measure the levels of the neck as well')
     parser.add_argument('--seed', type=int, default=0, help='seed of random weights and noise (default: 0)')
     add_device_argument(parser)
+    add_data_arguments(parser)
     return parser
 
 
@@ -65,9 +76,10 @@ def main(argv: list[str] | None = None) -> int:
     from mmseq.measure.receptive_field_plot import plot
     from mmseq.model.shape import usual_shape
 
+    change = own_data(args)
     named = trained_model(args)
     args.config, args.checkpoint = named.config, named.checkpoint
-    cfg = load_config(args.config, args.cfg_options, args.work_dir)
+    cfg = load_config(args.config, args.cfg_options, args.work_dir, change)
     with explaining(inference(cfg)):
         shape = tuple(args.shape) if args.shape else usual_shape(cfg)
         pixel = tuple(args.pixel) if args.pixel else (shape[0] // 2, shape[1] // 2)
@@ -76,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
         images, found = None, {}
         for name, source in weights.items():
             if source is not None:
-                model = load(args, source)
+                model = load(args, source, change)
                 # The same images for all weights: the config alone decides how they are prepared.
                 images = choose_images(args, model, shape) if images is None else images
                 found[name] = measure(model, images, pixel, args.neck, name)
@@ -115,7 +127,7 @@ def check(args: argparse.Namespace, shape: tuple[int, int], pixel: tuple[int, in
         raise InputError(f'--num {args.num}: at least one image is needed')
 
 
-def load(args: argparse.Namespace, source: str) -> 'nn.Module':
+def load(args: argparse.Namespace, source: str, change: 'OwnData') -> 'nn.Module':
     """The model with random weights, with those that training starts with, or with those of a checkpoint."""
     import torch
 
@@ -126,7 +138,7 @@ def load(args: argparse.Namespace, source: str) -> 'nn.Module':
         options['model.backbone.init_cfg'] = None
     torch.manual_seed(args.seed)
     checkpoint = None if source in WORDS else source
-    return load_trained(args.config, checkpoint, options=options, device=args.device)[1]
+    return load_trained(args.config, checkpoint, options=options, device=args.device, change=change)[1]
 
 
 def choose_images(args: argparse.Namespace, model: 'nn.Module', shape: tuple[int, int]) -> 'Tensor':

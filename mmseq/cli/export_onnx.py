@@ -5,7 +5,14 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmseq.cli import add_checkpoint_argument, add_model_arguments, command_parser, trained_model
+from mmseq.cli import (
+    add_checkpoint_argument,
+    add_data_arguments,
+    add_model_arguments,
+    command_parser,
+    own_data,
+    trained_model,
+)
 from mmseq.errors import InputError
 from mmseq.explain import explaining
 from mmseq.explain.work import inference
@@ -76,6 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
         '0.001); of detections boxes may differ by 0.5 px, scores by 0.001, masks by 0.01 of their IoU',
     )
     parser.add_argument('--opset', type=int, default=20, help='ONNX opset version (default: 20)')
+    add_data_arguments(parser)
     return parser
 
 
@@ -96,9 +104,10 @@ def main(argv: list[str] | None = None) -> int:
         raise InputError('--with-preprocessing takes pictures as they are, --normalised what was normalised: give one')
     if args.format == 'onnx':
         require()
+    change = own_data(args)
     named = trained_model(args)
     cfg, model = load_trained(
-        named.config, named.trained, options=args.cfg_options, work_dir=args.work_dir, device='cpu'
+        named.config, named.trained, options=args.cfg_options, work_dir=args.work_dir, device='cpu', change=change
     )
     with explaining(inference(cfg)):
         part = part_of(model, cfg, args.part, args.normalised, args.with_preprocessing)

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmseq.cli import add_model_arguments, command_parser
+from mmseq.cli import add_data_arguments, add_model_arguments, command_parser, own_data
 from mmseq.explain import explaining
 from mmseq.explain.work import inference
 
@@ -22,8 +22,10 @@ def build_parser() -> argparse.ArgumentParser:
         'included. Shapes suffice; only a model whose operations depend on values is run. Writes flops.json with every '
         'module into the work dir. If an operator could not be counted, it is named and the exit status is 1.',
         'mmseq flops mmseq::upernet_seq2d_s_ade20k --shape 512 2048',
+        'mmseq flops --data data/mine/card.yaml',
     )
-    add_model_arguments(parser)
+    add_model_arguments(parser, optional=True)
+    add_data_arguments(parser)
     parser.add_argument(
         '--shape',
         type=int,
@@ -51,7 +53,8 @@ def main(argv: list[str] | None = None) -> int:
         raise InputError(f'--shape {args.shape[0]} {args.shape[1]}: backbones need at least 32 x 32 px')
     if args.depth < 1:
         raise InputError(f'--depth {args.depth}: begins at 1')
-    cfg = load_config(args.config, args.cfg_options, args.work_dir)
+    change = own_data(args)
+    cfg = load_config(args.config, args.cfg_options, args.work_dir, change)
     with explaining(inference(cfg)):
         found = measure(cfg, tuple(args.shape) if args.shape else None, lambda text: print(text, file=sys.stderr))
         height, width = found.shape

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
@@ -41,14 +41,18 @@ class Case:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is measured: arguments of :func:`mmseq.model.trained.load_trained`, for other processes to make anew, and
-    the file of the exported model for other runtimes than torch."""
+    """What is measured, for other processes to make anew.
+
+    ``config``, ``checkpoint``, ``options``, ``device`` and ``change`` are those of
+    :func:`mmseq.model.trained.load_trained`; ``file`` is the exported model, for other runtimes than torch.
+    """
 
     config: str
     checkpoint: str | None
     options: dict[str, Any]
     device: str
     file: str | None = None
+    change: Callable[[Config, Mapping[str, Any]], None] | None = None
 
 
 def cases(
@@ -68,7 +72,10 @@ def load(subject: Subject) -> 'BaseModel':
     options = dict(subject.options)
     if subject.checkpoint is None:
         options.setdefault('model.backbone.init_cfg', None)
-    return load_trained(subject.config, subject.checkpoint, options=options, device=subject.device)[1]
+    _, model = load_trained(
+        subject.config, subject.checkpoint, options=options, device=subject.device, change=subject.change
+    )
+    return model
 
 
 def make_call(subject: Subject, case: Case, model: 'BaseModel | None' = None) -> Callable[[], object]:
