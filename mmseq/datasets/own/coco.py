@@ -14,9 +14,10 @@ from mmseq.datasets.own.tree import Tree
 from mmseq.errors import InputError
 
 NAME = 'COCO json'
-# Of a file that is one of the two: JSON's keys stand in its first part, but for files of many images.
+# Of a file that is one of the two: JSON's keys stand in its first part, but for files of many images. Many formats
+# have a list of annotations.
 HEAD = 1 << 16
-COCO_KEY, LABELME_KEY = re.compile(r'"(?:images|annotations|categories)"\s*:\s*\['), re.compile(r'"shapes"\s*:\s*\[')
+COCO_KEY, LABELME_KEY = re.compile(r'"(?:images|categories)"\s*:\s*\['), re.compile(r'"shapes"\s*:\s*\[')
 # Files of the original data set that lie beside those of instances and describe the same images.
 ASIDE = re.compile(r'^(captions|person_keypoints|panoptic|image_info|stuff)_')
 

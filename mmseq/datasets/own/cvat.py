@@ -14,6 +14,8 @@ from mmseq.datasets.own.voc import root_of
 from mmseq.errors import InputError
 
 NAME = 'CVAT XML'
+# Types of labels whose shapes have no area, and tags, which are of whole images: no class unless a shape says so.
+WITHOUT_AREA = frozenset(('tag', 'points', 'polyline', 'skeleton', 'cuboid'))
 Size = tuple[int, int]
 
 
@@ -31,9 +33,9 @@ def read(tree: Tree, files: Sequence[Path], classes: Sequence[str]) -> Source:
     notes = Notes()
     roots = read_each(files, _root, 'CVAT files')
     images = [image for path, root in zip(files, roots) for image in _images(tree, path, root, notes)]
-    # The parts of a skeleton are labels below another, and tags are of whole images.
+    # The points of a skeleton are labels below another.
     labels = [row for root in roots for row in root.findall('meta//label') if row.find('parent') is None]
-    listed = [row.findtext('name') or '' for row in labels if row.findtext('type') != 'tag']
+    listed = [row.findtext('name') or '' for row in labels if row.findtext('type') not in WITHOUT_AREA]
     names = union([listed, *([one.name for one in image.objects] for image in images)])
     found = f'{len(files)} file{"s" * (len(files) > 1)} of {sum(len(root.findall("image")) for root in roots)} images'
     return Source(NAME, found, [name for name in names if name], images, notes, ordered=True)

@@ -70,15 +70,18 @@ def prepare(source: Source, task: Task | None, classes: Sequence[str]) -> Prepar
 
 def _looks(source: Source) -> dict[Path, Look]:
     """Size and orientation of each image that can be read."""
-    looks = {}
+    looks, damaged = {}, []
     for image, found in zip(source.images, in_threads(look_of, source.images)):
         if isinstance(found, DamagedFileError):
+            damaged.append(found)
             source.notes.add(f'images that cannot be read ({found.kind}), left out', image.image.name)
         else:
             looks[image.image] = found
     if not looks:
-        missing = source.notes.lines() or ['there are none']
-        raise InputError(f'{source.format}: no image can be read; {missing[0]}; give the folder of the images as well')
+        # Other notes are on what is in the labels.
+        missing = [line for line in source.notes.lines() if line.startswith('images that')] or ['there are none']
+        advice = damaged[0] if damaged else 'give the folder of the images as well'
+        raise InputError(f'{source.format}: no image can be read; {"; ".join(missing)}; {advice}')
     return looks
 
 

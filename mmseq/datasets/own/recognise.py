@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmseq.datasets.own import coco, cvat, label_maps, labelme, voc, yolo
+from mmseq.datasets.own import coco, cvat, foreign, label_maps, labelme, voc, yolo
 from mmseq.datasets.own.card import Task
 from mmseq.datasets.own.source import Source
 from mmseq.datasets.own.tree import Tree, kinds
@@ -75,6 +75,8 @@ def recognise(tree: Tree, task: Task | None = None, key: str | None = None) -> t
 
 
 def _nothing(tree: Tree, formats: Sequence[Format]) -> str:
+    if other := foreign.find(tree):
+        return f'{tree.named}: {other}'
     looked_for = '; '.join(f'{one.name}: {one.looked_for}' for one in formats)
     archives = [path for path in tree.others if path.suffix.lower() in ('.zip', '.tar', '.gz', '.tgz', '.7z', '.rar')]
     advice = f'unpack {archives[0].name}' if archives else f'there are {kinds([*tree.images, *tree.others])}'

@@ -20,6 +20,7 @@ def source(tmp_path: Path, *shapes: str, second: str = POLYGON) -> Path:
         picture(tmp_path / 'source' / 'images' / f'{k}.png', k)
     labels = ''.join(f'<label><name>{name}</name></label>' for name in ('dog', 'cat', 'fox'))
     parts = '<label><name>1</name><parent>dog</parent></label><label><name>sunny</name><type>tag</type></label>'
+    parts += '<label><name>eye</name><type>points</type></label><label><name>pose</name><type>skeleton</type></label>'
     images = (
         f'<image id="0" name="0.png" {SIZE}>{"".join(shapes)}</image><image id="1" name="1.png" {SIZE}>{second}</image>'
     )
@@ -42,6 +43,11 @@ def test_classes_come_in_the_order_of_the_project(tmp_path: Path) -> None:
     assert card.classes == ('dog', 'cat', 'fox')
     assert found['0.png'] == [('cat', [4, 5, 20, 20])]
     assert 'classes without any object: 2, first dog' in told
+
+
+def test_a_label_of_points_is_a_class_where_a_shape_with_area_has_it(tmp_path: Path) -> None:
+    card, *_ = imported(source(tmp_path, POLYGON, POLYGON.replace('cat', 'eye')))
+    assert card.classes == ('dog', 'cat', 'fox', 'eye')
 
 
 def test_painted_masks_and_ellipses(tmp_path: Path) -> None:

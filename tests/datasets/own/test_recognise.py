@@ -110,6 +110,18 @@ def test_no_image_at_all(made: list[Truth], tmp_path: Path) -> None:
         path.unlink()
     line = refused(tmp_path / 'source', tmp_path)
     assert 'no image can be read; images that are not there, left out: 6' in line
+    assert line.endswith('; give the folder of the images as well')
+
+
+def test_pointers_in_the_place_of_images_are_named(made: list[Truth], tmp_path: Path) -> None:
+    exports.cvat(tmp_path / 'source', made)
+    labels = tmp_path / 'source' / 'annotations.xml'
+    labels.write_text(labels.read_text().replace('</image>', '<points label="ant" points="1,2"/></image>'))
+    for path in (tmp_path / 'source').rglob('*.png'):
+        path.write_text('version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n')
+    line = refused(tmp_path / 'source', tmp_path)
+    assert 'no image can be read; images that cannot be read (undecodable), left out: 6, first photo 0.png; ' in line
+    assert line.endswith('photo 0.png: is a pointer of Git LFS instead of the file; run git lfs pull')
 
 
 def test_damaged_images_are_left_out_and_counted(made: list[Truth], tmp_path: Path) -> None:
