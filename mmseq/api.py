@@ -12,7 +12,7 @@ done by the same code, and bad input raises :class:`mmseq.errors.InputError` wit
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -196,23 +196,26 @@ class TrainedModel:
         self.classes = self._predictor.classes
 
     def __call__(
-        self, images: Image | Sequence[Image], *, score: float = SCORE, batch: int = 8
+        self, images: Image | Sequence[Image] | Iterator[Image], *, score: float = SCORE, batch: int = 8
     ) -> Result | list[Result]:
         """Predict an image, or a list of them in batches.
 
         Args:
-            images: one image or a list: a file, an ``https://`` address of one, a PIL image, an array (H, W, 3) of
-                bytes, red first, or a tensor (3, H, W) of bytes or of floats from 0 to 1. Text is one image.
+            images: one image, a list or an iterator: a file, an ``https://`` address of one, a PIL image, an array
+                (H, W, 3) of bytes, red first, or a tensor (3, H, W) of bytes or of floats from 0 to 1. Text is one
+                image.
             score: detections below it are left out.
             batch: images that are predicted at a time; those of one size go through the model together.
 
         Returns:
-            A :class:`Result` of an image, and a list of them of a list.
+            A :class:`Result` of an image, and a list of them of several.
 
         Raises:
             InputError: an image cannot be read; it says which.
         """
-        if isinstance(images, (str, os.PathLike)) or not isinstance(images, Sequence):
+        if isinstance(images, Iterator):
+            images = list(images)
+        if isinstance(images, (str, bytes, os.PathLike)) or not isinstance(images, Sequence):
             return self._predict([images], score)[0]
         if batch < 1:
             raise InputError(f'batch={batch}: expected at least 1')
@@ -321,8 +324,9 @@ def train(
 
     Args:
         config: a file, or the name of a config that comes with mmseq, as ``mask_rcnn_seq2d_s_coco``; None takes one for
-            the task of ``data``.
-        data: a data card, whose images and labels take the place of the config's; all that depends on them follows.
+            ``data``.
+        data: a data card, as a path or as :func:`import_data` returns it, whose images and labels take the place of
+            the config's; all that depends on them follows.
         epochs: length of the run, with the schedule in proportion.
         image_size: side of a segmentor's crop, or shorter side of a detector's images, in pixels.
         work_dir: where outputs go; ``work_dirs/<config name>`` by default.

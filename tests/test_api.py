@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import mmseq
-from mmseq.datasets.own.card import Card, Part, write_card
+from mmseq.datasets.own.card import Card, Part, read_card, write_card
 from mmseq.datasets.shapes import SEG_CLASSES, generate
 from mmseq.errors import InputError
 from mmseq.model.trained import load_trained
@@ -135,9 +135,16 @@ def test_lists_are_predicted_in_batches(run, model, photos, monkeypatch):
     for result, prediction in zip(results, reference.predict(photos)):
         assert np.array_equal(result.label_map, prediction.labels)
     assert model([]) == []
+    assert [np.array_equal(*pair) for pair in zip(maps_of(model(iter(photos))), maps_of(results))] == [True] * 3
+
+
+def maps_of(results):
+    return [result.label_map for result in results]
 
 
 def test_text_is_one_image(model):
+    with pytest.raises(InputError, match='^bytes: an image is a file'):
+        model(b'no path')
     with pytest.raises(InputError, match=r'^absent\.jpg'):
         model('absent.jpg')
     with pytest.raises(InputError, match='^image 1 of the list: an array of uint8'):
@@ -155,7 +162,8 @@ def test_own_data_go_under_a_config_of_their_task(run, tmp_path):
     card = Card('mine', 'semantic', SEG_CLASSES, reduce_zero_label=True, **parts)
     path = write_card(tmp_path / 'card.yaml', card)
     options = {key: value for key, value in SHORT.items() if not key.startswith('train_cfg')}
-    own = mmseq.train(CONFIG, data=path, epochs=1, image_size=64, work_dir=tmp_path / 'own', options=options)
+    # The card itself will do: it is what import_data returns.
+    own = mmseq.train(CONFIG, data=read_card(path), epochs=1, image_size=64, work_dir=tmp_path / 'own', options=options)
     model = own.load(device='cpu')
     assert model.classes == SEG_CLASSES
     assert model.config.train_cfg.max_iters == 2

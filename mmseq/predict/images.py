@@ -33,6 +33,8 @@ def read(image: Image, predictor: Predictor, name: str = '') -> Prepared:
     """
     if isinstance(image, (str, os.PathLike)):
         path = os.fspath(image)
+        if os.path.isdir(path):
+            raise InputError(f"{path}: is a folder; give a list of its images, as Path({path!r}).glob('*.jpg')")
         return from_web(path, predictor) if '://' in path else predictor.prepare(os.path.expanduser(path))
     try:
         return predictor.prepare(array_of(image))
@@ -73,8 +75,8 @@ def array_of(image: PIL.Image.Image | np.ndarray | torch.Tensor) -> np.ndarray:
     if isinstance(image, np.ndarray):
         return np.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image
     raise InputError(
-        f'an image is a file, an https:// address, a PIL image, an array (H, W, 3) or a tensor (3, H, W), not a '
-        f'{type(image).__name__}'
+        f'{type(image).__name__}: an image is a file, an https:// address, a PIL image, an array (H, W, 3) or a tensor '
+        '(3, H, W)'
     )
 
 

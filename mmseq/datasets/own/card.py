@@ -13,7 +13,7 @@ card may say more: ``ignore_index`` (255), ``reduce_zero_label`` (0 is no class 
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -45,7 +45,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Card:
-    """What a data set is.
+    """What a data set is. A card that was read stands for its file wherever a path is taken.
 
     Args:
         name: of the data set.
@@ -57,6 +57,7 @@ class Card:
         palette: a colour (red, green, blue) for each class, or none to have colours chosen.
         ignore_index: the value of pixels that count for nothing, of label maps.
         reduce_zero_label: whether 0 in label maps is unlabelled and the first class is 1.
+        file: that it was read from.
     """
 
     name: str
@@ -68,6 +69,17 @@ class Card:
     palette: tuple[tuple[int, int, int], ...] = field(default=())
     ignore_index: int = IGNORED
     reduce_zero_label: bool = False
+    file: Path | None = field(default=None, compare=False)
+
+    def __fspath__(self) -> str:
+        """Its file.
+
+        Raises:
+            InputError: it was not read from one.
+        """
+        if self.file is None:
+            raise InputError(f'data card {self.name}: is in no file; write it with write_card, and give the path')
+        return str(self.file)
 
     @property
     def parts(self) -> dict[str, Part]:
@@ -90,7 +102,7 @@ def read_card(path: str | Path) -> Card:
             if not (found.is_file() if file else found.is_dir()):
                 kind = 'file' if file else 'folder'
                 raise InputError(f'data card {path}: {name}.{key}: there is no {kind} {found}; import the data again')
-    return card
+    return replace(card, file=Path(os.path.abspath(path)))
 
 
 def write_card(path: str | Path, card: Card) -> Path:
@@ -156,7 +168,7 @@ def _part(value: Any, path: Path, name: str) -> Part:
 
 
 def _check_keys(value: Mapping[str, Any], kind: type[Card] | type[Part], path: Path, prefix: str) -> None:
-    known = {one.name for one in fields(kind)}
+    known = {one.name for one in fields(kind) if one.compare}
     needed = {'name', 'task', 'classes', 'train', 'val'} if kind is Card else {'images', 'labels'}
     if unknown := sorted(map(str, set(value) - known)):
         listed = ', '.join(prefix + key for key in unknown)

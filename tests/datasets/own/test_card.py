@@ -1,5 +1,6 @@
 """Data cards are read as they were written, wherever they lie, and refused in one line."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,17 @@ def instances(tmp_path: Path) -> Card:
 def test_cards_are_read_as_they_were_written(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     card = request.getfixturevalue(kind)
     assert read_card(write_card(tmp_path / 'own' / 'card.yaml', card)) == card
+
+
+def test_a_card_that_was_read_is_its_path(instances: Card, tmp_path: Path, monkeypatch) -> None:
+    path = write_card(tmp_path / 'own' / 'card.yaml', instances)
+    monkeypatch.chdir(path.parent)
+    assert os.fspath(read_card('card.yaml')) == str(path)
+    with pytest.raises(InputError, match='data card yard: is in no file; write it with write_card'):
+        os.fspath(instances)
+    path.write_text(f'{path.read_text()}file: card.yaml\n')
+    with pytest.raises(InputError, match='unknown file'):
+        read_card(path)
 
 
 def test_a_folder_with_its_card_can_be_moved(semantic: Card, tmp_path: Path, monkeypatch) -> None:
