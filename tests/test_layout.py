@@ -51,7 +51,7 @@ ELSEWHERE = {
         'datasets/own/writing.py',
     ],
     'datasets/own/test_label_maps.py': ['datasets/own/colours.py', 'datasets/own/pairs.py'],
-    'datasets/own/test_recognise.py': ['datasets/own/text.py', 'datasets/own/tree.py'],
+    'datasets/own/test_recognise.py': ['datasets/own/text.py'],
     'datasets/test_shapes.py': ['cli/make_shapes.py', 'datasets/shapes_scene.py'],
     'datasets/test_tolerant.py': ['engine/hooks/corrupt_data.py'],
     'engine/hooks/test_bad_numbers.py': ['engine/diagnosis.py', 'engine/snapshots.py'],

@@ -15,9 +15,9 @@ from mmseq.errors import InputError
 
 NAME = 'COCO json'
 # Of a file that is one of the two: JSON's keys stand in its first part, but for files of many images. Many formats
-# have a list of annotations.
+# have a list of annotations, and the notes beside Label Studio's YOLO labels one of categories.
 HEAD = 1 << 16
-COCO_KEY, LABELME_KEY = re.compile(r'"(?:images|categories)"\s*:\s*\['), re.compile(r'"shapes"\s*:\s*\[')
+COCO_KEY, LABELME_KEY = re.compile(r'"images"\s*:\s*\['), re.compile(r'"shapes"\s*:\s*\[')
 # Files of the original data set that lie beside those of instances and describe the same images.
 ASIDE = re.compile(r'^(captions|person_keypoints|panoptic|image_info|stuff)_')
 

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from unicodedata import normalize
 from urllib.parse import unquote
 
 from mmseq.datasets.sources import PICTURES
@@ -54,10 +55,10 @@ class Tree:
             raise InputError(f'{self.named}: the folder is empty; give one with images and labels')
         self._by_name: dict[str, list[Path]] = {}
         for path in self.images:
-            self._by_name.setdefault(path.name.lower(), []).append(path)
+            self._by_name.setdefault(_folded(path.name), []).append(path)
         self._by_stem: dict[str, list[Path]] = {}
         for path in self.images:
-            self._by_stem.setdefault(path.stem.lower(), []).append(path)
+            self._by_stem.setdefault(_folded(path.stem), []).append(path)
 
     def ending(self, *suffixes: str) -> list[Path]:
         """The files that are no images and have one of the suffixes."""
@@ -80,19 +81,23 @@ class Tree:
         """The image that a file of labels names.
 
         Args:
-            name: a path or file name, of any system, also one of another machine.
+            name: a path or file name, of any system, also one of another machine; or an address.
             near: the file of labels.
             stem: whether an image of the same name with another suffix will do.
 
         Returns:
             The image beside the labels, or the one that has most of the named folders and lies nearest, or None.
         """
-        for text in dict.fromkeys((name, unquote(name))):
+        plain = unquote(name)
+        # Label Studio names local files as /data/local-files/?d=FILE; other addresses may have a query.
+        for text in dict.fromkeys((name, plain, plain.rpartition('?d=')[2].partition('?')[0])):
             wanted = PurePosixPath(text.replace('\\', '/'))
             direct = Path(os.path.abspath(near.parent / wanted))
             if is_image(direct) and direct.is_file():
                 return direct
-            found = self._by_name.get(wanted.name.lower()) or (self._by_stem.get(wanted.stem.lower()) if stem else None)
+            found = self._by_name.get(_folded(wanted.name))
+            if not found and stem:
+                found = self._by_stem.get(_folded(wanted.stem))
             if found:
                 return max(found, key=lambda path: (_same_end(path.parts, wanted.parts), *self._nearness(path, near)))
         return None
@@ -139,6 +144,11 @@ def kinds(paths: Collection[Path]) -> str:
 def _folder_of_images(labels: Path) -> Path:
     """The folder where the images of one file of labels are looked for."""
     return labels.parent.parent if labels.parent.name.lower() in BESIDE else labels.parent
+
+
+def _folded(name: str) -> str:
+    """A name without capitals, with each accent in its letter: macOS writes them apart."""
+    return normalize('NFC', name).lower()
 
 
 def _same_end(path: Sequence[str], wanted: Sequence[str]) -> int:

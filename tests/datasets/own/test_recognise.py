@@ -73,6 +73,14 @@ def test_the_task_chooses_between_label_maps_and_boxes(made: list[Truth], tmp_pa
     assert import_data(tmp_path / 'source', tmp_path / 'b', task='semantic').task == 'semantic'
 
 
+def test_the_notes_of_label_studio_beside_yolo_are_no_coco_json(made: list[Truth], tmp_path: Path) -> None:
+    exports.yolo(tmp_path / 'source', made)
+    (tmp_path / 'source' / 'data.yaml').unlink()
+    write(tmp_path / 'source' / 'classes.txt', 'ant\nbee\ncow\n')
+    write(tmp_path / 'source' / 'notes.json', dict(categories=[dict(id=0, name='ant')], info=dict(year=2026)))
+    assert recognise(Tree([tmp_path / 'source']))[0].key == 'yolo'
+
+
 @pytest.mark.parametrize('kind', ['coco', 'labelme', 'cvat', 'voc'])
 def test_torn_files_are_named(kind: str, made: list[Truth], tmp_path: Path) -> None:
     OBJECTS[kind](tmp_path / 'source', made)
