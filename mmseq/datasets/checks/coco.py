@@ -7,15 +7,19 @@ are read once.
 
 import gc
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
+
+from mmseq.datasets.checks.coco_annotations import Annotations, Rows, arranged
 from mmseq.datasets.checks.coco_boxes import check_boxes
 from mmseq.datasets.checks.coco_dropped import check_dropped
 from mmseq.datasets.checks.coco_evaluation import check_evaluated
 from mmseq.datasets.checks.coco_file import (
-    ANNOTATION_FIELDS,
     CATEGORY_FIELDS,
     Naming,
     Rows,
+    read_annotations,
     read_images,
     read_json,
     read_rows,
@@ -81,10 +85,11 @@ def _examine(
     content = read_json(ann_file)
     images = read_images(ann_file, content, naming)
     categories = read_rows(ann_file, content, 'categories', CATEGORY_FIELDS)
-    annotations = read_rows(ann_file, content, 'annotations', ANNOTATION_FIELDS) if use.labelled else []
+    annotations = read_annotations(ann_file, content) if use.labelled else arranged([])
     report.total = len(images)
-    for key, rows in (('images', images), ('categories', categories), ('annotations', annotations)):
-        check_unique(report, 'duplicate_ids', f'{ann_file}: {key}', 'id', (row['id'] for row in rows))
+    for key, rows in (('images', images), ('categories', categories)):
+        check_unique(report, 'duplicate_ids', f'{ann_file}: {key}', 'id', [row['id'] for row in rows])
+    check_unique(report, 'duplicate_ids', f'{ann_file}: annotations', 'id', annotations.ids.tolist())
     check_sides(report, images)
     _check_classes(report, [category['name'] for category in categories], classes)
     check_head(report, len(categories if classes is None else classes), num_classes)
@@ -96,11 +101,11 @@ def _examine(
     present = check_listed(report, img_dir, images)
     check_images(report, img_dir, spaced(present, sample), use.channels, progress)
     # After the images: a wrong size in the file is the cause where its boxes lie outside.
-    if annotations and check_boxes(report, images, annotations):
+    if len(annotations) and check_boxes(report, images, annotations):
         if use.masks:
             check_masks(report, images, annotations, use.trained)
         wanted = {row['id'] for row in categories if classes is None or row['name'] in set(classes)}
-        check_dropped(report, images, [ann for ann in annotations if ann['category_id'] in wanted], use)
+        check_dropped(report, images, annotations.at(among(annotations.category_ids, wanted)), use)
 
 
 def _check_classes(report: Report, names: list[str], classes: Sequence[str] | None) -> None:
@@ -141,25 +146,35 @@ def _check_classes(report: Report, names: list[str], classes: Sequence[str] | No
         )
 
 
-def _check_references(report: Report, images: Rows, categories: Rows, annotations: Rows) -> None:
+def among(ids: np.ndarray, wanted: set[Any]) -> np.ndarray:
+    """(N,) which of N ids are among the wanted ones."""
+    return np.fromiter((one in wanted for one in ids.tolist()), bool, len(ids))
+
+
+def _check_references(report: Report, images: Rows, categories: Rows, annotations: Annotations) -> None:
     """Every annotation belongs to an image and a category of the file."""
-    for key, rows, known_as in (('image_id', images, 'images'), ('category_id', categories, 'categories')):
-        known = {row['id'] for row in rows}
-        lost = [ann for ann in annotations if ann[key] not in known]
-        if lost:
+    for key, ids, rows, known_as in (
+        ('image_id', annotations.image_ids, images, 'images'),
+        ('category_id', annotations.category_ids, categories, 'categories'),
+    ):
+        lost = np.flatnonzero(~among(ids, {row['id'] for row in rows}))
+        if lost.size:
+            first = annotations.id_at(lost[0])
             report.error(
                 f'unknown_{key}',
                 f'{report.where}: {len(lost)} of {len(annotations)} annotations have a {key} that is not among its '
-                f'{known_as}, first {key} {lost[0][key]!r} of annotation {lost[0]["id"]!r}; drop or renumber them',
-                str(lost[0]['id']),
+                f'{known_as}, first {key} {ids[lost[:1]].tolist()[0]!r} of annotation {first!r}; drop or renumber them',
+                str(first),
                 len(lost),
             )
 
 
-def _check_occurrence(report: Report, categories: Rows, annotations: Rows, classes: Sequence[str] | None) -> None:
+def _check_occurrence(
+    report: Report, categories: Rows, annotations: Annotations, classes: Sequence[str] | None
+) -> None:
     """Every wanted class has annotations."""
     wanted = [row for row in categories if classes is None or row['name'] in set(classes)]
-    seen = {ann['category_id'] for ann in annotations}
+    seen = set(annotations.category_ids.tolist())
     absent = [row['name'] for row in wanted if row['id'] not in seen]
     if wanted and len(absent) == len(wanted):
         report.error(

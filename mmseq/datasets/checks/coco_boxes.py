@@ -1,11 +1,10 @@
 """Boxes of a COCO file: four numbers [left, top, width, height] in pixels, within their image."""
 
-from collections.abc import Iterable, Sequence
-from itertools import chain
+from collections.abc import Iterable
 
 import numpy as np
 
-from mmseq.datasets.checks.coco_file import NUMBERS, Rows
+from mmseq.datasets.checks.coco_annotations import Annotations, Rows
 from mmseq.datasets.checks.findings import Report
 
 # A few bad boxes are usual (the loader drops them); more of them mean that the file holds another kind of box.
@@ -14,14 +13,13 @@ TOLERATED_BOXES = 0.01
 MOSTLY = 0.5
 
 
-def check_boxes(report: Report, images: Rows, annotations: Rows) -> bool:
+def check_boxes(report: Report, images: Rows, annotations: Annotations) -> bool:
     """Check all boxes; whether each is four numbers, so that more can be asked of them."""
     if not numeric(report, annotations):
         return False
-    sizes = {row['id']: (row['width'], row['height']) for row in images}
-    known = [ann for ann in annotations if ann['image_id'] in sizes]
-    box = table((ann['bbox'] for ann in known), 4)
-    side = table((sizes[ann['image_id']] for ann in known), 2)
+    side = annotations.sides(images)
+    known = np.flatnonzero(~np.isnan(side[:, 0]))
+    box, side = annotations.boxes[known], side[known]
     if other_kind(report, box, side):
         return True
     finite = np.isfinite(box).all(1)
@@ -35,29 +33,35 @@ def check_boxes(report: Report, images: Rows, annotations: Rows) -> bool:
     ):
         count = int(mask.sum())
         if count:
-            first = known[int(np.argmax(mask))]
-            width, height = sizes[first['image_id']]
+            at = int(np.argmax(mask))
+            first = annotations.id_at(known[at])
             (report.error if count > limit else report.warning)(
                 kind,
-                f'{report.where}: {count} of {len(known)} boxes {what}, first {first["bbox"]} of annotation '
-                f'{first["id"]!r} in an image of {width} x {height} (width x height); give [left, top, width, height]',
-                str(first['id']),
+                f'{report.where}: {count} of {len(known)} boxes {what}, first {numbers(box[at])} of annotation '
+                f'{first!r} in an image of {side[at, 0]:g} x {side[at, 1]:g} (width x height); give [left, top, width, '
+                'height]',
+                str(first),
                 count,
             )
     return True
 
 
-def numeric(report: Report, annotations: Rows) -> bool:
+def numbers(values: Iterable[float]) -> str:
+    """Numbers without superfluous digits."""
+    return '[' + ', '.join(f'{value:g}' for value in values) + ']'
+
+
+def numeric(report: Report, annotations: Annotations) -> bool:
     """Whether every box is four numbers; reports those that are not."""
-    boxes = [ann['bbox'] for ann in annotations]
-    if set(map(len, boxes)) == {4} and set(map(type, chain.from_iterable(boxes))) <= set(NUMBERS):
+    wrong = annotations.boxes_as_read
+    if not wrong:
         return True
-    wrong = [ann for ann in annotations if len(ann['bbox']) != 4 or not {*map(type, ann['bbox'])} <= set(NUMBERS)]
+    place, box = next(iter(wrong.items()))
+    first = annotations.id_at(place)
     report.error(
         'malformed_boxes',
-        f'{report.where}: annotation {wrong[0]["id"]!r} has bbox {wrong[0]["bbox"]!r:.80}; give [left, top, width, '
-        'height]',
-        str(wrong[0]['id']),
+        f'{report.where}: annotation {first!r} has bbox {box!r:.80}; give [left, top, width, height]',
+        str(first),
         len(wrong),
     )
     return False
@@ -99,8 +103,3 @@ def two_corners(box: np.ndarray, side: np.ndarray) -> bool:
     corners = (box[:, 2:] > box[:, :2]).all() and (box[:, 2:] <= side + 1).all() and (box[:, :2] >= -1).all()
     beyond = (box[:, :2] + box[:, 2:] > side + 1).any(1)
     return bool(corners) and beyond.mean() > MOSTLY
-
-
-def table(rows: Iterable[Sequence[float]], columns: int) -> np.ndarray:
-    """Rows of numbers as an array (rows, columns); numpy takes seconds for a million small lists."""
-    return np.fromiter(chain.from_iterable(rows), np.float64).reshape(-1, columns)

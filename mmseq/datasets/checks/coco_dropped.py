@@ -3,7 +3,9 @@
 from collections import Counter
 from typing import Any
 
-from mmseq.datasets.checks.coco_file import Rows
+import numpy as np
+
+from mmseq.datasets.checks.coco_annotations import RUNS, Annotations, Rows
 from mmseq.datasets.checks.findings import Report
 from mmseq.datasets.checks.use import Use
 
@@ -25,7 +27,7 @@ ADVICE = {
 }
 
 
-def check_dropped(report: Report, images: Rows, annotations: Rows, use: Use) -> None:
+def check_dropped(report: Report, images: Rows, annotations: Annotations, use: Use) -> None:
     """Count the annotations, of the classes of the config, and the images that are left out.
 
     Args:
@@ -34,13 +36,13 @@ def check_dropped(report: Report, images: Rows, annotations: Rows, use: Use) -> 
         annotations: those of the classes of the config, each with a box of four numbers.
         use: what is done with them.
     """
-    sizes = {row['id']: (row['width'], row['height']) for row in images}
-    known = [ann for ann in annotations if ann['image_id'] in sizes]
-    found = (reason(ann, *sizes[ann['image_id']], use) for ann in known)
-    reasons = Counter(why for why in found if why)
+    side = annotations.sides(images)
+    placed = ~np.isnan(side[:, 0])
+    known = annotations.at(placed)
+    reasons = first_ones(faults(known, side[placed], use), len(known))
     dropped = sum(reasons.values())
     crowds = reasons['with iscrowd']
-    if known and dropped == len(known):
+    if len(known) and dropped == len(known):
         what = 'trained' if use.trained else 'measured'
         said = f'{message(report, reasons, len(known))}, so nothing is {what}; {advice(reasons)}'
         report.error('nothing_left', said, count=dropped)
@@ -48,28 +50,41 @@ def check_dropped(report: Report, images: Rows, annotations: Rows, use: Use) -> 
         said = f'{message(report, reasons, len(known))}; {advice(reasons)} if they are meant'
         report.warning('dropped', said, count=dropped)
     if use.trained:
-        check_dropped_images(report, images, {ann['image_id'] for ann in annotations}, use)
+        check_dropped_images(report, images, set(annotations.image_ids.tolist()), use)
 
 
-def reason(ann: dict[str, Any], width: float, height: float, use: Use) -> str | None:
-    """Why an annotation is left out, as upstream's parse_data_info and filter_data decide; None if it is kept."""
-    if use.trained:
-        left, top, w, h = ann['bbox']
-        if min(width, height) < use.min_size:
-            return 'in images below min_size'
-        if ann.get('ignore'):
-            return 'with ignore'
-        if min(left + w, width) <= max(left, 0) or min(top + h, height) <= max(top, 0):
-            return 'outside their image'
-        if ann['area'] <= 0:
-            return 'with an area of 0'
-        if w < 1 or h < 1:
-            return 'narrower than a pixel'
-        if use.polygons and isinstance(ann.get('segmentation'), dict):
-            return 'with RLE instead of polygons'
-    elif not 0 <= ann['area'] <= LARGEST:
-        return 'with no possible area'
-    return 'with iscrowd' if ann.get('iscrowd') else None
+def faults(annotations: Annotations, side: np.ndarray, use: Use) -> dict[str, np.ndarray]:
+    """Which annotations are left out for which reason, as upstream's parse_data_info and filter_data decide.
+
+    Args:
+        annotations: N, of known images.
+        side: (N, 2) width and height of their images.
+        use: what is done with them.
+
+    Returns:
+        (N,) booleans for each reason; the first one counts.
+    """
+    area, crowd = annotations.areas, {'with iscrowd': annotations.crowds}
+    if not use.trained:
+        return {'with no possible area': ~((area >= 0) & (area <= LARGEST))} | crowd
+    start, extent = annotations.boxes[:, :2], annotations.boxes[:, 2:]
+    return {
+        'in images below min_size': (side < use.min_size).any(1),
+        'with ignore': annotations.ignored,
+        'outside their image': (np.minimum(start + extent, side) <= np.maximum(start, 0)).any(1),
+        'with an area of 0': area <= 0,
+        'narrower than a pixel': (extent < 1).any(1),
+        'with RLE instead of polygons': (annotations.forms == RUNS) & use.polygons,
+    } | crowd
+
+
+def first_ones(masks: dict[str, np.ndarray], count: int) -> Counter[str]:
+    """How many of so many things are in each mask and in none before it."""
+    left, found = np.ones(count, dtype=bool), Counter[str]()
+    for name, mask in masks.items():
+        found[name] = int((mask & left).sum())
+        left &= ~mask
+    return +found
 
 
 def message(report: Report, reasons: Counter[str], total: int) -> str:

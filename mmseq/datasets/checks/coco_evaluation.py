@@ -2,24 +2,27 @@
 
 from typing import Any
 
-from mmseq.datasets.checks.coco_file import NUMBERS, Rows
+import numpy as np
+
+from mmseq.datasets.checks.coco_annotations import ABSENT, Annotations, Rows
 from mmseq.datasets.checks.findings import Report
 
 
-def check_evaluated(report: Report, images: Rows, categories: Rows, annotations: Rows) -> None:
+def check_evaluated(report: Report, images: Rows, categories: Rows, annotations: Annotations) -> None:
     """Crowds are marked by a number, annotations are numbered, ids are of one type."""
-    unmarked = [ann for ann in annotations if type(ann.get('iscrowd')) not in (*NUMBERS, bool)]
-    if unmarked:
-        first = unmarked[0]
-        found = f'is {first["iscrowd"]!r:.40}' if 'iscrowd' in first else 'is absent'
+    if unmarked := annotations.marks_as_read:
+        place, value = next(iter(unmarked.items()))
+        first = annotations.id_at(place)
+        found = 'is absent' if value is ABSENT else f'is {value!r:.40}'
         report.error(
             'iscrowd',
             f'{report.where}: iscrowd {found} in {len(unmarked)} of {len(annotations)} annotations, first annotation '
-            f'{first["id"]!r}; write 0 or 1, the evaluation reads it',
-            str(first['id']),
+            f'{first!r}; write 0 or 1, the evaluation reads it',
+            str(first),
             len(unmarked),
         )
-    unnumbered = [ann['id'] for ann in annotations if not numeric(ann['id'])]
+    named = annotations.ids.dtype != np.int64
+    unnumbered = [one for one in annotations.ids.tolist() if not numeric(one)] if named else []
     if unnumbered:
         report.error(
             'annotation_ids',

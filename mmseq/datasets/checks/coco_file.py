@@ -5,20 +5,16 @@ import json
 import os
 from typing import Any, Literal
 
+from mmseq.datasets.checks.coco_annotations import FIELDS, IDS, NUMBERS, Annotations, Fields, Rows, arranged
 from mmseq.datasets.checks.coco_pieces import read_in_pieces
 from mmseq.datasets.checks.findings import SHOWN_NAMES
 from mmseq.errors import InputError
 
-IDS, NUMBERS = (int, float, str), (int, float)
-Fields = dict[str, tuple[type, ...]]
 IMAGE_FIELDS: Fields = {'id': IDS, 'file_name': (str,), 'height': NUMBERS, 'width': NUMBERS}
 # How a file names its images: COCO's by the file, LVIS v1's by its address, LVIS v0.5's with a prefix that goes.
 Naming = Literal['coco', 'lvis_v1', 'lvis_v0.5']
 ADDRESS, PLAIN_NAME = 'http://images.cocodataset.org/', len('000000000001.jpg')
 CATEGORY_FIELDS: Fields = {'id': IDS, 'name': (str,)}
-# Upstream reads the area of every annotation.
-ANNOTATION_FIELDS: Fields = {'id': IDS, 'image_id': IDS, 'category_id': IDS, 'bbox': (list,), 'area': NUMBERS}
-Rows = list[dict[str, Any]]
 # How files begin that are no plain text, and what to do; UTF-32 begins as UTF-16 does.
 BEGINNINGS = (
     (codecs.BOM_UTF8, 'begins with a byte order mark, which upstream cannot read; save it as UTF-8 without BOM'),
@@ -71,6 +67,19 @@ def not_json(path: str, error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return f'is not UTF-8 ({error.object[error.start]:#x} is no character); save it as UTF-8'
     return f'is not whole JSON ({error}), as a torn download leaves; fetch it again'
+
+
+def read_annotations(path: str, content: dict[str, Any]) -> Annotations:
+    """The annotations of a file, at least one.
+
+    Raises:
+        InputError: there are none, or one that cannot be read; names it.
+    """
+    found = content.get('annotations')
+    if isinstance(found, Annotations) and len(found):
+        return found
+    rows = [] if isinstance(found, Annotations) else found
+    return arranged(read_rows(path, content | {'annotations': rows}, 'annotations', FIELDS))
 
 
 def read_rows(path: str, content: dict[str, Any], key: str, fields: Fields) -> Rows:

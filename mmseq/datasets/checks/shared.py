@@ -13,8 +13,10 @@ from mmseq.errors import InputError
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 
 
-def check_unique(report: Report, kind: str, where: str, what: str, values: Iterable[Hashable]) -> None:
+def check_unique(report: Report, kind: str, where: str, what: str, values: Sequence[Hashable]) -> None:
     """Report values that occur more than once."""
+    if len(set(values)) == len(values):
+        return
     double = [value for value, count in Counter(values).items() if count > 1]
     if double:
         report.error(

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mmseq.datasets.checks.coco_annotations import arranged
 from mmseq.datasets.checks.coco_boxes import check_boxes
 from mmseq.datasets.checks.findings import Report
 from tests.datasets.checks.coco_rows import Rows, annotations, images
@@ -9,7 +10,7 @@ from tests.datasets.checks.coco_rows import Rows, annotations, images
 
 def found(rows: Rows) -> Report:
     report = Report('file.json')
-    check_boxes(report, images(), rows)
+    check_boxes(report, images(), arranged(rows))
     return report
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from mmseq.datasets.checks.coco_annotations import arranged
 from mmseq.datasets.checks.coco_dropped import check_dropped
 from mmseq.datasets.checks.findings import Report
 from mmseq.datasets.checks.use import Use
@@ -24,7 +25,7 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
 
 def found(rows: Rows, use: Use = Use()) -> Report:  # noqa: B008
     report = Report('file.json')
-    check_dropped(report, images(), rows, use)
+    check_dropped(report, images(), arranged(rows), use)
     return report
 
 

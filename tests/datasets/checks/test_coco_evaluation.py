@@ -9,6 +9,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from mmseq.datasets.checks.coco_annotations import arranged
 from mmseq.datasets.checks.coco_evaluation import check_evaluated
 from mmseq.datasets.checks.findings import Report
 from tests.datasets.checks.coco_rows import Rows, annotations, images
@@ -30,7 +31,7 @@ def evaluate(pictures: Rows, rows: Rows) -> None:
 
 def found(rows: Rows, pictures: Rows | None = None) -> dict[str, int]:
     report = Report('file.json')
-    check_evaluated(report, pictures or images(), [dict(id=1, name='a')], rows)
+    check_evaluated(report, pictures or images(), [dict(id=1, name='a')], arranged(rows))
     assert all(finding.level == 'error' and '; ' in finding.message for finding in report.findings.values())
     return report.counts()
 

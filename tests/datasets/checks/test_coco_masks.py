@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from mmseq.datasets.checks.coco_annotations import arranged
 from mmseq.datasets.checks.coco_masks import check_masks
 from mmseq.datasets.checks.findings import Report
 from tests.datasets.checks.coco_rows import Rows, annotations, images
@@ -16,7 +17,7 @@ BOX = [10, 5, 20, 20]
 
 def found(rows: Rows, trained: bool = True) -> dict[str, tuple[str, int]]:
     report = Report('file.json')
-    check_masks(report, images(), rows, trained)
+    check_masks(report, images(), arranged(rows), trained)
     assert all('; ' in finding.message and '\n' not in finding.message for finding in report.findings.values())
     return {kind: (finding.level, finding.count) for kind, finding in report.findings.items()}
 
@@ -103,7 +104,7 @@ def test_coordinates_that_cannot_be_drawn(value: float, kind: str) -> None:
 @pytest.mark.parametrize('compress', [True, False])
 def test_runs_of_another_size(compress: bool) -> None:
     report = Report('file.json')
-    check_masks(report, images(), annotations(bbox=BOX, segmentation=runs(100, 80, compress)), True)
+    check_masks(report, images(), arranged(annotations(bbox=BOX, segmentation=runs(100, 80, compress))), True)
     assert 'is 100 x 80, its image 80 x 100 (height x width); write height first' in report.errors()[0].message
     assert found(annotations(bbox=BOX, segmentation=runs(160, 200, compress))) == {'mask_size': ('error', 20)}
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from mmseq.datasets.checks import coco_pieces
-from mmseq.datasets.checks.coco_file import read_json
-from mmseq.datasets.checks.coco_pieces import KEPT, Reach, reaches, read_in_pieces, shrink
+from mmseq.datasets.checks.coco_annotations import Annotations, arranged
+from mmseq.datasets.checks.coco_file import read_annotations, read_json
+from mmseq.datasets.checks.coco_pieces import read_in_pieces
 from mmseq.errors import InputError
 
 IMAGES = [dict(id=i, file_name=f'größe {i}.jpg', height=9, width=9) for i in range(3)]
@@ -26,10 +27,14 @@ ROWS = [
     annotation(3, pieces=[dict(a=1), dict(b=[dict(c='é'), dict()])]),
     *(annotation(number, attributes={'occluded': False}) for number in range(4, 40)),
 ]
+ONE = json.dumps(annotation(1))
 
 
-def kept(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: value for key, value in row.items() if key in KEPT} for row in rows]
+def same(one: Annotations, other: Annotations) -> bool:
+    for name, values in vars(one).items():
+        np.testing.assert_equal(vars(other)[name], values)
+        assert getattr(values, 'dtype', None) == getattr(vars(other)[name], 'dtype', None)
+    return True
 
 
 @pytest.fixture(params=[16, 100, 1000])
@@ -46,20 +51,17 @@ def test_wherever_it_is_cut(tmp_path: Path, keys: tuple, form: dict, rows: list)
     path = tmp_path / 'truth.json'
     path.write_text(json.dumps(content, **form), encoding='utf-8')
     found = read_in_pieces(str(path))
-    expected = content | {'annotations': kept(rows)}
-    if len(rows) > 1:
-        assert found['annotations'][1]['segmentation'] == (1, 0.5, 9, 9)
-        expected['annotations'][1]['segmentation'] = Reach((1, 0.5, 9, 9))
-    assert found == expected
-    assert list(map(type, found['annotations'])) == [dict] * len(rows)
+    assert same(found.pop('annotations'), arranged(rows))
+    content.pop('annotations')
+    assert found == content
 
 
 @pytest.mark.usefixtures('small_pieces')
 @pytest.mark.parametrize(
     'text',
     [
-        '{"info": {"annotations": [1]}, "images": []}',
-        '{"annotations": [{"id": 1}], "annotations": [{"id": 2}]}',
+        f'{{"info": {{"annotations": [{ONE}]}}, "images": []}}',
+        f'{{"annotations": [{ONE}], "annotations": [{ONE}]}}',
         '{"annotations": {"id": 1}}',
         '[]',
     ],
@@ -89,19 +91,17 @@ def test_numbers_that_are_none(tmp_path: Path, package: bool, monkeypatch: pytes
     rows = [annotation(1, area=math.nan), annotation(2, segmentation=[[0, 0, math.inf, 0, 1, 1]])] * 9
     path = tmp_path / 'truth.json'
     path.write_text(json.dumps(dict(annotations=rows)))
-    first, second, *_ = read_in_pieces(str(path))['annotations']
-    assert math.isnan(first['area'])
-    assert second['segmentation'] == (0, 0, math.inf, 1)
+    found = read_in_pieces(str(path))['annotations']
+    assert math.isnan(found.areas[0])
+    assert found.reach[1].tolist() == [0, 0, math.inf, 1]
 
 
-@pytest.mark.parametrize(
-    'mask', [[], [[]], [[1, 2, 3, 4]], [[1, 2, 3, 4, 5, 6, 7]], [[1, 2, 3, 4, 5, True]], [1, 2], 'x']
-)
-def test_what_is_malformed_stays(mask: Any) -> None:
-    assert shrink([annotation(1, segmentation=mask), 5]) == [annotation(1, segmentation=mask), 5]
-
-
-def test_reaches_by_hand() -> None:
-    found = reaches([[[1, 5, 2, 8, 0, 6]], [[3, 3, 3, 4, 4, math.nan], [0, 0, 1, 1, 2, 2]]])
-    np.testing.assert_array_equal(found, [[0, 5, 2, 8], [0, math.nan, 4, math.nan]])
-    assert reaches([]).shape == (0, 4)
+@pytest.mark.usefixtures('small_pieces')
+@pytest.mark.parametrize('other', [5, annotation('a', area='1'), dict(id=1), annotation(1, bbox=None)])
+def test_what_no_check_can_read_is_named(tmp_path: Path, other: Any) -> None:
+    path = tmp_path / 'truth.json'
+    path.write_text(json.dumps(dict(annotations=[*ROWS, other])))
+    content = read_json(str(path))
+    assert type(content['annotations']) is list
+    with pytest.raises(InputError, match=rf'annotations\[{len(ROWS)}\] (is|has)'):
+        read_annotations(str(path), content)
