@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.coco_size import enlarge
+from benchmarks.coco_size import Source
 from mmseq.files import write_json
 
 RESULT = Path(__file__).parent / 'results' / 'evaluation.json'
@@ -166,7 +166,7 @@ def main() -> None:
     rows = []
     for images in args.images:
         with TemporaryDirectory(dir=args.folder) as folder:
-            content = enlarge(json.loads(Path(args.source).read_text()), images)
+            content = Source(json.loads(Path(args.source).read_text())).enlarged(images)
             (Path(folder) / 'truth.json').write_text(json.dumps(content))
             results = detections(content, args.detections, seed=0)
             (Path(folder) / 'results.pkl').write_bytes(pickle.dumps(results))

@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 from mmseg.evaluation import IoUMetric
 
 from mmseq.errors import InputError
+from mmseq.evaluation.per_class import Pairs, count_pairs
 from mmseq.files import OwnNames, write_png
 
 # Upstream's histogram counts in float32, where one more than this is the same number.
@@ -47,31 +48,22 @@ class CountingIoUMetric(IoUMetric):
             if not self.format_only:
                 label = flat(sample['gt_sem_seg']['data']).to(prediction.device)
                 self._say_if_large(label.numel())
-                self.results.append(self.intersect_and_union(prediction, label, classes, self.ignore_index))
+                self.results.append(areas(self.count_pairs(prediction, label, classes), classes))
             if self.output_dir is not None:
                 self._write(prediction.cpu().numpy(), sample, classes)
 
-    @staticmethod
-    def intersect_and_union(
-        pred_label: torch.Tensor, label: torch.Tensor, num_classes: int, ignore_index: int
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Areas of intersection, union, prediction and label, each (num_classes,) float64 on the CPU.
+    def count_pairs(self, prediction: torch.Tensor, label: torch.Tensor, classes: int) -> Pairs:
+        """Pixels of each pair of classes, from which all else is computed; recorders listen here.
 
         Args:
-            pred_label: (H, W) class indices.
-            label: (H, W) class indices; pixels of ``ignore_index`` do not count.
-            num_classes: indices from there on count in no area.
-            ignore_index: see ``label``.
+            prediction: (H, W) class indices.
+            label: (H, W) class indices; pixels of the ignored index do not count.
+            classes: their number.
         """
-        if pred_label.is_floating_point():
+        if prediction.is_floating_point():
             # of binary heads
-            pred_label = pred_label.to(torch.uint8)
-        kept = label != ignore_index
-        pred_label, label = pred_label[kept], label[kept]
-        intersect, predicted, true = (
-            count_labels(labels, num_classes) for labels in (label[pred_label == label], pred_label, label)
-        )
-        return intersect, predicted + true - intersect, predicted, true
+            prediction = prediction.to(torch.uint8)
+        return count_pairs(prediction, label, classes, self.ignore_index)
 
     def _say_if_large(self, pixels: int) -> None:
         if pixels > COUNTED_IN_FLOAT32 and not self._large:
@@ -97,7 +89,18 @@ def flat(labels: torch.Tensor) -> torch.Tensor:
     return labels.reshape(labels.shape[-2:])
 
 
-def count_labels(labels: torch.Tensor, num_classes: int) -> torch.Tensor:
-    """How often each class occurs in (N,) integers, (num_classes,) float64 on the CPU; other values do not count."""
-    counted = labels[(labels >= 0) & (labels < num_classes)]
-    return torch.bincount(counted, minlength=num_classes).double().cpu()
+def areas(pairs: Pairs, num_classes: int) -> tuple[torch.Tensor, ...]:
+    """Areas of intersection, union, prediction and label, each (num_classes,) float64, as upstream adds them up.
+
+    Pixels of a class count in its area also where the other side is no class.
+    """
+    right = pairs.truth == pairs.prediction
+    intersect, predicted, true = (
+        torch.from_numpy(np.bincount(which, weights, num_classes + 1)[:num_classes])
+        for which, weights in (
+            (pairs.truth, pairs.counts * right),
+            (pairs.prediction, pairs.counts),
+            (pairs.truth, pairs.counts),
+        )
+    )
+    return intersect, predicted + true - intersect, predicted, true

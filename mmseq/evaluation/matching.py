@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,6 +12,8 @@ from mmseq.evaluation.fast_coco import FastCOCOeval
 
 # Of predictions none of which is right, since then no score is better than another.
 USUAL_SCORE = 0.3
+# Overlaps below say nothing about a detection: it is in the background.
+LEAST_OVERLAP = 0.1
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,8 @@ class Matches:
         matched: (D,) index of the true object that a detection was matched to, or -1.
         truth_images: (G,) index of the image of each true object.
         truth_classes: (G,) classes of the true objects.
-        pairs: (P, 2) a detection and a true object that overlap, over all classes, in ascending order.
-        ious: (P,) their overlaps, above 0.
+        pairs: (P, 2) a detection and a true object that overlap by 0.1 at least, over all classes, in ascending order.
+        ious: (P,) their overlaps.
     """
 
     image_ids: list[Any]
@@ -128,16 +131,17 @@ def read_matches(evaluator: Any, iou: float = 0.5) -> Matches | None:
         The matches in all images of the evaluation; None where that threshold was not evaluated.
     """
     params = evaluator.params
-    at = np.flatnonzero(np.isclose(params.iouThrs, iou))
-    if not at.size:
+    threshold = np.flatnonzero(np.isclose(params.iouThrs, iou))
+    if not threshold.size:
         return None
     fast = isinstance(evaluator, FastCOCOeval)
-    found, truth = _from_columns(evaluator, iou) if fast else _from_cells(evaluator, int(at[0]))
+    found, truth = _from_columns(evaluator, iou) if fast else _from_cells(evaluator, int(threshold[0]))
     found, truth = _counted(found), _counted(truth)
     # an id may be there twice, in two images
     position = {key: i for i, key in enumerate(zip(truth.images.tolist(), truth.ids.tolist()))}
-    wanted = zip(found.found.tolist(), found.images.tolist(), found.others.tolist())
-    matched = np.array([position[image, other] if there else -1 for there, image, other in wanted], dtype=int)
+    at = np.flatnonzero(found.found)
+    matched = np.full(len(found.found), -1)
+    matched[at] = [position[key] for key in zip(found.images[at].tolist(), found.others[at].tolist())]
     pairs, ious = _overlaps(evaluator, found, truth)
     return Matches(
         image_ids=[plain(image) for image in params.imgIds],
@@ -202,7 +206,7 @@ def plain(number: Any) -> Any:
 
 
 def _overlaps(evaluator: Any, found: _Detections, truth: _Objects) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs (P, 2) of detections and true objects of the same image that overlap, and by how much (P,)."""
+    """Pairs (P, 2) of detections and true objects of the same image that overlap, and how much (P,)."""
     of_found = _shapes(evaluator, evaluator.cocoDt, found.ids)
     of_truth = _shapes(evaluator, evaluator.cocoGt, truth.ids)
     borders = np.arange(len(evaluator.params.imgIds) + 1)
@@ -211,7 +215,7 @@ def _overlaps(evaluator: Any, found: _Detections, truth: _Objects) -> tuple[np.n
     for a, b, c, d in zip(starts[0], starts[0][1:], starts[1], starts[1][1:]):
         if a < b and c < d:
             overlaps = np.asarray(rle.iou(of_found[a:b], of_truth[c:d], [0] * (d - c)))
-            at = np.nonzero(overlaps > 0)
+            at = np.nonzero(overlaps >= LEAST_OVERLAP)
             pairs.append(np.stack(at, axis=1) + (a, c))
             ious.append(overlaps[at])
     return np.concatenate(pairs), np.concatenate(ious)
@@ -222,7 +226,8 @@ def _shapes(evaluator: Any, coco: Any, ids: np.ndarray) -> Any:
     annotations = [coco.anns[i] for i in ids.tolist()]
     if evaluator.params.iouType == 'segm':
         return [_run_lengths(coco, annotation) for annotation in annotations]
-    return np.array([annotation['bbox'] for annotation in annotations], dtype=float).reshape(-1, 4)
+    sides = chain.from_iterable(annotation['bbox'] for annotation in annotations)
+    return np.fromiter(sides, float, 4 * len(annotations)).reshape(-1, 4)
 
 
 def _run_lengths(coco: Any, annotation: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
+# Counters that are no matter, however few pixels there are.
+FEW = 2**16
+
 
 @dataclass(frozen=True)
 class Table:
@@ -21,33 +24,59 @@ class Table:
         return [dict(zip(self.columns, row)) for row in self.rows]
 
 
-def count_pairs(
-    prediction: torch.Tensor, label: torch.Tensor, num_classes: int, ignore_index: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Count the (truth, prediction) pairs of one image, sparsely.
+@dataclass(frozen=True)
+class Pairs:
+    """The P pairs of (truth, prediction) that occur in an image; ignored pixels are in none.
+
+    Attributes:
+        truth: (P,) class indices; the number of classes stands for all values that are none.
+        prediction: (P,) the same.
+        counts: (P,) int64 pixels.
+    """
+
+    truth: np.ndarray
+    prediction: np.ndarray
+    counts: np.ndarray
+
+    def within(self, num_classes: int) -> 'Pairs':
+        """Those of two classes."""
+        kept = (self.truth < num_classes) & (self.prediction < num_classes)
+        return Pairs(self.truth[kept], self.prediction[kept], self.counts[kept])
+
+
+def count_pairs(prediction: torch.Tensor, label: torch.Tensor, num_classes: int, ignore_index: int) -> Pairs:
+    """Count the pairs of one image in one pass.
 
     Args:
-        prediction: (H, W) class indices.
-        label: (H, W) class indices; pixels of ``ignore_index`` do not count, nor do values outside [0, num_classes).
-
-    Returns:
-        Indices ``truth * num_classes + prediction`` of the pairs that occur, and their int64 counts, both (P,).
+        prediction: class indices; other values than those from 0 to ``num_classes - 1`` are none.
+        label: of the same shape; pixels of ``ignore_index`` do not count.
+        num_classes: their number.
+        ignore_index: see ``label``.
     """
-    prediction, label = prediction.long(), label.long()
-    valid = (label != ignore_index) & (label >= 0) & (label < num_classes)
-    valid &= (prediction >= 0) & (prediction < num_classes)
-    counts = torch.bincount(label[valid] * num_classes + prediction[valid], minlength=num_classes**2)
-    # an image shows few of the K * K pairs, and these lists travel between ranks
-    present = counts.nonzero().flatten()
-    return present.cpu().numpy(), counts[present].cpu().numpy()
+    # Two more places on either side for what is no class, and a row for what is ignored.
+    side = num_classes + 2
+    rows = label.long().clamp(-1, num_classes).masked_fill(label == ignore_index, num_classes + 1)
+    index = (rows * side + prediction.long().clamp(-1, num_classes)).flatten() + (side + 1)
+    if side * (side + 1) <= max(index.numel(), FEW):
+        counts = torch.bincount(index, minlength=side * (side + 1))
+        present = counts.nonzero().flatten()
+        counts = counts[present]
+    else:
+        present, counts = torch.unique(index, return_counts=True)
+    truth, predicted = (part - 1 for part in np.divmod(present.cpu().numpy(), side))
+    kept = truth <= num_classes
+    # -1 becomes the number of classes.
+    truth, predicted = (part[kept] % (num_classes + 1) for part in (truth, predicted))
+    return Pairs(truth, predicted, counts.cpu().numpy()[kept])
 
 
-def sum_pairs(pairs: list[tuple[np.ndarray, np.ndarray]], num_classes: int) -> np.ndarray:
-    """Add up sparse pair counts of images to the (K, K) int64 confusion matrix, rows = truth."""
-    matrix = np.zeros(num_classes**2, dtype=np.int64)
-    for present, counts in pairs:
-        matrix[present] += counts
-    return matrix.reshape(num_classes, num_classes)
+def sum_pairs(pairs: Sequence[Pairs], num_classes: int) -> np.ndarray:
+    """Add up the pairs of images to the (K, K) int64 confusion matrix, rows = truth."""
+    matrix = np.zeros((num_classes, num_classes), dtype=np.int64)
+    for own in pairs:
+        within = own.within(num_classes)
+        matrix[within.truth, within.prediction] += within.counts
+    return matrix
 
 
 def average_precisions(precision: np.ndarray, params: Any) -> dict[str, list[float | None]]:

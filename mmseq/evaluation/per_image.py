@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from mmseq.evaluation.matching import Matches, f1_score
+from mmseq.evaluation.per_class import Pairs
 from mmseq.evaluation.tide import FALSE_KINDS, classify_errors
 
 SEGMENTATION_COLUMNS = (
@@ -22,12 +23,12 @@ SEGMENTATION_COLUMNS = (
 DETECTION_COLUMNS = ('image', 'score', 'image_id', 'matches', 'missed', 'false', *FALSE_KINDS)
 
 
-def segmentation_row(path: str | None, pairs: tuple[np.ndarray, np.ndarray], classes: Sequence[str]) -> tuple[Any, ...]:
+def segmentation_row(path: str | None, pairs: Pairs, classes: Sequence[str]) -> tuple[Any, ...]:
     """Figures of one segmented image, in percent.
 
     Args:
         path: the picture.
-        pairs: what :func:`mmseq.evaluation.per_class.count_pairs` counted in it.
+        pairs: what was counted in it.
         classes: names of the K classes.
 
     Returns:
@@ -36,7 +37,8 @@ def segmentation_row(path: str | None, pairs: tuple[np.ndarray, np.ndarray], cla
         of all pixels.
     """
     number = len(classes)
-    (truth, prediction), counts = np.divmod(pairs[0], number), pairs[1]
+    within = pairs.within(number)
+    truth, prediction, counts = within.truth, within.prediction, within.counts
     pixels, right = counts.sum(), counts[truth == prediction].sum()
     of_truth, of_prediction, of_both = (
         np.bincount(index, weights, number)

@@ -22,6 +22,7 @@ from mmseq.errors import first_line
 from mmseq.evaluation.fast_coco import built
 from mmseq.evaluation.matching import Matches, best_score, object_confusion, plain, read_matches
 from mmseq.evaluation.per_class import (
+    Pairs,
     Table,
     average_precisions,
     confusion_table,
@@ -118,16 +119,25 @@ class IoURecorder(Recorder):
     def __init__(self, metric: BaseMetric) -> None:
         super().__init__(metric)
         self._values: dict[str, np.ndarray] | None = None
-        self._pairs: list[tuple[np.ndarray, np.ndarray]] = []
+        self._pairs: list[Pairs | None] = []
         self._paths: list[str | None] = []
         self._wrap('process', self._process)
-        self._wrap('intersect_and_union', self._intersect_and_union)
+        # Ours counts pairs itself.
+        if hasattr(metric, 'count_pairs'):
+            self._wrap('count_pairs', self._count_pairs)
+        else:
+            self._wrap('intersect_and_union', self._intersect_and_union)
         self._wrap('total_area_to_metrics', self._total_area_to_metrics)
         self._wrap('evaluate', self._evaluate)
 
     def _process(self, original: Callable[..., Any], data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         original(data_batch, data_samples)
         self._paths += [path_of(sample) for sample in data_samples]
+
+    def _count_pairs(self, original: Callable[..., Pairs], *args: Any) -> Pairs:
+        pairs = original(*args)
+        self._pairs.append(pairs)
+        return pairs
 
     def _intersect_and_union(
         self,
@@ -164,9 +174,7 @@ class IoURecorder(Recorder):
         self._leave_out_failed()
         return metrics
 
-    def _describe(
-        self, found: list[tuple[str | None, tuple[np.ndarray, np.ndarray]]] | None, values: dict[str, np.ndarray]
-    ) -> None:
+    def _describe(self, found: list[tuple[str | None, Pairs]] | None, values: dict[str, np.ndarray]) -> None:
         """The tables, from the paths and pairs of all images, and the figures by class."""
         classes = tuple(self.metric.dataset_meta['classes'])
         counts = None

@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from mmseq.evaluation.matching import Matches
+from mmseq.evaluation.matching import LEAST_OVERLAP, Matches
 
 FALSE_KINDS = ('Cls', 'Loc', 'Both', 'Dupe', 'Bkg')
-FOREGROUND, BACKGROUND = 0.5, 0.1
+FOREGROUND, BACKGROUND = 0.5, LEAST_OVERLAP
 _RECALLS = np.linspace(0, 1, 101)
 
 
@@ -76,11 +76,16 @@ def classify_errors(matches: Matches) -> ErrorKinds:
 def _best(matches: Matches, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For each detection its largest overlap among the pairs ``which`` (P,), 0 if none, and with what object."""
     (detections, objects), ious = matches.pairs[which].T, matches.ious[which]
-    # of equal overlaps the first object
-    order = np.lexsort((-ious, detections))
-    with_any, first = np.unique(detections[order], return_index=True)
     best, target = np.zeros(len(matches.scores)), np.full(len(matches.scores), -1)
-    best[with_any], target[with_any] = ious[order][first], objects[order][first]
+    if not len(ious):
+        return best, target
+    # pairs are in the order of the detections
+    firsts = np.flatnonzero(np.diff(detections, prepend=-1))
+    largest = np.maximum.reduceat(ious, firsts)
+    best[detections[firsts]] = largest
+    at = np.flatnonzero(ious == np.repeat(largest, np.diff(firsts, append=len(ious))))
+    # of equal overlaps the first object: it is written last
+    target[detections[at[::-1]]] = objects[at[::-1]]
     return best, target
 
 
@@ -105,7 +110,9 @@ class _Detections:
     def __init__(self, matches: Matches, errors: ErrorKinds, classes: int) -> None:
         order = np.argsort(-matches.scores, kind='stable')
         self.scores = matches.scores[order]
-        self.classes = matches.classes[order]
+        # numpy sorts small integers in linear time
+        self.classes = matches.classes[order].astype(np.min_scalar_type(classes))
+        self.by_class = np.argsort(self.classes, kind='stable')
         self.kinds = errors.kinds[order]
         self.fixed = errors.fixed_classes[order]
 
@@ -121,18 +128,20 @@ class _Detections:
         present = np.flatnonzero(self.objects)
         if not present.size:
             return None
-        classes, right, objects = self.classes, self.kinds < 0, self.objects
+        classes, order, right, objects = self.classes, self.by_class, self.kinds < 0, self.objects
         stays = np.ones(len(self.kinds), dtype=bool)
         if without in FALSE_KINDS:
             wrong = self.kinds == FALSE_KINDS.index(without)
             fixed = wrong & (self.fixed >= 0)
-            classes, right, stays = np.where(fixed, self.fixed, classes), right | fixed, ~wrong | fixed
+            right, stays = right | fixed, ~wrong | fixed
+            if (self.fixed[fixed] != classes[fixed]).any():
+                classes = np.where(fixed, self.fixed, classes).astype(classes.dtype)
+                order = np.argsort(classes, kind='stable')
         elif without == 'FalsePos':
             stays = right
         elif without:
             objects = objects - {'Miss': self.missed, 'FalseNeg': self.unfound}[without]
-        kept = np.flatnonzero(stays)
-        kept = kept[np.argsort(classes[kept], kind='stable')]
+        kept = order[stays[order]]
         starts = np.searchsorted(classes[kept], np.arange(len(objects) + 1))
         values = []
         for k in present:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mmseq.evaluation.matching import Matches
+from mmseq.evaluation.matching import LEAST_OVERLAP, Matches
 
 
 @dataclass
@@ -26,7 +26,7 @@ def together(*images: Image) -> Matches:
     pairs = [(np.zeros((0, 2), int), np.zeros(0))]
     for image, d, g in zip(images, detections, objects):
         ious = np.array(image.ious, dtype=float).reshape(len(image.scores), len(image.truth))
-        pairs.append((np.argwhere(ious > 0) + (d, g), ious[ious > 0]))
+        pairs.append((np.argwhere(ious >= LEAST_OVERLAP) + (d, g), ious[ious >= LEAST_OVERLAP]))
     matched = [i + g if i >= 0 else -1 for image, g in zip(images, objects) for i in image.matched]
     return Matches(
         image_ids=[image.image_id for image in images],

@@ -18,7 +18,6 @@ from mmseq.datasets.checks.coco_evaluation import check_evaluated
 from mmseq.datasets.checks.coco_file import (
     CATEGORY_FIELDS,
     Naming,
-    Rows,
     read_annotations,
     read_images,
     read_json,
