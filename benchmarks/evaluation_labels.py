@@ -64,7 +64,13 @@ def evaluate(folder: Path, images: int, side: str) -> dict[str, Any]:
         assert recorder.images is not None
         assert len(recorder.images.rows) == images
     pixels = sum(maps[i % len(maps)][0].numel() for i in range(images))
-    return dict(side=side, cpu_seconds=round(seconds, 2), images=images, pixels=pixels, figures=figures)
+    return dict(
+        side=side,
+        cpu_seconds=round(seconds, 2),
+        images=images,
+        pixels=pixels,
+        figures={name: float(value) for name, value in figures.items()},
+    )
 
 
 def main() -> None:

@@ -1,11 +1,10 @@
 """What the guards of a training cost, in milliseconds of CPU on one thread: python benchmarks/guard_costs.py.
 
-Writes benchmarks/results/guard_costs.json. --coco-size also checks a generated annotation file as large as COCO's.
+Writes benchmarks/results/guard_costs.json. What the check of a large annotation file costs: benchmarks/annotations.py.
 """
 
 import argparse
 import json
-import random
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,7 +16,6 @@ from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
-from mmseq.datasets.checks import Use, examine_coco
 from mmseq.datasets.checks.images import decode
 from mmseq.datasets.shapes import generate
 from mmseq.datasets.tolerant import inspect
@@ -94,58 +92,11 @@ def steps(work_dir: Path) -> dict[str, float]:
     return found
 
 
-def coco_size(root: Path, images: int = 118287, annotations: int = 860001) -> dict[str, float]:
-    draw = random.Random(0)
-    (root / 'images').mkdir()
-    link = f'http://images.cocodataset.org/train2017/{0:012}.jpg'
-    rows = [
-        dict(id=k, file_name=f'{k:012}.jpg', height=480, width=640, license=1, coco_url=link, flickr_url=link)
-        for k in range(images)
-    ]
-    polygon = [round(draw.uniform(0, 480), 2) for _ in range(44)]
-    left, top = min(polygon[::2]), min(polygon[1::2])
-    box = [left, top, max(polygon[::2]) - left, max(polygon[1::2]) - top]
-    truth = [
-        dict(
-            id=k,
-            image_id=draw.randrange(images),
-            category_id=draw.randrange(80),
-            bbox=box,
-            area=1234.5,
-            iscrowd=0,
-            segmentation=[polygon],
-        )
-        for k in range(annotations)
-    ]
-    classes = [f'c{k}' for k in range(80)]
-    categories = [dict(id=k, name=name, supercategory='x') for k, name in enumerate(classes)]
-    path = root / 'annotations.json'
-    path.write_text(json.dumps(dict(images=rows, annotations=truth, categories=categories)))
-    del rows, truth
-    for k in range(images):
-        (root / 'images' / f'{k:012}.jpg').touch()
-    start = time.process_time()
-    with path.open() as file:
-        json.load(file)
-    parsed = time.process_time()
-    report = examine_coco(str(path), str(root / 'images'), classes, 80, Use(masks=True), sample=64)
-    assert report.counts() == {'zero_bytes': 64}
-    return {
-        'annotation file, MB': round(path.stat().st_size / 1e6),
-        'json.load alone, s': round(parsed - start, 1),
-        'whole check with a sample of 64, s': round(time.process_time() - parsed, 1),
-    }
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--coco-size', action='store_true')
-    args = parser.parse_args()
+    argparse.ArgumentParser(description=__doc__).parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         found = {'files, ms': files(Path(name)), 'one training step, ms': steps(Path(name))}
-        if args.coco_size:
-            found['COCO-size annotation file'] = coco_size(Path(name))
     print(json.dumps(found, indent=2))
     write_json(RESULT, found)
 

@@ -38,6 +38,7 @@ from mmseq.pictures.palette import complete_palettes
 PROMISED_HOOKS = (
     'mmseq.StrictLoadHook',
     'mmseq.RunRecordHook',
+    'mmseq.SharedAnnotationsHook',
     'mmseq.TrialHook',
     'mmseq.RandomStreamsHook',
     'mmseq.UnusedParametersHook',

@@ -71,11 +71,10 @@ def count_pairs(prediction: torch.Tensor, label: torch.Tensor, num_classes: int,
 
 
 def sum_pairs(pairs: Sequence[Pairs], num_classes: int) -> np.ndarray:
-    """Add up the pairs of images to the (K, K) int64 confusion matrix, rows = truth."""
+    """Add up pairs of two classes, of several images, to the (K, K) int64 confusion matrix, rows = truth."""
     matrix = np.zeros((num_classes, num_classes), dtype=np.int64)
     for own in pairs:
-        within = own.within(num_classes)
-        matrix[within.truth, within.prediction] += within.counts
+        matrix[own.truth, own.prediction] += own.counts
     return matrix
 
 

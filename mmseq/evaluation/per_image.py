@@ -28,7 +28,7 @@ def segmentation_row(path: str | None, pairs: Pairs, classes: Sequence[str]) -> 
 
     Args:
         path: the picture.
-        pairs: what was counted in it.
+        pairs: of two classes, counted in it.
         classes: names of the K classes.
 
     Returns:
@@ -37,19 +37,19 @@ def segmentation_row(path: str | None, pairs: Pairs, classes: Sequence[str]) -> 
         of all pixels.
     """
     number = len(classes)
-    within = pairs.within(number)
-    truth, prediction, counts = within.truth, within.prediction, within.counts
-    pixels, right = counts.sum(), counts[truth == prediction].sum()
+    truth, prediction, counts = pairs.truth, pairs.prediction, pairs.counts
+    same = truth == prediction
+    pixels, right = counts.sum(), counts[same].sum()
     of_truth, of_prediction, of_both = (
         np.bincount(index, weights, number)
-        for index, weights in ((truth, counts), (prediction, counts), (truth, counts * (truth == prediction)))
+        for index, weights in ((truth, counts), (prediction, counts), (truth, counts * same))
     )
     union = of_truth + of_prediction - of_both
     present = union > 0
     mean_iou = 100 * float((of_both[present] / union[present]).mean()) if pixels else None
     accuracy = 100 * float(right / pixels) if pixels else None
     row = (path, mean_iou, accuracy, int(pixels), int(right), int((of_truth > 0).sum()), int((of_prediction > 0).sum()))
-    wrong = np.where(truth == prediction, 0, counts)
+    wrong = np.where(same, 0, counts)
     if not wrong.any():
         return (*row, None, None)
     worst = wrong.argmax()

@@ -179,9 +179,10 @@ class IoURecorder(Recorder):
         classes = tuple(self.metric.dataset_meta['classes'])
         counts = None
         if found:
-            counts = sum_pairs([pairs for _, pairs in found], len(classes))
+            within = [(path, pairs.within(len(classes))) for path, pairs in found]
+            counts = sum_pairs([pairs for _, pairs in within], len(classes))
             self.confusion = confusion_table(classes, counts)
-            rows = tuple(segmentation_row(path, pairs, classes) for path, pairs in found)
+            rows = tuple(segmentation_row(path, pairs, classes) for path, pairs in within)
             self.images = Table(SEGMENTATION_COLUMNS, rows)
         self.table = segmentation_table(classes, values, counts)
 

@@ -10,6 +10,7 @@ randomness = dict(seed=0)
 custom_hooks = [
     dict(type='mmseq.StrictLoadHook'),
     dict(type='mmseq.RunRecordHook'),
+    dict(type='mmseq.SharedAnnotationsHook'),
     dict(type='mmseq.TrialHook'),
     dict(type='mmseq.RandomStreamsHook'),
     dict(type='mmseq.UnusedParametersHook'),

@@ -74,10 +74,10 @@ class Annotations:
     def at(self, mask: np.ndarray) -> 'Annotations':
         """Those where a mask (N,) is set."""
         place = np.cumsum(mask) - 1
-        return Annotations(
-            **{name: values[mask] for name, values in self._arrays()},
-            **{name: {int(place[i]): v for i, v in values.items() if mask[i]} for name, values in self._as_read()},
-        )
+        some: dict[str, Any] = {name: values[mask] for name, values in self._arrays()}
+        for name, values in self._as_read():
+            some[name] = {int(place[i]): value for i, value in values.items() if mask[i]}
+        return Annotations(**some)
 
     def sides(self, images: Rows) -> np.ndarray:
         """(N, 2) width and height of the image of each annotation; NaN where the image is unknown."""
@@ -96,13 +96,13 @@ def joined(parts: Sequence[Annotations]) -> Annotations:
     """Annotations one after the other."""
     parts = parts or [arranged([])]
     starts = np.cumsum([0, *map(len, parts)]).tolist()
-    return Annotations(
-        **{name: np.concatenate([getattr(part, name) for part in parts]) for name, _ in parts[0]._arrays()},
-        **{
-            name: {start + i: value for start, part in zip(starts, parts) for i, value in getattr(part, name).items()}
-            for name, _ in parts[0]._as_read()
-        },
-    )
+    whole: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name, _ in parts[0]._arrays()
+    }
+    for name, _ in parts[0]._as_read():
+        of_parts = [getattr(part, name) for part in parts]
+        whole[name] = {start + i: value for start, own in zip(starts, of_parts) for i, value in own.items()}
+    return Annotations(**whole)
 
 
 def arranged(rows: list[Any], booleans: bool = True) -> Annotations:
@@ -119,7 +119,7 @@ def arranged(rows: list[Any], booleans: bool = True) -> Annotations:
     try:
         columns = {key: list(map(itemgetter(key), rows)) for key in FIELDS}
         marks = [row.get('iscrowd', ABSENT) for row in rows]
-        ignored = np.fromiter((bool(row.get('ignore')) for row in rows), bool, count)
+        ignored = np.fromiter(map(bool, [row.get('ignore') for row in rows]), bool, count)
     except (KeyError, TypeError, IndexError, AttributeError):
         raise IrregularError('a row is no object, or lacks a field') from None
     if any(not set(map(type, columns[key])) <= set(types) for key, types in FIELDS.items()):

@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from mmseq.datasets.checks.coco_file import Rows
+from mmseq.datasets.checks.coco_annotations import Rows
 from mmseq.datasets.checks.findings import Report
 from mmseq.datasets.checks.images import DamagedFileError, decode, in_threads
 from mmseq.datasets.checks.shared import Progress, folder, unusual

@@ -17,6 +17,7 @@ from mmseq.engine.hooks.preemption import PreemptionHook
 from mmseq.engine.hooks.random_streams import RandomStreamsHook
 from mmseq.engine.hooks.recipe import RecipeHook
 from mmseq.engine.hooks.run_record import RunRecordHook
+from mmseq.engine.hooks.shared_annotations import SharedAnnotationsHook
 from mmseq.engine.hooks.shared_statistics import SharedStatisticsHook
 from mmseq.engine.hooks.strict_load import StrictLoadHook
 from mmseq.engine.hooks.trial import TrialHook
@@ -42,6 +43,7 @@ __all__ = [
     'RecipeHook',
     'RunRecordHook',
     'SafeCheckpointHook',
+    'SharedAnnotationsHook',
     'SharedStatisticsHook',
     'StrictLoadHook',
     'TrialHook',
