@@ -62,12 +62,12 @@ def masks_are_there(file: Path) -> bool:
 
 
 def hold(file: Path, rank: int, processes: int, store: Path, workers: int) -> dict[str, Any]:
-    """Load the data set in this process of several; memory with a copy for each, and with one for all."""
+    """Load the data set in this process of several; memory as upstream leaves it, freed, and shared."""
     import torch
     from mmdet.datasets import CocoDataset
     from torch.utils.data import DataLoader
 
-    from mmseq.engine.hooks.shared_annotations import share
+    from mmseq.engine.hooks.shared_annotations import let_go, share
 
     torch.distributed.init_process_group('gloo', f'file://{store}', rank=rank, world_size=processes)
     empty = memory()
@@ -79,11 +79,10 @@ def hold(file: Path, rank: int, processes: int, store: Path, workers: int) -> di
             seconds = time.process_time() - began
         torch.distributed.barrier()
     found = dict(bytes=len(dataset.data_bytes), load_cpu_seconds=round(seconds, 1), empty=empty)
-    for name in ('own', 'shared'):
-        if name == 'shared':
-            began = time.process_time()
-            share([dataset])
-            found['share_cpu_seconds'] = round(time.process_time() - began, 2)
+    for name, change in (('upstream', list), ('freed', let_go), ('shared', share)):
+        began = time.process_time()
+        change([dataset])
+        found[f'{name}_cpu_seconds'] = round(time.process_time() - began, 2)
         read = iter(DataLoader(Samples(dataset), batch_size=50, num_workers=workers, collate_fn=str))
         for _ in range(READ * workers // 50):
             next(read)
@@ -123,7 +122,7 @@ def processes(file: Path, count: int, workers: int) -> dict[str, Any]:
         command += ['--processes', str(count), '--store', f'{folder}/store', '--rank']
         running = [subprocess.Popen([*command, str(rank)], stdout=subprocess.PIPE, text=True) for rank in range(count)]
         rows = [json.loads(process.communicate()[0].splitlines()[-1]) for process in running]
-    sums = {name: sum(row[name] for row in rows) for name in ('empty', 'own', 'shared')}
+    sums = {name: sum(row[name] for row in rows) for name in ('empty', 'upstream', 'freed', 'shared')}
     return dict(processes=count, workers=workers, sums=sums, rows=rows)
 
 

@@ -68,6 +68,14 @@ def release_if_short() -> bool:
     return True
 
 
+def give_back() -> None:
+    """Give what is free back to the system, where the C library is glibc; what is kept for tensors stays reserved."""
+    if _kept:
+        _trim_and_reserve()
+    elif _set(()):
+        _trim()
+
+
 def _trim() -> None:
     ctypes.CDLL(None).malloc_trim(0)
 

@@ -25,7 +25,7 @@ NUMBERS = (int, float)
 class FastCOCOeval(COCOeval):
     """A ``COCOeval`` whose ``evaluate`` and ``accumulate`` are ultrafast-pycocotools'; ``evalImgs`` stays empty.
 
-    ``_gts`` and ``_dts`` stay empty, too, and annotations unchanged: pycocotools puts run lengths in place of polygons.
+    ``_gts`` and ``_dts`` stay empty, too.
     """
 
     _engine: Any
@@ -61,6 +61,13 @@ class FastCOCOeval(COCOeval):
             nothing was matched) and of the true objects (``image_id, category_id, gt_id, ignore``).
         """
         found: tuple[dict[str, np.ndarray], dict[str, np.ndarray]] = self._engine.per_instance(iou)
+        return found
+
+    def overlap(self) -> Callable[..., Any]:
+        """pycocotools' ``mask.iou`` with the same bits, of boxes or run lengths."""
+        from ultrafast_pycocotools import mask
+
+        found: Callable[..., Any] = mask.iou
         return found
 
 

@@ -209,12 +209,13 @@ def _overlaps(evaluator: Any, found: _Detections, truth: _Objects) -> tuple[np.n
     """Pairs (P, 2) of detections and true objects of the same image that overlap, and how much (P,)."""
     of_found = _shapes(evaluator, evaluator.cocoDt, found.ids)
     of_truth = _shapes(evaluator, evaluator.cocoGt, truth.ids)
+    overlap = evaluator.overlap() if isinstance(evaluator, FastCOCOeval) else rle.iou
     borders = np.arange(len(evaluator.params.imgIds) + 1)
     starts = [np.searchsorted(side.images, borders).tolist() for side in (found, truth)]
     pairs, ious = [np.zeros((0, 2), int)], [np.zeros(0)]
     for a, b, c, d in zip(starts[0], starts[0][1:], starts[1], starts[1][1:]):
         if a < b and c < d:
-            overlaps = np.asarray(rle.iou(of_found[a:b], of_truth[c:d], [0] * (d - c)))
+            overlaps = np.asarray(overlap(of_found[a:b], of_truth[c:d], [0] * (d - c)))
             at = np.nonzero(overlaps >= LEAST_OVERLAP)
             pairs.append(np.stack(at, axis=1) + (a, c))
             ious.append(overlaps[at])
@@ -223,7 +224,7 @@ def _overlaps(evaluator: Any, found: _Detections, truth: _Objects) -> tuple[np.n
 
 def _shapes(evaluator: Any, coco: Any, ids: np.ndarray) -> Any:
     """Boxes (N, 4), or a list of run lengths."""
-    annotations = [coco.anns[i] for i in ids.tolist()]
+    annotations = list(map(coco.anns.__getitem__, ids.tolist()))
     if evaluator.params.iouType == 'segm':
         return [_run_lengths(coco, annotation) for annotation in annotations]
     sides = chain.from_iterable(annotation['bbox'] for annotation in annotations)
@@ -231,10 +232,12 @@ def _shapes(evaluator: Any, coco: Any, ids: np.ndarray) -> Any:
 
 
 def _run_lengths(coco: Any, annotation: dict[str, Any]) -> dict[str, Any]:
-    """Of detections they are there; ``annToRLE`` takes as long to see that as all else."""
+    """Of an annotation, which keeps them, as pycocotools' own evaluation does: the next validation needs them, too."""
     mask = annotation['segmentation']
-    there = isinstance(mask, dict) and isinstance(mask['counts'], (str, bytes))
-    return mask if there else coco.annToRLE(annotation)
+    if type(mask) is not dict or type(mask['counts']) is list:
+        annotation['segmentation'] = mask = coco.annToRLE(annotation)
+    found: dict[str, Any] = mask
+    return found
 
 
 def best_score(matches: Matches) -> float:

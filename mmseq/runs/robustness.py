@@ -14,6 +14,7 @@ from mmseq.runs.robustness_plot import plot
 from mmseq.runs.run import main_metrics, read_json, with_value
 
 NAME = 'robustness.json'
+AGREEMENT = 'agreement with views (%)'
 # Of an evaluation: its part, name, what was changed, images, metrics and details.
 Figures = dict[str, Any]
 
@@ -59,7 +60,7 @@ def headlines(summary: Mapping[str, Any]) -> dict[str, dict[str, float]]:
             found[part] = with_value(summary[part]['metrics'])
     if 'consistency' in summary:
         views = summary['consistency']
-        found['agreement with views (%)'] = with_value({name: view['agreement'] for name, view in views.items()})
+        found[AGREEMENT] = with_value({name: view['agreement'] for name, view in views.items()})
     return found
 
 

@@ -83,6 +83,7 @@ def boundaries(summary: Summary) -> Figure:
         values = numbers(band['mIoU'] for band in trimaps)
         axes[1].plot([band['pixels'] for band in trimaps], values, 'o-', color=COLOURS[0])
         axes[1].set_xscale('log', base=2)
+        axes[1].xaxis.set_major_formatter('{x:g}')
         axes[1].grid(color=RULE)
         finish(axes[1], 'mIoU near changes of label', 'pixels on either side')
     return figure
@@ -142,7 +143,9 @@ def consistency(summary: Summary) -> Figure:
     views = summary['consistency']
     figure, axes = panels(2)
     names = list(views)
-    axes[0].barh(range(len(names)), numbers(views[name]['agreement'] for name in names), color=COLOURS[0])
+    bars = axes[0].barh(range(len(names)), numbers(views[name]['agreement'] for name in names), color=COLOURS[0])
+    # Most are near 100.
+    axes[0].bar_label(bars, fmt='%.1f', label_type='center', fontsize=8, color='white')
     axes[0].set_yticks(range(len(names)), [name.replace('_', ' ') for name in names])
     axes[0].set_xlim(0, 100)
     axes[0].invert_yaxis()

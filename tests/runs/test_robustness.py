@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mmseq.errors import InputError
+from mmseq.runs import robustness_plot
 from mmseq.runs.robustness import read_robustness, write_robustness
 from tests.fake_robustness import detector, segmentor
 
@@ -53,6 +54,17 @@ def test_all_of_it_is_in_files(tmp_path: Path) -> None:
     lines = '\n'.join(robustness.lines())
     assert 'mIoU: clean 60, under corruption 35 (58.3 % of it)' in lines
     assert 'boundaries: mIoU 40' in lines
+
+
+@pytest.mark.usefixtures('without_plots')
+def test_plots_have_numbers_that_can_be_read(tmp_path: Path) -> None:
+    summary = write_robustness(segmentor(tmp_path)).summary
+    figure = robustness_plot.boundaries(summary)
+    figure.canvas.draw()
+    ticks = {label.get_text() for label in figure.axes[1].get_xticklabels()}
+    assert '1' in ticks
+    assert not any('{' in tick for tick in ticks)
+    assert [text.get_text() for text in robustness_plot.consistency(summary).axes[0].texts] == ['66.7']
 
 
 def test_a_detector_without_objects_of_a_size(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
-"""Annotations are held once on each machine."""
+"""Annotations are held once on each machine, and nothing else of their files."""
 
 import logging
 import mmap
 import os
+import pickle
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import BaseLoop, Runner
 
+from mmseq.compat.allocator import give_back
 from mmseq.datasets.nesting import built_datasets
 from mmseq.files import machine
 from mmseq.registry import HOOKS
@@ -29,23 +31,39 @@ class SharedAnnotationsHook(Hook):
     process that starts them. Here the first process of a machine puts its arrays into files of memory that have no
     name, and all of them map these: they are gone with the last process, whatever ends it. A process whose array
     differs in a byte keeps its own. Other systems than Linux have no such files; there each process keeps a copy.
+
+    In each process what reading the files has left is freed before, several times as much (:func:`let_go`).
     """
 
     # Before hooks that load samples.
     priority = 'HIGHEST'
 
     def before_run(self, runner: Runner) -> None:
-        """Share the annotations of all data sets of the run; nothing happens where there is one process."""
+        """Free and share what all data sets of the run hold; there is nothing to share where there is one process."""
         loops = [getattr(runner, f'_{name}_loop') for name in ('train', 'val', 'test')]
-        loaders = [loop.dataloader for loop in loops if isinstance(loop, BaseLoop)]
+        datasets = serialized([loop.dataloader.dataset for loop in loops if isinstance(loop, BaseLoop)])
+        let_go(datasets)
         if get_world_size() > 1:
-            share(serialized([loader.dataset for loader in loaders]))
+            share(datasets)
 
 
 def serialized(datasets: Sequence[Any]) -> list[BaseDataset]:
     """The data sets in these, each once, that hold their annotations as bytes."""
     every = {id(inner): inner for dataset in datasets for inner in built_datasets(dataset)}.values()
     return [one for one in every if isinstance(one, BaseDataset) and len(getattr(one, 'data_bytes', ()))]
+
+
+def let_go(datasets: Sequence[BaseDataset]) -> None:
+    """Free what data sets have read and no longer need.
+
+    mmdet's keep the images of each category: numbers that the reader of the file has made, spread over all the memory
+    that it took. None of that can be given back while they are there, so they are made anew.
+    """
+    for dataset in datasets:
+        if hasattr(dataset, 'cat_img_map'):
+            # Not a deep copy, which has the same numbers; what is read here was written here.
+            dataset.cat_img_map = pickle.loads(pickle.dumps(dataset.cat_img_map))  # noqa: S301
+    give_back()
 
 
 def share(datasets: Sequence[BaseDataset]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmseq.runs.robustness import headlines, read_robustness
+from mmseq.runs.robustness import AGREEMENT, headlines, read_robustness
 from mmseq.runs.robustness_plot import DRAWERS, is_by_size, short
 
 Table = dict[str, Any]
@@ -35,13 +35,14 @@ def describe(summary: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def result_table(summary: Mapping[str, Any]) -> list[Table]:
-    """The main figures of all parts."""
+    """The main figures of all parts but the views, which have a table of their own."""
     rows: list[list[Any]] = [['clean', short(name), value] for name, value in summary['main'].items()]
     for name, found in summary.get('corruptions', {}).get('metrics', {}).items():
         rows += [
             ['corruptions', f'{short(name)}, {kind.replace("_", " ")}', found[kind]] for kind in found if 'PC' in kind
         ]
-    rows += [[part, name, value] for part, found in headlines(summary).items() for name, value in found.items()]
+    parts = {part: found for part, found in headlines(summary).items() if part != AGREEMENT}
+    rows += [[part, name, value] for part, found in parts.items() for name, value in found.items()]
     return [table('Main figures', [('part', 'name'), ('figure', 'key'), ('value', 'number')], rows)]
 
 

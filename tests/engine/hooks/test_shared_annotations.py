@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+from collections import defaultdict
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from typing import Any
@@ -14,7 +15,7 @@ from torch.utils.data import ConcatDataset
 
 from mmseq.datasets.tolerant import TolerantDataset
 from mmseq.engine.hooks import shared_annotations
-from mmseq.engine.hooks.shared_annotations import SharedAnnotationsHook, serialized, share, take
+from mmseq.engine.hooks.shared_annotations import SharedAnnotationsHook, let_go, serialized, share, take
 
 needs_linux = pytest.mark.skipif(not hasattr(os, 'memfd_create'), reason='other systems have no files of memory')
 
@@ -137,6 +138,16 @@ def test_data_sets_within_others_and_each_once() -> None:
     one, listed = Numbers(7), Numbers(7, serialize_data=False)
     tolerant = TolerantDataset(one, 'x')
     assert serialized([ConcatDataset([tolerant, listed]), one]) == [one]
+
+
+def test_numbers_that_hold_on_to_memory_are_made_anew() -> None:
+    dataset = Numbers(7)
+    dataset.cat_img_map = defaultdict(list, {1: [10**9, 10**9 + 1], 2: ['a']})
+    before = dataset.cat_img_map
+    let_go([dataset, Numbers(8)])
+    assert dataset.cat_img_map == before
+    assert dataset.cat_img_map[3] == []
+    assert all(one is not other for one, other in zip(dataset.cat_img_map[1], before[1]))
 
 
 def test_nothing_happens_alone() -> None:

@@ -9,6 +9,9 @@ from mmseq.runs.run import read_runs
 from tests.fake_robustness import detector, segmentor
 from tests.fake_runs import write_run
 
+# The views have a table of their own.
+SHORT_PARTS = ('boundaries', 'position', 'calibration')
+
 
 def test_tables_and_pictures_of_a_segmentor(tmp_path: Path) -> None:
     write_robustness(segmentor(write_run(tmp_path / 'run') / 'robustness_yard'))
@@ -16,6 +19,7 @@ def test_tables_and_pictures_of_a_segmentor(tmp_path: Path) -> None:
     assert found['title'] == 'yard: 3 images, iter_30.pth'
     tables = {one['title']: one for one in found['tables']}
     assert ['corruptions', 'mIoU, mPC', 35] in tables['Main figures']['rows']
+    assert {row[0] for row in tables['Main figures']['rows']} == {'clean', 'corruptions', *SHORT_PARTS}
     assert tables['mIoU by severity of a corruption']['rows'] == [
         ['fog', 30, 10, 20],
         ['frost generated', 50, None, 50],

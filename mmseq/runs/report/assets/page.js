@@ -249,10 +249,16 @@ function robustness() {
 
 function measurement(found) {
   const notes = found.notes.length ? h('ul', { class: 'notes' }, found.notes.map((note) => h('li', {}, note))) : null;
-  const tables = found.tables.map((one) => card(one.title, table(one.columns, one.rows, { tall: true })));
-  const plots = found.pictures.map((one) => card(one.caption, h('figure', {}, h('button', { type: 'button',
+  const tables = found.tables.map((one) => {
+    const node = card(one.title, table(one.columns, one.rows));
+    node.classList.toggle('full', one.columns.length > 3);
+    return node;
+  });
+  // Three panels beside each other need the whole width.
+  const fit = ({ target }) => target.closest('.card').classList.toggle('full', target.naturalWidth > 3 * target.naturalHeight);
+  const plots = found.pictures.map((one) => card(one.caption, h('figure', { class: 'plot' }, h('button', { type: 'button',
     onclick: () => show(one.caption, [one]), 'aria-label': `plot of ${one.caption}, larger` },
-  h('img', { src: one.source, alt: `plot of ${one.caption}` })))));
+  h('img', { src: one.source, alt: `plot of ${one.caption}`, onload: fit })))));
   return h('div', { class: 'stack' }, h('h3', {}, found.title), notes, h('div', { class: 'grid wide' }, tables, plots));
 }
 
