@@ -20,7 +20,7 @@ from mmseq.files import machine
 from mmseq.registry import HOOKS
 
 # Bytes that are compared at once: a comparison takes as much memory again.
-STEP = 2**24
+STEP = 2**20
 
 
 @HOOKS.register_module()
