@@ -85,6 +85,19 @@ def test_matches_are_those_of_pycocotools(kind: str) -> None:
     assert result['counts'] == dict(Cls=1, Loc=0, Both=0, Dupe=1, Bkg=1, Miss=1, FalsePos=3, FalseNeg=2)
 
 
+def test_masks_of_the_truth_are_made_once() -> None:
+    evaluator = evaluated('segm')
+    truth = evaluator.cocoGt
+    for annotation in truth.anns.values():
+        # As the file has them, and ultrafast-pycocotools leaves them.
+        annotation['segmentation'] = polygon(annotation['bbox'])
+    before = read_matches(evaluator)
+    masks = [truth.anns[i]['segmentation'] for i in (1, 2, 4)]
+    assert all(isinstance(mask['counts'], bytes) for mask in masks)
+    assert read_matches(evaluator).ious.tolist() == before.ious.tolist()
+    assert [truth.anns[i]['segmentation'] is mask for i, mask in zip((1, 2, 4), masks)] == [True] * 3
+
+
 def test_a_limit_of_detections_is_pycocotools_own() -> None:
     assert read_matches(evaluated(maxDets=[1])).scores.tolist() == [0.9, 0.5]
 
