@@ -17,7 +17,7 @@ orjson: Any = None
 with suppress(ImportError):
     orjson = importlib.import_module('orjson')
 
-PIECE = 2**22
+PIECE = 2**20
 BEGIN = re.compile(rb'"annotations"\s*:\s*\[')
 # An object's end and the next one's beginning: a few of them before the end of a piece are tried.
 CUT = re.compile(rb'\}\s*,\s*(?=\{)')
