@@ -263,6 +263,12 @@ def unique(name: str, taken: set[str]) -> str:
     return chosen
 
 
+def from_here(path: str | os.PathLike[str]) -> str:
+    """A path from the current folder, if it is in there; any other, and an address, as it is."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else os.fspath(path)
+
+
 def machine() -> str:
     """Eight digits for this machine and its table of processes, of which containers have their own."""
     try:

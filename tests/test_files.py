@@ -25,6 +25,7 @@ from mmseq.files import (
     append_json_line,
     draft_beside,
     drafts_in,
+    from_here,
     is_abandoned,
     put_in_place,
     whole_file,
@@ -286,3 +287,10 @@ def test_nothing_heavy_is_loaded() -> None:
     code = 'import sys, mmseq.files; print({"numpy", "torch", "cv2", "matplotlib"} & set(sys.modules))'
     found = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert found.stdout == 'set()\n'
+
+
+def test_paths_of_this_folder_are_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert from_here(tmp_path / 'a' / 'b.pth') == 'a/b.pth'
+    assert from_here('hf://owner/name') == 'hf://owner/name'
+    assert from_here(tmp_path.parent / 'c') == str(tmp_path.parent / 'c')

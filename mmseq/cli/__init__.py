@@ -1,14 +1,16 @@
 """Command lines: arguments in, exit status out; the work is done elsewhere in the package."""
 
 import argparse
+import contextlib
+import functools
 import os
 import select
 import signal
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, ParamSpec, TextIO
 
 from mmseq.addresses import public_text
 from mmseq.compat.waiting_threads import wait_as_the_machine_allows
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from mmseq.engine.own.changes import OwnData
     from mmseq.model.named import Named
 
+P = ParamSpec('P')
 CONFIG_HELP = (
     'config file, or mmseq::NAME for one that comes with mmseq; for a work dir or a checkpoint (a file, '
     'hf://OWNER/NAME, https://) the config inside it is used'
@@ -113,6 +116,28 @@ def run(main: Callable[[], int | None]) -> None:
             time.sleep(PATIENCE)
         print(f'error: {public_text(str(error))}', file=sys.stderr, flush=True)
         sys.exit(2)
+
+
+def plainly(main: Callable[P, int]) -> Callable[P, int]:
+    """A command that loads a model or data: it prints what a person reads, as a training does, and no log."""
+
+    @functools.wraps(main)
+    def quiet(*args: P.args, **kwargs: P.kwargs) -> int:
+        with plain_lines():
+            return main(*args, **kwargs)
+
+    return quiet
+
+
+@contextlib.contextmanager
+def plain_lines() -> Iterator[None]:
+    """What is logged is printed as a person reads it, and what upstream says is not."""
+    from mmseq.engine.terminal import shown
+
+    with shown() as terminal:
+        # No head of a run will tell of the weights.
+        terminal.weights = None
+        yield
 
 
 def _is_unread(stream: TextIO) -> bool:
@@ -290,7 +315,8 @@ def trained_model(args: argparse.Namespace) -> 'Named':
     """
     from mmseq.model.named import find_model
 
-    named, rest = find_model([word for word in (args.config, args.checkpoint) if word is not None])
+    with plain_lines():
+        named, rest = find_model([word for word in (args.config, args.checkpoint) if word is not None])
     if rest:
         raise InputError(f'one argument too many: {rest[0]}; {args.config} already names a config and its checkpoint')
     return named

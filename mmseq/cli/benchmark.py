@@ -11,6 +11,7 @@ from mmseq.cli import (
     add_model_arguments,
     command_parser,
     own_data,
+    plainly,
     trained_model,
 )
 from mmseq.explain import explaining
@@ -69,6 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@plainly
 def main(argv: list[str] | None = None) -> int:
     """Returns 0; raises InputError for bad input."""
     args = build_parser().parse_args(argv)

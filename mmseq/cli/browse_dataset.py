@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from mmseq.cli import add_data_arguments, add_model_arguments, command_parser, own_data
+from mmseq.cli import add_data_arguments, add_model_arguments, command_parser, own_data, plainly
 from mmseq.errors import InputError
 from mmseq.explain import explaining
 from mmseq.explain.work import inference
@@ -37,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@plainly
 def main(argv: list[str] | None = None) -> int:
     """Returns 0; raises InputError for bad input."""
     args = build_parser().parse_args(argv)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from mmseq.cli import add_data_arguments, add_model_arguments, command_parser, own_data, positive
+from mmseq.cli import add_data_arguments, add_model_arguments, command_parser, own_data, plainly, positive
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -36,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@plainly
 def main(argv: list[str] | None = None) -> int:
     """Returns 1 if errors were found, else 0; raises InputError for a config that cannot be read."""
     args = build_parser().parse_args(argv)
@@ -43,7 +44,9 @@ def main(argv: list[str] | None = None) -> int:
     from mmseq.engine.ignored_pixels import check_ignored_pixels, check_zero_label
     from mmseq.engine.preflight import check_class_counts, examine_datasets, save_reports
     from mmseq.explain.work import inference
+    from mmseq.files import from_here
 
+    given = args.config
     change = own_data(args)
     cfg = load_config(args.config, args.cfg_options, args.work_dir, change)
     check_class_counts(cfg)
@@ -51,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     check_zero_label(cfg, LOADERS)
     reports = examine_datasets(inference(cfg), LOADERS, None if args.all else args.sample, progress)
     for report in reports:
-        print(f'{report.where}: {report.total} images, {report.checked} opened')
+        print(f'{from_here(report.where)}: {report.total} images, {report.checked} opened')
         for finding in report.errors() + report.warnings():
             print(f'  {finding.level} {finding.kind} {finding.count}: {finding.message}')
         if not report.findings:
@@ -61,9 +64,15 @@ def main(argv: list[str] | None = None) -> int:
     print(f'written: {save_reports(cfg, reports)}')
     first = next((finding for report in reports for finding in report.errors()), None)
     if first is None:
+        print(f'next: {next_command(given, args.data)}')
         return 0
     print(f'error: {first.message}', file=sys.stderr, flush=True)
     return 1
+
+
+def next_command(config: str | None, data: str | None) -> str:
+    """The training on what was checked, as it was named."""
+    return ' '.join(['mmseq train', *([config] if config else []), *(['--data', data] if data else [])])
 
 
 def progress(items: Iterable[Any], total: int) -> Iterator[Any]:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmseq.cli import add_device_argument, command_parser, positive
+from mmseq.cli import add_device_argument, command_parser, plainly, positive
 
 if TYPE_CHECKING:
     from mmseq.classify.accuracy import Way
@@ -61,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@plainly
 def main(argv: list[str] | None = None) -> int:
     """Returns 0; raises InputError for bad input."""
     args = build_parser().parse_args(argv)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from mmseq.cli import command_parser
+from mmseq.cli import command_parser, plainly
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -35,6 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@plainly
 def main(argv: list[str] | None = None) -> int:
     """Returns 0; raises InputError for bad input."""
     args = build_parser().parse_args(argv)

@@ -12,6 +12,7 @@ from mmseq.cli import (
     add_model_arguments,
     command_parser,
     own_data,
+    plainly,
     positive,
     trained_model,
 )
@@ -47,6 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@plainly
 def main(argv: list[str] | None = None) -> int:
     """Returns 0 after Ctrl-C; raises InputError for bad input."""
     args = build_parser().parse_args(argv)

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmseq.cli import add_data_arguments, add_model_arguments, command_parser, own_data
+from mmseq.cli import add_data_arguments, add_model_arguments, command_parser, own_data, plainly
 from mmseq.explain import explaining
 from mmseq.explain.work import inference
 
@@ -40,6 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@plainly
 def main(argv: list[str] | None = None) -> int:
     """Returns 1 if an operator was not counted, else 0; raises InputError for bad input."""
     args = build_parser().parse_args(argv)

@@ -12,6 +12,7 @@ from mmseq.cli import (
     add_model_arguments,
     command_parser,
     own_data,
+    plainly,
     positive,
 )
 from mmseq.errors import InputError
@@ -101,6 +102,7 @@ def share(text: str) -> float:
     return value
 
 
+@plainly
 def main(argv: list[str] | None = None) -> int:
     """Returns 1 if something could not be read or predicted, else 0; raises InputError for bad input."""
     args = build_parser().parse_args(argv)

@@ -4,7 +4,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from mmseq.cli import command_parser
+from mmseq.cli import command_parser, plainly
 from mmseq.errors import InputError
 
 
@@ -36,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@plainly
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit status; raises InputError for bad input."""
     args = build_parser().parse_args(argv)

@@ -13,7 +13,7 @@ from typing import Any
 
 @contextmanager
 def upstream_prints(to: Callable[[str], None]) -> Iterator[None]:
-    """Hand each line that they print to a function.
+    """Hand each line that they print to a function; within another, to the inner one's.
 
     Args:
         to: takes a line.
@@ -29,11 +29,11 @@ def upstream_prints(to: Callable[[str], None]) -> Iterator[None]:
         else:
             to(line)
 
-    modules = (coco, cocoeval, logger)
-    for module in modules:
+    before = [(module, vars(module).get('print', print)) for module in (coco, cocoeval, logger)]
+    for module, _ in before:
         module.print = write
     try:
         yield
     finally:
-        for module in modules:
-            del module.print
+        for module, printing in before:
+            module.print = printing

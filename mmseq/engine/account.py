@@ -1,6 +1,5 @@
 """What a run tells a person in words: its head, an evaluation, its end."""
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from mmseq import __version__
 from mmseq.checkpoints.folder import best_files, choose_checkpoint, regular_files
 from mmseq.engine.bare_model import bare_model
 from mmseq.engine.hooks.recipe import RecipeHook
+from mmseq.files import from_here
 from mmseq.ranks import world_size
 
 # Files of a work dir that people open, in the order in which they are named.
@@ -45,7 +45,7 @@ def head(what: str, runner: Runner, weights: Sequence[str]) -> list[str]:
         ('data', describe_data(runner, training)),
         *(rows_of_training(runner) if training else []),
         ('device', describe_device(runner.model)),
-        ('outputs', f'{short(runner.work_dir)}, log {short(runner.logger.log_file or "")}'),
+        ('outputs', f'{from_here(runner.work_dir)}, log {from_here(runner.logger.log_file or "")}'),
     ]
     return [f'mmseq {__version__}: {what} of {title(runner)}', *(f'  {name:9} {text}' for name, text in rows)]
 
@@ -59,7 +59,7 @@ def title(runner: Runner) -> str:
 def describe_weights(runner: Runner, said: Sequence[str]) -> Sequence[str]:
     """What the model begins with: a file of a whole model, or what its modules said of theirs."""
     if runner._load_from:
-        return [f'{short(runner._load_from)}, {"; ".join(said)}']
+        return [f'{from_here(runner._load_from)}, {"; ".join(said)}']
     return said or ['random: neither init_cfg nor --load-from names any']
 
 
@@ -208,7 +208,7 @@ def figures(metrics: Mapping[str, Any], best: Any = None) -> str:
 def end(what: str, runner: Runner, seconds: float, metrics: Mapping[str, Any]) -> list[str]:
     """The end of a run: its latest figures, its files, and the commands that go on."""
     folder, training = Path(runner.work_dir), what == 'training'
-    shown = short(folder)
+    shown = from_here(folder)
     names = [path.name for path in [*best_files(folder)[-1:], *regular_files(folder)[-1:]]] if training else []
     names += [name for name in FILES if (folder / name).is_file() and (training or name != 'curves.png')]
     lines = [f'done in {duration(seconds)}', f'  {"files":9} {shown}: {", ".join(names)}']
@@ -216,14 +216,14 @@ def end(what: str, runner: Runner, seconds: float, metrics: Mapping[str, Any]) -
         best = runner.message_hub.runtime_info.get('best_score')
         lines.insert(1, f'  {"figures":9} {figures(metrics, best)}')
     # The commands are for detectors and segmentors.
-    if training and regular_files(folder) and runner.cfg.get('default_scope') in ('mmdet', 'mmseg'):
-        taken = choose_checkpoint(folder)[0].name
-        lines.append(f'  {"next":9} mmseq report {shown}')
-        lines.append(f'  {"":9} mmseq infer {shown} IMAGES    (with {taken})')
-    return lines
+    commands = next_commands(folder) if runner.cfg.get('default_scope') in ('mmdet', 'mmseg') else []
+    return lines + [f'  {"" if number else "next":9} {command}' for number, command in enumerate(commands)]
 
 
-def short(path: str | os.PathLike[str]) -> str:
-    """A path from the current folder, if it is in there."""
-    path = Path(path)
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+def next_commands(folder: Path) -> list[str]:
+    """What to type after a run: its page, and, where it has a checkpoint, predictions."""
+    shown = from_here(folder)
+    if not regular_files(folder):
+        return [f'mmseq report {shown}']
+    taken = choose_checkpoint(folder)[0].name
+    return [f'mmseq report {shown}', f'mmseq infer {shown} IMAGES    (with {taken})']

@@ -43,6 +43,8 @@ WEIGHTS = ('mmseq.backbones.base', 'mmseq.compat.pretrained_init', 'mmseq.engine
 REFRESH = 0.2
 PATIENCE = 60.0
 _LOGGERS = itertools.count()
+# Those that stand in for mmengine's, the innermost last.
+_STANDING_IN: 'list[Terminal]' = []
 
 
 class _Console(Console):
@@ -250,13 +252,15 @@ def _quiet(terminal: Terminal) -> Iterator[None]:
             before(message, category, filename, lineno, file, line)
 
     warnings.showwarning = show
+    _STANDING_IN.append(terminal)
     try:
         with upstream_prints(terminal.printed):
             yield
     finally:
         warnings.showwarning = before
+        _STANDING_IN.remove(terminal)
         for logger in MMLogger._instance_dict.values():
-            give_back(logger)
+            give_back(logger, terminal)
 
 
 def to_file(text: str, level: int = logging.INFO) -> None:
@@ -264,9 +268,13 @@ def to_file(text: str, level: int = logging.INFO) -> None:
     MMLogger.get_current_instance().log(level, text, extra=_FOR_FILE)
 
 
-def give_back(logger: MMLogger) -> None:
-    """A logger prints again as mmengine's do."""
-    for handler in [handler for handler in logger.handlers if isinstance(handler, _Handler)]:
+def give_back(logger: MMLogger, terminal: Terminal) -> None:
+    """A logger of a terminal prints again as mmengine's do, or through the terminal around this one."""
+    taken = [one for one in logger.handlers if isinstance(one, _Handler) and one.terminal is terminal]
+    for handler in taken:
+        if _STANDING_IN:
+            handler.terminal = _STANDING_IN[-1]
+            continue
         fresh = MMLogger(f'{logger.instance_name}_terminal', logger_name='mmengine').handlers[0]
         fresh.setLevel(handler.level)
         logger.handlers[logger.handlers.index(handler)] = fresh

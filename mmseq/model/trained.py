@@ -22,6 +22,7 @@ from mmseq.datasets.nesting import dataset_class, loader_datasets
 from mmseq.errors import InputError
 from mmseq.explain.names import unknown_type
 from mmseq.explain.work import inference
+from mmseq.files import from_here
 from mmseq.model.build import build_here
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def fill(model: nn.Module, checkpoint: str) -> dict[str, Any]:
     Raises:
         InputError: the file is damaged, unsafe, or of another model.
     """
-    print_log(load_whole(model, load_file(checkpoint), checkpoint), logger='current')
+    print_log(load_whole(model, load_file(checkpoint), from_here(checkpoint)), logger='current')
     meta = load_meta(checkpoint).get('dataset_meta')
     return dict(meta) if isinstance(meta, Mapping) else {}
 

@@ -31,7 +31,9 @@ def test_sound_data(config: str, data: Path, tmp_path: Path, capsys: pytest.Capt
     assert report['errors'] == 0
     # Validation and test read the same files.
     assert [entry['images_opened'] for entry in report['datasets']] == [4, 2]
-    assert '4 images, 4 opened' in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert '4 images, 4 opened' in printed
+    assert printed.endswith(f'next: mmseq train {config}\n')
 
 
 def test_first_cause_in_one_line(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -11,9 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from mmengine.logging import print_log
+from pycocotools import coco
 
 from mmseq import __version__
-from mmseq.cli import completion
+from mmseq.cli import completion, plain_lines, plainly
 from mmseq.cli.commands import COMMANDS, check_arguments, find, parser_of
 from mmseq.cli.main import main, overview
 from mmseq.errors import InputError
@@ -170,6 +172,30 @@ def test_port_in_use_and_settings_that_are_no_numbers(tmp_path, monkeypatch):
     monkeypatch.setenv('NNODES', 'two')
     with pytest.raises(InputError, match='NNODES=two in the environment: expected a whole number of at least 1'):
         main(['train', 'any.py', '--gpus', '2'])
+
+
+def test_commands_print_what_a_person_reads_and_no_log(capsys):
+    def say_as(module, text):
+        exec('say(text, "current")', {'__name__': module, 'say': print_log, 'text': text})
+
+    @plainly
+    def command(argv):
+        say_as('mmseq.model.trained', '2/2 tensors')
+        say_as('mmseq.backbones.base', 'weights of the backbone')
+        say_as('mmdet.models.heads', 'theirs')
+        exec('say("loading annotations into memory...")', {'__name__': 'pycocotools.coco', 'say': coco.print})
+        with plain_lines():
+            say_as('mmseq.model.named', 'a run')
+        say_as('mmseq.model.named', 'its checkpoint')
+        return len(argv)
+
+    assert command(['a']) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        '2/2 tensors',
+        'weights of the backbone',
+        'a run',
+        'its checkpoint',
+    ]
 
 
 def test_mistake_in_several_processes_is_reported_once(nursery, tmp_path):

@@ -88,7 +88,13 @@ def test_the_end_names_files_and_commands(tmp_path: Path) -> None:
     assert account.end('evaluation', runner, 9, {'mIoU': 60.5}) == [
         'done in 9 s',
         f'  files     {tmp_path}: metrics.json',
+        f'  next      mmseq report {tmp_path}',
+        f'            mmseq infer {tmp_path} IMAGES    (with best_mIoU_epoch_1.pth)',
     ]
+    # The checkpoint is elsewhere.
+    for path in tmp_path.glob('*.pth'):
+        path.unlink()
+    assert account.end('evaluation', runner, 9, {})[2:] == [f'  next      mmseq report {tmp_path}']
     # Neither command is for a classifier.
     runner.cfg = {'default_scope': 'mmengine'}
     assert not any('mmseq' in line for line in account.end('training', runner, 90, {}))
