@@ -12,6 +12,7 @@ from mmseq.cli import (
     add_model_arguments,
     command_parser,
     own_data,
+    plainly,
     trained_model,
 )
 from mmseq.errors import InputError
@@ -40,6 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
         'mmseq erf work_dirs/upernet_seq2d_s_ade20k --num 16',
         'mmseq erf mmseq::upernet_seq2d_s_ade20k --before start',
         'mmseq erf --data data/mine/card.yaml',
+        'mmseq erf work_dirs/upernet_seq2d_s_ade20k --image street.jpg --pixel 200 300',
     )
     add_model_arguments(parser, optional=True)
     add_checkpoint_argument(parser, 'without one only the weights of --before are measured')
@@ -53,6 +55,9 @@ def build_parser() -> argparse.ArgumentParser:
     images = parser.add_mutually_exclusive_group()
     images.add_argument(
         '--images', nargs='+', metavar='PATH', help="images or folders of images (default: the config's test data)"
+    )
+    images.add_argument(
+        '--image', metavar='FILE', help='this image alone; erf_image.png shows the fields of all levels over it'
     )
     images.add_argument('--noise', action='store_true', help='standard normal noise instead of images')
     parser.add_argument('--num', type=int, default=16, metavar='N', help='images to average over (default: 16)')
@@ -69,6 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@plainly
 def main(argv: list[str] | None = None) -> int:
     """Returns 0; raises InputError for bad input."""
     args = build_parser().parse_args(argv)
@@ -99,7 +105,7 @@ def main(argv: list[str] | None = None) -> int:
         about = dict(
             config=args.config,
             weights={name: source for name, source in weights.items() if source},
-            images=args.images or ('noise' if args.noise else 'test data'),
+            images=args.images or args.image or ('noise' if args.noise else 'test data'),
             count=len(images),
             shape=size,
         )
@@ -108,7 +114,10 @@ def main(argv: list[str] | None = None) -> int:
         what = f'{len(images)} image{"s" * (len(images) > 1)} of {size[0]} x {size[1]} px'
         print(f'{named.title}: {what}\n\n{table(found)}')
         title = f'{named.title}: effective receptive fields, {what}'
-        print(plot(titled(args, found), title, folder / 'erf.png').parent)
+        plot(titled(args, found), title, folder / 'erf.png')
+        if args.image:
+            draw_over(Path(args.image), shape, list(found.values())[-1], folder / 'erf_image.png')
+        print(folder)
         return 0
 
 
@@ -148,11 +157,13 @@ def choose_images(args: argparse.Namespace, model: 'nn.Module', shape: tuple[int
 
     if args.noise:
         return sample_images.noise(model, args.num, shape, args.seed)
+    if args.image:
+        return sample_images.of_files(model, [args.image], shape)
     if not args.images:
         try:
             return sample_images.of_test_data(model, args.num, shape)
         except InputError as error:
-            raise InputError(f'{error}; or give --images or --noise') from error
+            raise InputError(f'{error}; or give --image, --images or --noise') from error
     paths = [source.path for source in find(args.images) if isinstance(source, Picture)]
     if not paths:
         raise InputError(f'--images {" ".join(args.images)}: no pictures there')
@@ -227,6 +238,27 @@ def table(found: Mapping[str, Sequence['Level']]) -> str:
         where = f'{row["place"]} {row["level"]}'
         lines.append(f'{where:12}{row["stride"]:>7g}  {row["weights"]:9}' + ''.join(f'{text:>26}' for text in areas))
     return '\n'.join(lines)
+
+
+def draw_over(path: Path, shape: tuple[int, int], levels: 'Sequence[Level]', out: Path) -> None:
+    """Draw the fields of the levels over the image that they were measured on, as the model got it."""
+    import torch
+
+    from mmseq.measure.receptive_field import area
+    from mmseq.measure.sample_images import cover
+    from mmseq.pictures.displayable import read_displayable
+    from mmseq.pictures.fields import draw_fields
+
+    picture = cover(torch.from_numpy(read_displayable(path).copy()).permute(2, 0, 1).float(), shape)
+    fields = {}
+    for level in levels:
+        name = (
+            f'{level.place} {level.level}, stride {level.stride:g}: 90 % in {area(level.field, 0.9).side:.0f} px square'
+        )
+        place = ((level.pixel[1] + 0.5) / shape[1], (level.pixel[0] + 0.5) / shape[0])
+        # Without the padding, which is no part of the picture.
+        fields[name] = (level.field.numpy()[: shape[0], : shape[1]], place)
+    draw_fields(picture.round().clamp(0, 255).byte().permute(1, 2, 0).numpy(), fields, out)
 
 
 def titled(args: argparse.Namespace, found: Mapping[str, list['Level']]) -> dict[str, list['Level']]:

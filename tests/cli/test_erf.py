@@ -74,6 +74,17 @@ def test_pictures_through_a_detector_with_its_neck(tmp_path, capsys):
     assert (found['levels'][0]['cell_row'], found['levels'][0]['cell_column']) == (0, 15)
 
 
+def test_one_picture_gets_the_fields_drawn_over_it(tmp_path):
+    Image.fromarray(np.full((50, 90, 3), (250, 20, 3), np.uint8)).save(tmp_path / 'a.png')
+    options = ['--image', str(tmp_path / 'a.png'), '--shape', '64', '96', '--pixel', '3', '90']
+    assert main([SEGMENTOR, *options, '--work-dir', str(tmp_path / 'out')]) == 0
+    assert json.loads((tmp_path / 'out' / 'erf.json').read_text())['images'] == str(tmp_path / 'a.png')
+    shown = np.asarray(Image.open(tmp_path / 'out' / 'erf_image.png').convert('RGB')).astype(int)
+    height = len(shown)
+    # The corner far from the pixel is the picture's, grey and dark.
+    assert shown[height - 20, 20].max() < 60
+
+
 def test_the_configs_test_data(tmp_path, monkeypatch):
     from mmseq.cli.make_shapes import main as make_shapes
 
@@ -99,7 +110,10 @@ def test_weights_of_one_name_are_told_apart(checkpoint):
         (['--noise', '--pixel', '128', '0'], '--pixel 128 0: the image has 128 x 128 px, counted from 0'),
         (['--noise', '--neck'], '--neck: the model has none'),
         (['--noise', '--before', 'nowhere.pth'], 'checkpoint nowhere.pth: no such file'),
-        ([], r'no test data: .*; put the data there or set MMSEQ_DATA to its parent; or give --images or --noise'),
+        (
+            [],
+            r'no test data: .*; put the data there or set MMSEQ_DATA to its parent; or give --image, --images',
+        ),
         (['--images', 'README.md'], 'README.md: cannot be read as an image'),
     ],
 )

@@ -21,6 +21,7 @@ from mmseq.datasets.multispectral import announced_size
 from mmseq.errors import InputError
 from mmseq.measure.receptive_field import area, cell_at, effective_receptive_field, extractor, stride_of
 from mmseq.pictures.drawing import draw
+from mmseq.pictures.fields import draw_field
 from mmseq.pictures.prediction import Prediction
 from mmseq.predict.predictor import Predictor, Prepared
 
@@ -250,21 +251,3 @@ def in_display_size(prepared: Prepared) -> Prepared:
     smooth = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
     picture = cv2.resize(prepared.picture, size[::-1], interpolation=smooth)
     return Prepared(picture, dict(prepared.data, data_samples=sample))
-
-
-def draw_field(picture: np.ndarray, seen: np.ndarray, point: tuple[float, float]) -> np.ndarray:
-    """A receptive field (any size) glowing on its darkened picture, with a ring at the point (shares of the sides)."""
-    height, width = picture.shape[:2]
-    heat = cv2.resize(seen, (width, height), interpolation=cv2.INTER_LINEAR)
-    heat = cv2.GaussianBlur(heat, (0, 0), max(0.6, max(height, width) / 400))
-    # The root lets the faint rim be seen beside the peak.
-    heat = np.sqrt(heat / max(float(heat.max()), 1e-30))
-    colours = cv2.applyColorMap((255 * heat).astype(np.uint8), cv2.COLORMAP_INFERNO)[:, :, ::-1]
-    grey = picture.mean(axis=2, keepdims=True) * 0.45
-    weight = np.minimum(heat * 1.6, 1)[:, :, None]
-    shown = np.ascontiguousarray(((1 - weight) * grey + weight * colours).astype(np.uint8))
-    centre = (round(point[0] * width), round(point[1] * height))
-    radius = max(4, round(max(height, width) / 90))
-    for colour, thick in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.circle(shown, centre, radius, colour, thick, cv2.LINE_AA)
-    return shown

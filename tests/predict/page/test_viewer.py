@@ -9,7 +9,7 @@ from PIL import Image
 
 from mmseq.errors import InputError
 from mmseq.model.trained import load_trained
-from mmseq.predict.page.viewer import FIELDS, MAX_SIDE, Limits, Viewer, draw_field, in_display_size, level_strides
+from mmseq.predict.page.viewer import FIELDS, MAX_SIDE, Limits, Viewer, in_display_size, level_strides
 from mmseq.predict.predictor import Predictor
 
 SEGMENTOR = 'configs/upernet_seq2d_nano_shapes.py'
@@ -120,16 +120,6 @@ def test_strides_of_a_backbone_that_declares_none():
     model = torch.nn.Module()
     model.backbone = Backbone()
     assert list(level_strides(model)) == [8, 16]
-
-
-def test_a_field_glows_where_it_is():
-    seen = np.zeros((50, 50), np.float32)
-    seen[10:15, 30:35] = 1
-    shown = draw_field(np.full((100, 100, 3), 200, np.uint8), seen, (0.1, 0.9)).astype(int)
-    assert shown[24, 65].sum() > 500
-    # Elsewhere the picture, darkened; at the point a ring.
-    assert shown[50, 20].tolist() == [90, 90, 90]
-    assert shown[84:97, 4:17].max() > 200
 
 
 def test_fields_of_a_picture_take_a_bounded_memory(viewer, picture):
