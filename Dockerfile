@@ -13,7 +13,8 @@ COPY mmseq /src/mmseq
 COPY configs /src/configs
 RUN pip install --no-cache-dir -c /src/constraints.txt "/src[mm]" && rm -rf /src
 
-# Files that a run writes belong to whoever starts the container with --user.
+# Files that a run writes belong to whoever starts the container with --user, who has no home folder for caches.
+ENV HOME=/tmp
 WORKDIR /work
 ENTRYPOINT ["mmseq"]
 CMD ["--help"]

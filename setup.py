@@ -107,7 +107,7 @@ setup(
         # mmseq train --log-to
         'log': ['tensorboard', 'wandb>=0.31'],
         # The documentation site.
-        'docs': ['sphinx', 'furo', 'myst-parser'],
+        'docs': ['sphinx', 'furo', 'myst-parser', 'sphinx-copybutton', 'sphinx-inline-tabs'],
         # playwright drives an installed Chromium; tests of pages skip where there is none.
         'dev': [
             'pytest>=8',

@@ -21,22 +21,22 @@ author = 'the mmseq contributors'
 project_copyright = '2026, the mmseq contributors'
 version = release = mmseq.__version__
 
-extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon']
+extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon', 'sphinx_copybutton', 'sphinx_inline_tabs']
 exclude_patterns = ['_site', '_build', 'images']
 myst_heading_anchors = 4
 myst_enable_extensions = ['html_image', 'deflist']
 highlight_language = 'text'
+# What a command prints is nothing to copy.
+copybutton_selector = 'div:not(.highlight-text) > div.highlight pre'
 # Docstrings and comments use single backticks for code, as Markdown does.
 default_role = 'code'
 
 nitpicky = True
-# Nothing is downloaded while the site is built, so there are no inventories of other projects to link to.
-FOREIGN = r'(?!mmseq\b)\w+(\.\w+)+'
 # Imported for type checkers alone, or variables of types: they have no longer name, or no entry.
 FOR_CHECKERS = (
     'Config|Base(Dataset|DecodeHead|Model|Segmentor)|Figure|mmseq.(backbones.base.Spec|datasets.own.source.Read)'
 )
-nitpick_ignore_regex = [('py:.*', f'{FOREIGN}|{FOR_CHECKERS}')]
+nitpick_ignore_regex = [('py:.*', FOR_CHECKERS)]
 autodoc_member_order = 'bysource'
 autodoc_typehints_format = 'short'
 autodoc_preserve_defaults = True
@@ -50,6 +50,7 @@ html_theme = 'furo'
 html_title = 'mmseq'
 html_static_path = ['_static']
 html_css_files = ['site.css']
+html_js_files = [('site.js', {'defer': 'defer'})]
 html_favicon = '_static/favicon.svg'
 html_copy_source = False
 html_show_sphinx = False
@@ -72,5 +73,5 @@ def site_module(name: str) -> ModuleType:
 
 def setup(app: Sphinx) -> None:
     """Sphinx calls this; every module of docs/_site adds what it makes."""
-    for name in ('sidebar', 'fill', 'links', 'docstrings'):
+    for name in ('sidebar', 'tabs', 'fill', 'links', 'docstrings', 'code', 'contents'):
         site_module(name).setup(app)

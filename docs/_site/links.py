@@ -77,8 +77,10 @@ def pages_of_files(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
     for name in sorted(names):
         text = (ROOT / name).read_text(encoding='utf-8')
         lexer = find_lexer_class_for_filename(name)
-        body = app.builder.highlighter.highlight_block(text, lexer.aliases[0] if lexer else 'text')
-        yield f'{FOLDER}/{name}', {'title': name, 'body': f'<h1><code>{name}</code></h1>{body}'}, 'page.html'
+        language = lexer.aliases[0] if lexer else 'text'
+        code = app.builder.highlighter.highlight_block(text, language)
+        body = f'<h1><code>{name}</code></h1><div class="highlight-{language}">{code}</div>'
+        yield f'{FOLDER}/{name}', {'title': name, 'body': body}, 'page.html'
 
 
 def setup(app: Sphinx) -> None:

@@ -9,15 +9,22 @@ from mmseq.cli.commands import GROUPS, Command, parser_of
 
 # Options, names with underscores, and files with the endings that the tools read and write.
 CODE = re.compile(
-    r'(?<![\w/.-])(--?[A-Za-z][\w-]*|[\w./]*\w_\w[\w./*-]*(?:=[\w.]+)?'
+    r'(?<![\w/.-])(python -m [\w.]+|--?[A-Za-z][\w-]*|[\w./]*\w_\w[\w./*-]*(?:=[\w.]+)?'
     r'|[\w./*<>{}:-]+\.(?:jsonl?|csv|png|html|yml|py|pth|safetensors|onnx|txt))(?!\w)'
 )
 SPECIAL = re.compile(r'([\\`*_\[\]<>#|{}$])')
 
 
 def markdown() -> str:
-    """A section for each group of commands, with a subsection for each command."""
-    return '\n'.join(f'## {group.capitalize()}\n\n' + '\n'.join(map(describe, GROUPS[group])) for group in GROUPS)
+    """A section for each group of commands: its list, and a subsection for each command."""
+    return '\n'.join(
+        f'## {group.capitalize()}\n\n{listed(group)}\n' + '\n'.join(map(describe, GROUPS[group])) for group in GROUPS
+    )
+
+
+def listed(group: str) -> str:
+    """The commands of a group with what each is for."""
+    return ''.join(f'- [{one.name}](#mmseq-{one.name}): {prose(one.summary)}\n' for one in GROUPS[group])
 
 
 def describe(command: Command) -> str:
