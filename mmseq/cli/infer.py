@@ -228,7 +228,7 @@ def report(summary: dict[str, Any], out: Path) -> None:
         print(f'failed: {failure["reason"]}', file=sys.stderr)
     number, seconds = summary['pictures'], summary['seconds']
     failed = f', {summary["failed"]} failed' if summary['failed'] else ''
-    print(f'{number} pictures in {seconds:.1f} s ({number / seconds:.2f} per second){failed}')
+    print(f'{number} picture{"s" * (number != 1)} in {seconds:.1f} s ({number / seconds:.2f} per second){failed}')
     for path in sorted(out.iterdir()):
         if not path.name.startswith('.'):
             print(f'    {path}{"/" * path.is_dir()}')
