@@ -36,7 +36,8 @@ INTERNAL |= {'side_by_side'}
 @pytest.fixture(scope='module')
 def built(tmp_path_factory):
     """The site as `make docs` makes it: its folder, and Sphinx's exit status and complaints."""
-    pytest.importorskip('sphinx', reason='the documentation is built with the extra [docs]')
+    for name in ('sphinx', 'furo', 'myst_parser', 'sphinx_copybutton', 'sphinx_inline_tabs'):
+        pytest.importorskip(name, reason='the documentation is built with the extra [docs]')
     out = tmp_path_factory.mktemp('site')
     command = [sys.executable, '-m', 'sphinx', '-W', '--keep-going', '-q', '-E', '-d', str(out / '.doctrees')]
     done = subprocess.run([*command, '-b', 'html', str(DOCS), str(out / 'html')], capture_output=True, text=True)
@@ -165,6 +166,7 @@ PAGES = (
     'evidence',
     'architecture',
     'export',
+    'reliability',
     'api/ops',
     'file/configs/upernet_seq2d_nano_shapes.py',
 )
