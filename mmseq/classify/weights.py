@@ -76,7 +76,8 @@ def load_weights(model: Classifier, weights: str | os.PathLike[str], num_classes
     has = found['head.weight'].shape[0] if 'head.weight' in found else 0
     wanted = has if num_classes is None else num_classes
     if not has and num_classes is None:
-        raise InputError(f'checkpoint {name}: holds no classifier; give num_classes for a new one')
+        advice = 'name weights that have one, such as those of mmseq pretrain; in Python num_classes makes a new one'
+        raise InputError(f'checkpoint {name}: holds no classifier; {advice}')
     other = [] if wanted == has else list(HEAD)
     dropped = {key: 'classifier of other classes' for key in other if found.pop(key, None) is not None}
     fresh = other if wanted else []
