@@ -163,11 +163,8 @@ PAGES = (
     'models',
     'tools',
     'errors',
-    'evidence',
-    'architecture',
-    'export',
     'reliability',
-    'api/ops',
+    'api/layers',
     'file/configs/upernet_seq2d_nano_shapes.py',
 )
 
