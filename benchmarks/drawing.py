@@ -16,6 +16,7 @@ from mmengine.structures import InstanceData, PixelData
 
 from mmseq.files import write_json
 from mmseq.pictures.drawing import draw
+from mmseq.pictures.masks import Masks
 from mmseq.pictures.palette import palette
 from mmseq.pictures.prediction import Instances, Prediction
 from mmseq.predict.prediction_files import CODEC
@@ -44,7 +45,7 @@ def instances() -> Instances:
         mask[top : top + 150, left : left + 75] = True
     scores = np.linspace(0.9, 0.5, NUMBER, dtype=np.float32)
     boxes = np.concatenate([corners, corners + 150], axis=1).astype(np.float32)
-    return Instances(boxes, np.arange(NUMBER) % len(CLASSES), scores, masks)
+    return Instances(boxes, np.arange(NUMBER) % len(CLASSES), scores, Masks.of(masks, (HEIGHT, WIDTH)))
 
 
 def frame_milliseconds(codec: str, picture: np.ndarray) -> float:
@@ -70,7 +71,7 @@ def main() -> None:
     colours, found = palette(None, len(CLASSES)), instances()
     labels = (np.arange(HEIGHT)[:, None] * len(CLASSES) // HEIGHT).repeat(WIDTH, axis=1).astype(np.uint8)
     meta = dict(classes=CLASSES, palette=[tuple(colour) for colour in colours.tolist()])
-    fields = dict(bboxes=found.boxes, labels=found.labels, scores=found.scores, masks=found.masks)
+    fields = dict(bboxes=found.boxes, labels=found.labels, scores=found.scores, masks=np.asarray(found.masks))
     detected = DetDataSample(pred_instances=InstanceData(**{key: torch.tensor(x) for key, x in fields.items()}))
     segmented = SegDataSample(pred_sem_seg=PixelData(data=torch.tensor(labels)[None].long()))
     detector, segmentor = DetLocalVisualizer(), SegLocalVisualizer()

@@ -29,6 +29,7 @@ from mmseq.classify.weights import load_weights
 from mmseq.datasets.own.importing import import_data
 from mmseq.engine import launch
 from mmseq.errors import InputError
+from mmseq.large.tiles import OVERLAP, Tiles
 from mmseq.model.named import Named, find_model
 from mmseq.model.trained import load_trained
 from mmseq.predict.images import Image, read
@@ -196,7 +197,13 @@ class TrainedModel:
         self.classes = self._predictor.classes
 
     def __call__(
-        self, images: Image | Sequence[Image] | Iterator[Image], *, score: float = SCORE, batch: int = 8
+        self,
+        images: Image | Sequence[Image] | Iterator[Image],
+        *,
+        score: float = SCORE,
+        batch: int = 8,
+        tiles: int | None = None,
+        overlap: float = OVERLAP,
     ) -> Result | list[Result]:
         """Predict an image, or a list of them in batches.
 
@@ -205,7 +212,11 @@ class TrainedModel:
                 (H, W, 3) of bytes, red first, or a tensor (3, H, W) of bytes or of floats from 0 to 1. Text is one
                 image.
             score: detections below it are left out.
-            batch: images that are predicted at a time; those of one size go through the model together.
+            batch: images that are predicted at a time, or tiles of one; images of one size go through the model
+                together.
+            tiles: side in pixels of the tiles in which images are predicted at their own resolution; what borders cut
+                is joined. None predicts them whole, in the size of the config's tests.
+            overlap: share of a tile that the next one shows again.
 
         Returns:
             A :class:`Result` of an image, and a list of them of several.
@@ -215,28 +226,32 @@ class TrainedModel:
         """
         if isinstance(images, Iterator):
             images = list(images)
-        if isinstance(images, (str, bytes, os.PathLike)) or not isinstance(images, Sequence):
-            return self._predict([images], score)[0]
         if batch < 1:
             raise InputError(f'batch={batch}: expected at least 1')
+        predictor = self._predictor
+        if tiles is not None:
+            predictor = Predictor(self.module, tiles=Tiles(tiles, overlap, batch))
+        if isinstance(images, (str, bytes, os.PathLike)) or not isinstance(images, Sequence):
+            return predict([images], predictor, score)[0]
         return [
             result
             for at in range(0, len(images), batch)
-            for result in self._predict(images[at : at + batch], score, at)
-        ]
-
-    def _predict(self, images: Sequence[Image], score: float, first: int | None = None) -> list[Result]:
-        prepared = [
-            read(image, self._predictor, '' if first is None else f'image {first + place} of the list')
-            for place, image in enumerate(images)
-        ]
-        return [
-            Result(prediction.above(score), self.classes, self._predictor.palette)
-            for prediction in self._predictor.run(prepared)
+            for result in predict(images[at : at + batch], predictor, score, at)
         ]
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}({self._title}: {type(self.module).__name__}, {len(self.classes)} classes)'
+
+
+def predict(images: Sequence[Image], predictor: Predictor, score: float, first: int | None = None) -> list[Result]:
+    """Predict some images, the first of them at the given place of a list."""
+    prepared = [
+        read(image, predictor, '' if first is None else f'image {first + place} of the list')
+        for place, image in enumerate(images)
+    ]
+    return [
+        Result(prediction.above(score), predictor.classes, predictor.palette) for prediction in predictor.run(prepared)
+    ]
 
 
 @dataclass(frozen=True)
@@ -378,6 +393,8 @@ def evaluate(
     out: Path_ | None = None,
     show_dir: Path_ | None = None,
     tta: bool = False,
+    tiles: int | None = None,
+    overlap: float = OVERLAP,
     verbose: bool = False,
 ) -> dict[str, float]:
     """Evaluate a trained model on the test data of its config.
@@ -391,6 +408,8 @@ def evaluate(
         out: folder for the predictions.
         show_dir: folder for pictures of truth and prediction.
         tta: average over scales and flips.
+        tiles: side in pixels of the tiles in which images are predicted at their own resolution.
+        overlap: share of a tile that the next one shows again.
         verbose: print all that the log file gets.
 
     Returns:
@@ -410,5 +429,6 @@ def evaluate(
         out=text(out),
         show_dir=text(show_dir),
         tta=tta,
+        tiles=None if tiles is None else Tiles(tiles, overlap),
         verbose=verbose,
     )

@@ -142,6 +142,16 @@ def maps_of(results):
     return [result.label_map for result in results]
 
 
+def test_an_image_in_tiles(model, photos):
+    height, width = model(photos[0]).image.shape[:2]
+    whole = Predictor(model.module, full_size=True).predict([photos[0]])[0].labels
+    assert np.array_equal(model(photos[0], tiles=max(height, width)).label_map, whole)
+    (tiled,) = model([photos[0]], tiles=64, overlap=0.5)
+    assert tiled.label_map.shape == (height, width)
+    with pytest.raises(InputError, match='an overlap from 0 to 0.9'):
+        model(photos[0], tiles=64, overlap=1.0)
+
+
 def test_text_is_one_image(model):
     with pytest.raises(InputError, match='^bytes: an image is a file'):
         model(b'no path')

@@ -21,6 +21,7 @@ from mmseq.ranks import end_with_parent, is_first_process
 
 if TYPE_CHECKING:
     from mmseq.engine.own.changes import OwnData
+    from mmseq.large.tiles import Tiles
     from mmseq.model.named import Named
 
 P = ParamSpec('P')
@@ -327,6 +328,41 @@ def add_device_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--device', help='cpu or cuda (default: cuda if there is one)')
 
 
+def add_tile_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options on tiles; :func:`tiles_of` reads them."""
+    group = parser.add_argument_group('large images')
+    group.add_argument(
+        '--tiles',
+        type=positive,
+        metavar='PX',
+        help='predict the image at its own resolution in tiles of this side; memory hardly grows with the image, and '
+        'what borders cut is joined',
+    )
+    group.add_argument(
+        '--overlap',
+        type=share,
+        metavar='S',
+        help='share of a tile that the next one shows again (default: 0.2); best as large as most objects',
+    )
+
+
+def check_tiles(args: argparse.Namespace) -> None:
+    """Raises InputError for an overlap of no tiles."""
+    if args.overlap is not None and args.tiles is None:
+        raise InputError('--overlap is of --tiles PX; give both')
+
+
+def tiles_of(args: argparse.Namespace, batch: int) -> 'Tiles | None':
+    """The tiles that the options ask for, so many at a time.
+
+    Raises:
+        InputError: tiles that are too small, or overlap too far.
+    """
+    from mmseq.large.tiles import OVERLAP, Tiles
+
+    return None if args.tiles is None else Tiles(args.tiles, OVERLAP if args.overlap is None else args.overlap, batch)
+
+
 class OptionsAction(argparse.Action):
     """mmengine's DictAction, imported only when the option is given, so that --help does not wait for it.
 
@@ -359,6 +395,17 @@ class OptionsAction(argparse.Action):
                 f'{option_string} {" ".join(texts)}: lists may contain numbers, words and lists; write lists '
                 'of dicts into a config that inherits this one'
             ) from error
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f'{text}: expected a number from 0 to 1')
+    return value
 
 
 def positive(text: str) -> int:

@@ -7,9 +7,12 @@ from mmseq.cli import (
     add_config_arguments,
     add_data_arguments,
     add_process_arguments,
+    add_tile_arguments,
     add_verbose_argument,
+    check_tiles,
     command_parser,
     launch_processes,
+    tiles_of,
     trained_model,
 )
 
@@ -22,6 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
         'per_class.csv into the work dir.',
         'mmseq test work_dirs/upernet_seq2d_nano_shapes --show-dir work_dirs/pictures',
         'mmseq test mmseq::upernet_seq2d_nano_shapes iter_1200.pth',
+        'mmseq test work_dirs/mask_rcnn_seq2d_s_coco --tiles 1024',
     )
     add_config_arguments(parser)
     add_checkpoint_argument(parser)
@@ -33,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
         help='test-time augmentation by scales and flips (detectors: boxes only, mmdetection merges no masks)',
     )
     parser.add_argument('--compile', action='store_true', help='compile the backbone, once per image shape')
+    add_tile_arguments(parser)
     add_data_arguments(parser)
     add_verbose_argument(parser)
     add_process_arguments(parser)
@@ -42,6 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit status; raises InputError for bad input."""
     args = build_parser().parse_args(argv)
+    check_tiles(args)
     if (status := launch_processes('test', args, argv)) is not None:
         return status
     from mmseq.engine.launch import evaluate
@@ -61,6 +67,7 @@ def main(argv: list[str] | None = None) -> int:
         show_dir=args.show_dir,
         tta=args.tta,
         compile_backbone=args.compile,
+        tiles=tiles_of(args, 1),
         verbose=args.verbose,
     )
     leave_group()

@@ -52,12 +52,14 @@ def keep_memory() -> bool:
     return True
 
 
-def release_memory() -> None:
-    """Undo :func:`keep_memory`, and give all that is free back to the system."""
+def release_memory() -> bool:
+    """Undo :func:`keep_memory`, and give all that is free back to the system; whether there was anything to undo."""
     global _kept
-    if _kept and _set(USUAL):
-        _trim()
-        _kept = False
+    if not (_kept and _set(USUAL)):
+        return False
+    _trim()
+    _kept = False
+    return True
 
 
 def release_if_short() -> bool:

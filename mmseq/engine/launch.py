@@ -28,6 +28,7 @@ from mmseq.engine.terminal import Terminal, runner_class, shown
 from mmseq.explain import explaining
 from mmseq.explain.channels import check_channels
 from mmseq.explain.work import Work
+from mmseq.large.tiles import Tiles
 from mmseq.ranks import is_first_process, world_size
 
 
@@ -161,6 +162,7 @@ def evaluate(
     out: str | None = None,
     show_dir: str | None = None,
     tta: bool = False,
+    tiles: Tiles | None = None,
     compile_backbone: bool = False,
     verbose: bool = False,
 ) -> dict[str, float]:
@@ -178,6 +180,7 @@ def evaluate(
         out: folder for the predictions.
         show_dir: folder for pictures of truth and prediction.
         tta: average over scales and flips.
+        tiles: evaluate images at their own resolution, so many tiles at a time as the config's batch has images.
         compile_backbone: compile the backbone.
         verbose: show on the terminal all that the log file gets.
 
@@ -199,6 +202,7 @@ def evaluate(
         out=out,
         show_dir=show_dir,
         tta=tta,
+        tiles=tiles,
     )
     with shown(verbose) as terminal:
         own, began = OwnData(data, image_size=image_size), time.monotonic()

@@ -31,6 +31,7 @@ from mmseq.engine.paramwise import check_paramwise
 from mmseq.engine.recipe import check_accumulation, divide, scale_learning_rate
 from mmseq.errors import InputError
 from mmseq.files import unique
+from mmseq.large.tiles import Tiles, without_resizing
 from mmseq.nested import walk
 from mmseq.pictures.palette import complete_palettes
 
@@ -96,6 +97,7 @@ class Settings:
     out: str | None = None
     show_dir: str | None = None
     tta: bool = False
+    tiles: Tiles | None = None
     notes: Sequence[str] = ()
 
 
@@ -413,6 +415,18 @@ def use_tta(cfg: Config, settings: Settings) -> Config:
     return cfg
 
 
+def use_tiles(cfg: Config, settings: Settings) -> Config:
+    """``--tiles``: test images keep their resolution, and the model predicts them tile by tile."""
+    if settings.tiles is None:
+        return cfg
+    if settings.tta:
+        raise InputError('--tta averages whole images, and --tiles cuts them; give one of the two')
+    for _, dataset in loader_datasets(cfg.test_dataloader, 'test_dataloader'):
+        dataset['pipeline'] = without_resizing(dataset['pipeline'])
+    own, batch = settings.tiles, cfg.test_dataloader.get('batch_size', 1)
+    return add_hooks(cfg, dict(type='mmseq.TilesHook', size=own.size, overlap=own.overlap, batch=batch))
+
+
 # Our own classes for mmengine's.
 
 
@@ -521,6 +535,7 @@ ASKED: tuple[Edit, ...] = (
     save_predictions,
     draw_test_images,
     use_tta,
+    use_tiles,
     resume_at_next_batch,
     save_whole_checkpoints,
 )

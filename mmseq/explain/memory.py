@@ -82,7 +82,9 @@ def inference_savings(work: Work, what: str, error: BaseException) -> Iterator[s
     batch = work.get(f'{name}.batch_size')
     if what == 'evaluation' and isinstance(batch, int) and batch > 1:
         yield f'lower {name}.batch_size={batch}'
-    if work.get('model.decode_head') is not None:
+    if what == 'inference':
+        yield 'predict in tiles: mmseq infer ... --tiles 1024, in Python tiles=1024'
+    elif work.get('model.decode_head') is not None:
         if work.get('model.test_cfg.mode') != 'slide':
             crops = [node['crop_size'] for _, node in walk_named(work.get('train_dataloader')) if 'crop_size' in node]
             side = list(crops[0]) if crops and isinstance(crops[0], (list, tuple)) else [512, 512]

@@ -12,12 +12,14 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from mmseq.pictures.lettering import font_of, one_line, tell_missing
-from mmseq.pictures.prediction import Instances, Prediction
+from mmseq.pictures.prediction import Instances, Prediction, box_of
 
 # Areas below this share of a picture get no name.
 SMALL = 0.002
 # Middles of areas are looked for in a map of this many pixels a side at most.
 COARSE = 320
+# Rows that are coloured at a time: of 6000 px all at once take ten times the image's memory.
+STRIP = 256
 
 Place = tuple[float, float, float, float]
 """A point (x, y), and which point of a name lies on it, in shares of the name's width and height."""
@@ -52,7 +54,7 @@ def draw(
     segments = prediction.labels if prediction.labels is not None else prediction.panoptic
     found = prediction.class_map()
     if segments is not None and found is not None:
-        labels = np.minimum(found, len(classes)).astype(np.intp)
+        labels = np.minimum(found, len(classes))
         fill(canvas, labels, segments, palette, opacity)
         chips += name_areas(labels, classes, palette)
     # Panoptic segments cover what the instances of the same model would.
@@ -68,14 +70,18 @@ def line_width(canvas: np.ndarray) -> int:
 
 def fill(canvas: np.ndarray, labels: np.ndarray, segments: np.ndarray, palette: np.ndarray, opacity: float) -> None:
     """Colour the classes, with a light line between segments; pixels beyond the last class stay as they are."""
-    colours = np.vstack([palette, [[0, 0, 0]]]).astype(np.uint8)[labels]
-    blended = cv2.addWeighted(canvas, 1 - opacity, colours, opacity, 0)
-    known = labels < len(palette)
-    np.copyto(canvas, blended, where=known[:, :, None])
-    edge = np.zeros(labels.shape, bool)
-    edge[:, 1:] |= segments[:, 1:] != segments[:, :-1]
-    edge[1:] |= segments[1:] != segments[:-1]
-    canvas[edge] = (0.4 * canvas[edge] + 0.6 * 255).astype(np.uint8)
+    colours = np.vstack([palette, [[0, 0, 0]]]).astype(np.uint8)
+    for top in range(0, len(canvas), STRIP):
+        rows = slice(top, top + STRIP)
+        area, own, inside = canvas[rows], labels[rows], segments[rows]
+        blended = cv2.addWeighted(area, 1 - opacity, colours[own], opacity, 0)
+        np.copyto(area, blended, where=(own < len(palette))[:, :, None])
+        edge = np.zeros(own.shape, bool)
+        edge[:, 1:] |= inside[:, 1:] != inside[:, :-1]
+        # Of the first row against the last of the strip above.
+        above = segments[max(top - 1, 0) : top + STRIP]
+        edge[len(edge) - len(above) + 1 :] |= above[1:] != above[:-1]
+        area[edge] = (0.4 * area[edge] + 0.6 * 255).astype(np.uint8)
 
 
 def name_areas(labels: np.ndarray, classes: Sequence[str], palette: np.ndarray) -> list[Chip]:
@@ -102,7 +108,7 @@ def draw_instances(
         colour = palette[instances.labels[i]]
         left, top, end, bottom = (round(float(value)) for value in instances.boxes[i])
         if instances.masks is not None:
-            draw_mask(canvas, instances.masks[i], colour, opacity, width)
+            draw_area(canvas, *instances.masks.crop(i), colour, opacity, width)
         cv2.rectangle(canvas, (left, top), (end, bottom), colour.tolist(), width, cv2.LINE_AA)
         text = f'{classes[instances.labels[i]]} {instances.scores[i]:.2f}'
         # Above the box, in it, at its right end, below it.
@@ -112,12 +118,19 @@ def draw_instances(
 
 
 def draw_mask(canvas: np.ndarray, mask: np.ndarray, colour: np.ndarray, opacity: float, width: int) -> None:
-    """An area with a line around it."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not len(rows):
+    """An area of the canvas, given as (H, W) booleans, with a line around it."""
+    left, top, right, bottom = box_of(mask)
+    draw_area(canvas, left, top, mask[top:bottom, left:right], colour, opacity, width)
+
+
+def draw_area(
+    canvas: np.ndarray, left: int, top: int, inside: np.ndarray, colour: np.ndarray, opacity: float, width: int
+) -> None:
+    """An area with a line around it, given as (h, w) booleans of the pixels from (left, top) on."""
+    if not inside.size:
         return
-    part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-    area, inside = canvas[part], mask[part]
+    part = (slice(top, top + inside.shape[0]), slice(left, left + inside.shape[1]))
+    area = canvas[part]
     area[inside] = ((1 - opacity) * area[inside] + opacity * colour).astype(np.uint8)
     contours, _ = cv2.findContours(inside.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     outline = np.ascontiguousarray(area)

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mmseq.pictures.masks import Masks
+
 INSTANCE_OFFSET = 1000
 """A panoptic segment's id is its class plus so many times its number, as in mmdet."""
 # Segmentors whose logits are sums of masks' probabilities.
@@ -22,22 +24,25 @@ class Instances:
         boxes: (N, 4): left, top, right, bottom in pixels of the picture.
         labels: (N,) places in the classes.
         scores: (N,) from 0 to 1.
-        masks: (N, H, W) booleans; None from a detector of boxes alone.
+        masks: N; None from a detector of boxes alone.
     """
 
     boxes: np.ndarray
     labels: np.ndarray
     scores: np.ndarray
-    masks: np.ndarray | None
+    masks: Masks | None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def above(self, score: float) -> 'Instances':
         """Those that reach a score."""
-        keep = self.scores >= score
-        masks = None if self.masks is None else self.masks[keep]
-        return Instances(self.boxes[keep], self.labels[keep], self.scores[keep], masks)
+        return self.take(self.scores >= score)
+
+    def take(self, which: np.ndarray) -> 'Instances':
+        """Those at the given places, or where the given booleans are true."""
+        masks = None if self.masks is None else self.masks.take(which)
+        return Instances(self.boxes[which], self.labels[which], self.scores[which], masks)
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,8 @@ class Prediction:
         labels: (H, W) places in the classes, of a segmentor.
         certainty: (H, W) float32, the probability of that class; only if asked for, and if the segmentor keeps it.
         panoptic: (H, W) ids of segments (see ``INSTANCE_OFFSET``); the class behind the last stands for no segment.
+        cut_off: the score below which the model left instances out, because it had as many as it may give
+            (:func:`mmseq.large.limit.max_per_img`); None if it gave all.
     """
 
     picture: np.ndarray
@@ -57,6 +64,7 @@ class Prediction:
     labels: np.ndarray | None = None
     certainty: np.ndarray | None = None
     panoptic: np.ndarray | None = None
+    cut_off: float | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -65,12 +73,16 @@ class Prediction:
 
     def above(self, score: float) -> 'Prediction':
         """The same with those instances alone that reach a score."""
-        return self if self.instances is None else replace(self, instances=self.instances.above(score))
+        if self.instances is None:
+            return self
+        cut_off = self.cut_off if self.cut_off is not None and self.cut_off >= score else None
+        return replace(self, instances=self.instances.above(score), cut_off=cut_off)
 
     def arrays(self) -> list[np.ndarray]:
         """All that it holds."""
-        of_instances = () if self.instances is None else vars(self.instances).values()
-        found = (self.picture, self.labels, self.certainty, self.panoptic, *of_instances)
+        found = [self.picture, self.labels, self.certainty, self.panoptic]
+        if (own := self.instances) is not None:
+            found += [own.boxes, own.labels, own.scores, *([] if own.masks is None else own.masks.edges)]
         return [array for array in found if array is not None]
 
     def class_map(self) -> np.ndarray | None:
@@ -150,12 +162,19 @@ def read_instances(found: Any) -> Instances:
     scores = found.scores.float().cpu().numpy()
     order = np.argsort(-scores, kind='stable')
     labels = found.labels.cpu().numpy()[order]
-    masks = found.masks.cpu().numpy().astype(bool)[order] if 'masks' in found else None
+    masks = read_masks(found.masks).take(order) if 'masks' in found else None
     boxes = found.bboxes.float().cpu().numpy()[order] if 'bboxes' in found else np.zeros((len(labels), 4), np.float32)
     if masks is not None and not boxes.any():
         # Detectors by masks alone fill the boxes with zeros.
-        boxes = np.array([box_of(mask) for mask in masks], np.float32).reshape(-1, 4)
+        boxes = masks.boxes
     return Instances(boxes, labels, scores[order], masks)
+
+
+def read_masks(found: Masks | Tensor) -> Masks:
+    """Upstream's (N, H, W), which may be floats, as run lengths."""
+    if isinstance(found, Masks):
+        return found
+    return Masks.of((mask.cpu().numpy().astype(bool) for mask in found), (found.shape[1], found.shape[2]))
 
 
 def box_of(mask: np.ndarray) -> tuple[int, int, int, int]:

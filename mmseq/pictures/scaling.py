@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from mmseq.pictures.browse import Objects, Sample
+from mmseq.pictures.masks import Masks
 from mmseq.pictures.prediction import Prediction
 
 # Longer side of a picture in pixels: small ones are enlarged to the first, since lines and names have a size.
@@ -31,8 +32,21 @@ def resize_masks(masks: np.ndarray | None, factor: float) -> np.ndarray | None:
     """(N, H, W) booleans with other sides."""
     if masks is None or not len(masks):
         return masks
+    return np.stack([resize_mask(mask, factor) for mask in masks])
+
+
+def resize_mask(mask: np.ndarray, factor: float) -> np.ndarray:
+    """(H, W) booleans with other sides."""
     # cubes of a mask's bytes have its outline without steps
-    return np.stack([resize(mask.astype(np.uint8) * 255, factor) > 127 for mask in masks])
+    return resize(mask.astype(np.uint8) * 255, factor) > 127
+
+
+def resize_run_lengths(masks: Masks | None, factor: float) -> Masks | None:
+    """Masks of an image with other sides."""
+    if masks is None:
+        return None
+    resized = [resize_mask(mask, factor) for mask in masks.dense()]
+    return Masks.of(resized, resized[0].shape) if resized else masks
 
 
 def scale_sample(sample: Sample, factor: float) -> Sample:
@@ -57,10 +71,11 @@ def scale_prediction(prediction: Prediction, factor: float) -> Prediction:
     """A prediction with other sides."""
     found = prediction.instances
     if found is not None:
-        found = replace(found, boxes=found.boxes * factor, masks=resize_masks(found.masks, factor))
-    maps = {
-        name: resize(values.astype(np.int32), factor, smooth=False)
-        for name in ('labels', 'panoptic')
-        if (values := getattr(prediction, name)) is not None
-    }
-    return replace(prediction, picture=resize(prediction.picture, factor), instances=found, **maps)
+        found = replace(found, boxes=found.boxes * factor, masks=resize_run_lengths(found.masks, factor))
+    labels, panoptic = (
+        None if values is None else resize(values.astype(np.int32), factor, smooth=False)
+        for values in (prediction.labels, prediction.panoptic)
+    )
+    return replace(
+        prediction, picture=resize(prediction.picture, factor), instances=found, labels=labels, panoptic=panoptic
+    )

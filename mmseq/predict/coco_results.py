@@ -1,11 +1,48 @@
 """Predictions in COCO's format, so that whatever reads COCO annotations reads them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from mmseq.files import jsonable
 from mmseq.pictures.prediction import INSTANCE_OFFSET, Instances, Prediction
+
+
+@dataclass(frozen=True)
+class Found:
+    """What COCO's files hold of one image, in JSON's types.
+
+    Args:
+        image: its entry in ``images``, without an id.
+        instances: annotations without ids; None where the model finds no instances.
+        segments: of panoptic models, else None.
+    """
+
+    image: dict[str, Any]
+    instances: list[dict[str, Any]] | None = None
+    segments: list[dict[str, Any]] | None = None
+
+
+def found_on(prediction: Prediction, image: dict[str, Any], classes: Sequence[str]) -> tuple[Found, np.ndarray | None]:
+    """A prediction for COCO's files.
+
+    Args:
+        prediction: of the image.
+        image: its entry in ``images`` (``file_name`` and more).
+        classes: names.
+
+    Returns:
+        What the files hold, and the panoptic map as COCO's PNG files hold it, (H, W, 3) bytes, if there is one.
+    """
+    height, width = prediction.size
+    entry = dict(image, width=width, height=height)
+    instances = None if prediction.instances is None else jsonable(instance_rows(prediction.instances))
+    if prediction.panoptic is None:
+        return Found(entry, instances), None
+    coded, segments = code_panoptic(prediction.panoptic, len(classes))
+    return Found(entry, instances, segments), coded
 
 
 class CocoResults:
@@ -26,26 +63,16 @@ class CocoResults:
         """None until there is a prediction of a detector."""
         self.segments: list[dict[str, Any]] = []
 
-    def add(self, prediction: Prediction, image: dict[str, Any]) -> np.ndarray | None:
-        """Add the prediction of an image, given as its entry in COCO's ``images`` (``file_name`` and more).
-
-        Returns:
-            The panoptic map as COCO's PNG files hold it, (H, W, 3) bytes, if there is one.
-        """
-        height, width = prediction.size
+    def add(self, found: Found) -> None:
+        """Add what was found on an image."""
         number = len(self.images) + 1
-        self.images.append(dict(id=number, **image, width=width, height=height))
-        if prediction.instances is not None:
+        self.images.append(dict(id=number, **found.image))
+        if found.instances is not None:
             self.annotations = self.annotations or []
-            rows = instance_rows(prediction.instances)
-            self.annotations += [
-                dict(id=i, image_id=number, **row) for i, row in enumerate(rows, len(self.annotations) + 1)
-            ]
-        if prediction.panoptic is None:
-            return None
-        coded, segments = code_panoptic(prediction.panoptic, len(self.classes))
-        self.segments.append(dict(image_id=number, segments_info=segments))
-        return coded
+            first = len(self.annotations) + 1
+            self.annotations += [dict(id=i, image_id=number, **row) for i, row in enumerate(found.instances, first)]
+        if found.segments is not None:
+            self.segments.append(dict(image_id=number, segments_info=found.segments))
 
     def detections(self) -> dict[str, Any]:
         """The instances as a file of COCO annotations."""
@@ -67,18 +94,9 @@ def instance_rows(instances: Instances) -> list[dict[str, Any]]:
         area = round(float(size.prod()), 2)
         rows.append(dict(category_id=int(label) + 1, bbox=box, score=score, area=area, iscrowd=0))
     if instances.masks is not None:
-        for row, mask in zip(rows, instances.masks):
-            row['segmentation'], row['area'] = run_lengths(mask), int(mask.sum())
+        for row, coded, area in zip(rows, instances.masks, instances.masks.areas):
+            row['segmentation'], row['area'] = coded, int(area)
     return rows
-
-
-def run_lengths(mask: np.ndarray) -> dict[str, Any]:
-    """A mask (H, W) in COCO's compressed form."""
-    # Loaded here: pictures alone do without it.
-    from pycocotools import mask as coco_mask
-
-    coded = coco_mask.encode(np.asfortranarray(mask, np.uint8))
-    return dict(size=[int(side) for side in coded['size']], counts=coded['counts'].decode())
 
 
 def code_panoptic(panoptic: np.ndarray, classes: int) -> tuple[np.ndarray, list[dict[str, Any]]]:

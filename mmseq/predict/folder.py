@@ -1,6 +1,6 @@
 """All sources that a user named, through a predictor, into a folder."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from traceback import clear_frames
 from typing import Any
@@ -8,16 +8,15 @@ from typing import Any
 import numpy as np
 from mmengine.logging import print_log
 
-from mmseq.config import Change, load_config
 from mmseq.datasets.checks.images import UNREADABLE
 from mmseq.datasets.sources import Picture, Unreadable, Video
 from mmseq.errors import InputError, first_line
 from mmseq.explain import explain
 from mmseq.explain.work import Work, inference
-from mmseq.model.shape import usual_shape
 from mmseq.pictures.prediction import Prediction
-from mmseq.predict.prediction_files import PredictionFolder, Subject
+from mmseq.predict.prediction_files import PredictionFolder, Rendered, Subject
 from mmseq.predict.predictor import Predictor, Prepared
+from mmseq.predict.workers import WORKERS, Workers
 
 Item = tuple[Subject, str | np.ndarray]
 """What a result is of, and the file or the (H, W, 3) bytes."""
@@ -43,6 +42,7 @@ def infer(
     score: float = 0.3,
     every: int = 1,
     limit: int | None = None,
+    workers: int = WORKERS,
     seen: Callable[[dict[str, Any] | None], None] = lambda row: None,
 ) -> None:
     """Predict sources; what cannot be read or predicted becomes a failure of the folder, and the rest goes on.
@@ -55,27 +55,34 @@ def infer(
         score: instances below are left out.
         every: each so many-th frame of a video is taken.
         limit: frames of a video after which it is left; a camera also ends at Ctrl-C.
+        workers: threads that read, draw and write while the model computes.
         seen: called with the summary's row of each picture and frame, and with None for each failure.
 
     Raises:
         InputError: overlays of a video cannot be written, or the model fails on the first few images or on all.
     """
-    trial = Trial(predictor, folder, score)
-    for video, group in groupby(sources, key=video_or_none):
-        files = (source for source in group if not isinstance(source, Video))
-        items = frames(video, folder, every, limit) if video else pictures(files, folder, seen)
-        try:
-            for chunk in chunks(items, batch):
-                for row in trial.predict(chunk):
-                    seen(row)
-        except _EndOfVideoError:
-            seen(None)
-        except KeyboardInterrupt:
-            # The usual end of a camera.
-            if video is None or not isinstance(video.path, int):
-                raise
-        folder.end_video()
-    trial.end()
+    with Workers(workers) as helpers:
+        trial = Trial(predictor, folder, score, batch, helpers, seen)
+        for video, group in groupby(sources, key=video_or_none):
+            files = (source for source in group if not isinstance(source, Video))
+            failed = len(folder.failures)
+            try:
+                trial.predict(frames(video, folder, every, limit) if video else pictures(files, folder, seen))
+            except _EndOfVideoError:
+                seen(None)
+            except KeyboardInterrupt:
+                # The usual end of a camera.
+                if video is None or not isinstance(video.path, int):
+                    raise
+            folder.end_video(video if len(folder.failures) == failed else None)
+        trial.end()
+
+
+def unfinished(
+    sources: Sequence[Picture | Video | Unreadable], folder: PredictionFolder
+) -> list[Picture | Video | Unreadable]:
+    """The sources that the folder does not have from an earlier start."""
+    return [source for source in sources if isinstance(source, Unreadable) or not folder.has(source)]
 
 
 def video_or_none(source: Picture | Video | Unreadable) -> Video | None:
@@ -115,18 +122,17 @@ def frames(video: Video, folder: PredictionFolder, every: int, limit: int | None
     """The frames of a video; one that ends early is a failure."""
     source = video.name if isinstance(video.path, int) else video.path
     number = -1
-    for number, frame in islice(video.read(every), limit):
-        yield Subject(source, video.name, number, video.rate / every), frame
+    try:
+        for number, frame in islice(video.read(every), limit):
+            yield Subject(source, video.name, number, video.rate / every), frame
+    except KeyboardInterrupt:
+        # The usual end of a camera; the frames so far are predicted and written.
+        if isinstance(video.path, int):
+            return
+        raise
     if limit is None and video.frames and number + every < SHORT * video.frames:
         reason = f'{source}: ends after {number + 1} of {video.frames} frames; it is damaged there, or not whole'
         folder.fail(source, reason)
-
-
-def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """So many at a time."""
-    items = iter(items)
-    while chunk := list(islice(items, size)):
-        yield chunk
 
 
 class Trial:
@@ -136,28 +142,70 @@ class Trial:
         predictor: the model.
         folder: gets results and failures.
         score: instances below are left out.
+        batch: images that are predicted at a time.
+        workers: read images before the model takes them, and write its results.
+        seen: see :func:`infer`.
     """
 
-    def __init__(self, predictor: Predictor, folder: PredictionFolder, score: float) -> None:
-        self.predictor, self.folder, self.score = predictor, folder, score
+    def __init__(
+        self,
+        predictor: Predictor,
+        folder: PredictionFolder,
+        score: float,
+        batch: int,
+        workers: Workers,
+        seen: Callable[[dict[str, Any] | None], None],
+    ) -> None:
+        self.predictor, self.folder, self.score, self.batch = predictor, folder, score, batch
+        self._workers, self._seen = workers, seen
         self._work = inference(predictor.model.cfg)
         self._faults: list[Exception] = []
+        self._predicted = 0
 
-    def predict(self, chunk: Sequence[Item]) -> Iterator[dict[str, Any] | None]:
-        """Predict some items at a time and write the results; gives the rows, and None for what has failed."""
-        ready: list[tuple[Subject, Prepared]] = []
-        for subject, image in chunk:
-            try:
-                ready.append((subject, self.predictor.prepare(image)))
-            except FAULTS as error:
-                self._fail(subject, error if isinstance(error, InputError) else named(subject, error, self._work))
-                yield None
-        for subject, found in self._run(ready):
-            if isinstance(found, Exception):
-                self._blame(subject, found)
-                yield None
-            else:
-                yield self.folder.add(found.above(self.score), subject)
+    def predict(self, items: Iterable[Item]) -> None:
+        """Predict items and write the results.
+
+        Raises:
+            InputError: see :func:`infer`.
+            _EndOfVideoError: a frame has failed.
+        """
+        found = self._found(self._workers.ahead(self._prepare, items, self.batch + self._workers.number))
+        # In their order, so that what cannot be predicted stands where it would have stood.
+        for subject, outcome in self._workers.ahead(self._render, found, self._workers.number):
+            if isinstance(outcome, Rendered):
+                self._seen(self.folder.add(outcome))
+                continue
+            self.folder.fail(subject.source, str(outcome))
+            if subject.frame is not None:
+                raise _EndOfVideoError
+            self._seen(None)
+
+    def _prepare(self, item: Item) -> tuple[Subject, Prepared | InputError]:
+        subject, image = item
+        try:
+            return subject, self.predictor.prepare(image)
+        except FAULTS as error:
+            return subject, error if isinstance(error, InputError) else named(subject, error, self._work)
+
+    def _found(
+        self, items: Iterator[tuple[Subject, Prepared | InputError]]
+    ) -> Iterator[tuple[Subject, Prediction | InputError]]:
+        """What the model finds on each, some at a time."""
+        while chunk := list(islice(items, self.batch)):
+            ready = [(subject, prepared) for subject, prepared in chunk if isinstance(prepared, Prepared)]
+            outcomes = iter(self._run(ready))
+            for subject, prepared in chunk:
+                outcome: Any = prepared if isinstance(prepared, InputError) else next(outcomes)
+                yield (
+                    subject,
+                    outcome if isinstance(outcome, (Prediction, InputError)) else self._blame(subject, outcome),
+                )
+
+    def _render(self, item: tuple[Subject, Prediction | InputError]) -> tuple[Subject, Rendered | InputError]:
+        subject, found = item
+        if isinstance(found, InputError):
+            return subject, found
+        return subject, self.folder.render(found.above(self.score), subject)
 
     def end(self) -> None:
         """Refuse a model that has predicted nothing.
@@ -165,36 +213,38 @@ class Trial:
         Raises:
             InputError: what it raised first, as one line.
         """
-        if self._faults and not self.folder.rows:
+        if self._faults and not self._predicted:
             fault = self._faults[0]
             raise explain(fault, self._work) or InputError(
                 self._work.say(f'{unexplained(fault)}; MMSEQ_DEBUG=1 shows where')
             ) from fault
 
-    def _run(self, ready: Sequence[tuple[Subject, Prepared]]) -> list[tuple[Subject, Prediction | Exception]]:
+    def _run(self, ready: Sequence[tuple[Subject, Prepared]]) -> list[Prediction | Exception]:
         """What the model makes of each, together if it can; its exception for one that it fails on alone."""
-        subjects, fault = [subject for subject, _ in ready], None
         try:
-            return list(zip(subjects, self.predictor.run([prepared for _, prepared in ready])))
+            found = self.predictor.run([prepared for _, prepared in ready])
         except FAULTS as error:
             # They hold what takes the memory.
             clear_frames(error.__traceback__)
             fault = error
+        else:
+            self._predicted += len(found)
+            return list(found)
         if len(ready) == 1:
-            return [(subjects[0], fault)]
+            return [fault]
         print_log(f'a batch of {len(ready)} images failed ({first_line(fault)}); they are tried one by one', 'current')
-        return [pair for one in ready for pair in self._run([one])]
+        return [outcome for one in ready for outcome in self._run([one])]
 
-    def _blame(self, subject: Subject, fault: Exception) -> None:
+    def _blame(self, subject: Subject, fault: Exception) -> InputError:
+        """The fault of one image, until it is the model's.
+
+        Raises:
+            InputError: the model has failed on the first few.
+        """
         self._faults.append(fault)
-        if not self.folder.rows and len(self._faults) >= CERTAIN:
+        if len(self._faults) >= CERTAIN:
             self.end()
-        self._fail(subject, named(subject, fault, self._work))
-
-    def _fail(self, subject: Subject, problem: InputError) -> None:
-        self.folder.fail(subject.source, str(problem))
-        if subject.frame is not None:
-            raise _EndOfVideoError
+        return named(subject, fault, self._work)
 
 
 def named(subject: Subject, error: Exception, work: Work) -> InputError:
@@ -206,37 +256,3 @@ def named(subject: Subject, error: Exception, work: Work) -> InputError:
 def unexplained(error: Exception) -> str:
     """An error of a model or pipeline that nothing is known of."""
     return f'the model or its pipeline fails ({type(error).__name__}: {first_line(error)})'
-
-
-def sliding_options(
-    config: str,
-    options: Mapping[str, Any],
-    crop: int | None = None,
-    stride: int | None = None,
-    change: Change | None = None,
-) -> dict[str, Any]:
-    """What makes a config's segmentor go window by window.
-
-    Args:
-        config: path of the config.
-        options: what overrides it.
-        crop: side of a window in pixels; the config's own windows, or its training crop, by default.
-        stride: from one window to the next; two thirds of the window by default.
-        change: what is changed in the config before that.
-
-    Raises:
-        InputError: no segmentor of upstream's kind, or windows that leave gaps.
-    """
-    cfg = load_config(config, options, change=change)
-    if cfg.model.type not in ('EncoderDecoder', 'mmseq.SlidingEncoderDecoder'):
-        raise InputError(f'--sliding is for segmentors (EncoderDecoder); the model of {config} is a {cfg.model.type}')
-    own = cfg.model.get('test_cfg') or {}
-    if crop is not None:
-        size = (crop, crop)
-    else:
-        size = tuple(own.get('crop_size') or usual_shape(cfg))
-    steps = (stride, stride) if stride else tuple(side * 2 // 3 for side in size)
-    if min(size) < 32 or steps[0] > size[0] or steps[1] > size[1]:
-        raise InputError(f'--crop {size[0]} --stride {steps[0]}: expected windows from 32 px, and no larger stride')
-    test_cfg = dict(mode='slide', crop_size=size, stride=steps)
-    return {'model.type': 'mmseq.SlidingEncoderDecoder', 'model.test_cfg': test_cfg}

@@ -10,11 +10,13 @@ from typing import Any
 import cv2
 import numpy as np
 
+from mmseq.datasets.sources import Picture, Video
 from mmseq.errors import InputError
-from mmseq.files import whole_file, write_json, write_png
+from mmseq.files import jsonable, whole_file, write_json, write_png
 from mmseq.pictures.drawing import draw
 from mmseq.pictures.prediction import Prediction
-from mmseq.predict.coco_results import CocoResults
+from mmseq.predict.coco_results import CocoResults, Found, found_on
+from mmseq.predict.journal import Journal
 
 # MPEG-4, of which a frame of 1280 x 720 px takes 4 ms (benchmarks/drawing.py); with VP9 it is 300, and OpenCV's wheels
 # have no H.264.
@@ -51,8 +53,27 @@ class Subject:
 PICTURE_FOLDERS = ('overlays', 'maps', 'panoptic')
 
 
+@dataclass(frozen=True)
+class Rendered:
+    """A prediction whose files are written, and what is to be noted of it.
+
+    Args:
+        subject: what it is of.
+        row: of the summary.
+        found: for COCO's files.
+        frame: (H, W, 3) bytes of a video with the overlay drawn, for the next place in it.
+    """
+
+    subject: Subject
+    row: dict[str, Any]
+    found: Found
+    frame: np.ndarray | None = None
+
+
 class PredictionFolder:
     """A folder that predictions are written to as they come; what speaks of all of them, when it is closed.
+
+    :meth:`render` may run in several threads at a time; :meth:`add` takes what it gives in the order of the images.
 
     ``overlays/NAME.png`` (of a video ``NAME.mp4``); of segmentors ``maps/NAME.png`` with the place of each pixel's
     class, of panoptic models ``panoptic/NAME.png`` and ``panoptic.json``, of detectors ``detections.json``; and
@@ -84,40 +105,88 @@ class PredictionFolder:
         self.failures: list[dict[str, str]] = []
         self._coco = CocoResults(classes)
         self._video: OverlayVideo | None = None
+        self._journal: Journal | None = None
+        self._frames: list[tuple[dict[str, Any], Found]] = []
         self._begin = time.perf_counter()
 
-    def add(self, prediction: Prediction, subject: Subject) -> dict[str, Any]:
-        """Write a prediction, instances below the wanted score left out already; returns the summary's row.
+    def go_on(self, identity: dict[str, Any], anew: bool = False) -> int:
+        """Take over what an earlier start with the same identity has finished; returns how many sources that are.
 
-        Raises:
-            InputError: the overlays of a video cannot be written.
+        Args:
+            identity: what results depend on beside the sources, in JSON's types.
+            anew: forget what is finished.
         """
+        self._journal = Journal(self.folder, identity, anew)
+        for entry in self._journal.entries():
+            for row, found in entry:
+                self._note(row, found)
+        return len(self._journal)
+
+    def has(self, source: Picture | Video) -> bool:
+        """Whether an earlier start has finished a source."""
+        return self._journal is not None and self._journal.has(str(source.path), source.name)
+
+    def render(self, prediction: Prediction, subject: Subject) -> Rendered:
+        """Draw a prediction, instances below the wanted score left out already, and write its own files."""
         height, width = prediction.size
         row: dict[str, Any] = dict(subject.described(), width=width, height=height)
-        panoptic = self._coco.add(prediction, subject.described())
+        found, panoptic = found_on(prediction, subject.described(), self.classes)
+        frame = None
         if self.overlays:
-            row['overlay'] = self._overlay(prediction, subject)
+            drawn = draw(prediction, self.classes, self.palette, self.opacity)
+            if subject.frame is None:
+                row['overlay'] = self._picture(f'overlays/{subject.name}.png', drawn)
+            else:
+                row['overlay'], frame = f'overlays/{subject.name}{VIDEO_SUFFIX}', drawn
         if self.maps and prediction.labels is not None:
             row['map'] = self._picture(f'maps/{subject.place}.png', prediction.labels)
         if self.maps and panoptic is not None:
             row['panoptic'] = self._picture(f'panoptic/{subject.place}.png', panoptic)
-        row['classes'] = prediction.by_class(self.classes)
-        self.rows.append(row)
+        row['classes'] = jsonable(prediction.by_class(self.classes))
+        if prediction.cut_off is not None:
+            row['limit_reached'] = True
+        return Rendered(subject, row, found, frame)
+
+    def add(self, rendered: Rendered) -> dict[str, Any]:
+        """Note a prediction, frames of a video in their order; returns the summary's row.
+
+        Raises:
+            InputError: the overlays of a video cannot be written.
+        """
+        row, subject = rendered.row, rendered.subject
+        if rendered.frame is not None:
+            if self._video is None:
+                path, size = self.folder / row['overlay'], rendered.frame.shape[:2]
+                self._video = OverlayVideo(path, size, subject.rate)
+            self._video.write(rendered.frame)
+        self._note(row, rendered.found)
+        if subject.frame is not None:
+            self._frames.append((row, rendered.found))
+        elif self._journal is not None:
+            self._journal.add(subject.source, subject.name, [(row, rendered.found)])
         return row
 
     def fail(self, source: str, reason: str) -> None:
         """Note a source that could not be read, or not to its end."""
         self.failures.append(dict(file_name=source, reason=reason))
 
-    def end_video(self) -> None:
-        """Put the overlays of the frames so far in place, if there are any."""
+    def end_video(self, finished: Video | None = None) -> None:
+        """Put the overlays of the frames so far in place, if there are any; the video is given if that was its end."""
         if self._video is not None:
             self._video.close()
             self._video = None
+        frames, self._frames = self._frames, []
+        if self._journal is not None and finished is not None and isinstance(finished.path, str):
+            self._journal.add(finished.path, finished.name, frames)
 
-    def close(self, about: dict[str, Any]) -> dict[str, Any]:
-        """Write what speaks of all predictions; returns the summary, which begins with what is given."""
+    def close(self, about: dict[str, Any], complete: bool = True) -> dict[str, Any]:
+        """Write what speaks of all predictions; returns the summary, which begins with what is given.
+
+        Unless all sources are finished, the next start goes on from here.
+        """
         self.end_video()
+        if self._journal is not None and complete and not self.failures:
+            self._journal.remove()
         seconds = time.perf_counter() - self._begin
         if self._coco.annotations is not None:
             write_json(self.folder / 'detections.json', self._coco.detections())
@@ -129,15 +198,9 @@ class PredictionFolder:
         write_json(self.folder / 'summary.json', summary)
         return summary
 
-    def _overlay(self, prediction: Prediction, subject: Subject) -> str:
-        drawn = draw(prediction, self.classes, self.palette, self.opacity)
-        if subject.frame is None:
-            return self._picture(f'overlays/{subject.name}.png', drawn)
-        name = f'overlays/{subject.name}{VIDEO_SUFFIX}'
-        if self._video is None:
-            self._video = OverlayVideo(self.folder / name, drawn.shape[:2], subject.rate)
-        self._video.write(drawn)
-        return name
+    def _note(self, row: dict[str, Any], found: Found) -> None:
+        self.rows.append(row)
+        self._coco.add(found)
 
     def _picture(self, name: str, image: np.ndarray) -> str:
         write_png(self.folder / name, image)

@@ -9,10 +9,11 @@ first that is damaged; its inferencers load the checkpoint themselves, past our 
 the config and the model's ``test_step``, is called here.
 """
 
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,10 @@ from mmseq.compat.allocator import release_if_short
 from mmseq.datasets.checks.images import UNREADABLE, DamagedFileError, decode, glance
 from mmseq.datasets.nesting import loader_datasets
 from mmseq.errors import InputError
+from mmseq.large.lean import lean
+from mmseq.large.limit import cut_off_of
+from mmseq.large.memory import Room
+from mmseq.large.tiles import Tiles, name_of, tiled, without_resizing
 from mmseq.pictures.displayable import displayable
 from mmseq.pictures.palette import class_colours
 from mmseq.pictures.prediction import Prediction, read_prediction
@@ -50,22 +55,36 @@ class Predictor:
     Args:
         model: of :func:`mmseq.model.trained.load_trained`.
         full_size: leave the pipeline's resizing out, so that pictures go in with all their pixels.
+        tiles: predict tile by tile, likewise with all pixels.
         certainty: keep the probability of each pixel's class; for segmentors whose logits cover the picture.
 
     Attributes:
         classes: their names.
         palette: (classes, 3) bytes, a colour for each, those of the data set if it has any.
         from_files_alone: whether arrays are refused.
+        seconds: in the model so far.
 
     Raises:
-        InputError: a config without a pipeline for test data, or one that does not begin with loading a picture.
+        InputError: a config without a pipeline for test data, or one that does not begin with loading a picture, or a
+            model that cannot be tiled.
     """
 
-    def __init__(self, model: 'BaseModel', *, full_size: bool = False, certainty: bool = False) -> None:
+    def __init__(
+        self,
+        model: 'BaseModel',
+        *,
+        full_size: bool = False,
+        tiles: Tiles | None = None,
+        certainty: bool = False,
+    ) -> None:
         self.model = model
+        self.seconds = 0.0
+        self._view = lean(model) if tiles is None else tiled(lean(model), tiles)
+        # Tiles need what one of them needs; the masks that they leave are run lengths.
+        self._room = Room(self._view.test_step) if tiles is None and on_cpu(model) else None
         self.certainty = certainty
         self.classes, self.palette = class_colours(model)
-        load, *rest = prediction_steps(model.cfg, full_size)
+        load, *rest = prediction_steps(model.cfg, full_size or tiles is not None)
         # Other loaders are for files that hold more than an array of three channels.
         self.from_files_alone = not name_of(load).endswith('LoadImageFromFile')
         take = dict(type='LoadImageFromNDArray', to_float32=load.get('to_float32', False))
@@ -110,19 +129,30 @@ class Predictor:
             groups[tuple(one.data['inputs'].shape)].append(i)
         found: dict[int, Prediction] = {}
         for places in groups.values():
+            begin = time.perf_counter()
+            if self._room is not None:
+                self._room.check([prepared[i].data for i in places], collate)
             with torch.no_grad():
-                samples = self.model.test_step(collate([prepared[i] for i in places]))
+                samples = self._view.test_step(collate([prepared[i].data for i in places]))
             # Pictures of many sizes leave holes.
             release_if_short()
             for i, sample in zip(places, samples):
-                found[i] = read_prediction(
-                    prepared[i].picture, sample, self.model, len(self.classes), certainty=self.certainty
-                )
+                found[i] = self._read(prepared[i].picture, sample)
+            # A GPU has finished when its results are here.
+            self.seconds += time.perf_counter() - begin
         return [found[i] for i in range(len(prepared))]
+
+    def _read(self, picture: np.ndarray, sample: Any) -> Prediction:
+        prediction = read_prediction(picture, sample, self.model, len(self.classes), certainty=self.certainty)
+        if prediction.instances is None:
+            return prediction
+        # Of tiles each has its own limit.
+        own = cut_off_of(prediction.instances.scores, self.model.cfg)
+        return replace(prediction, cut_off=sample.metainfo.get('cut_off', own))
 
     def inputs(self, prepared: Prepared) -> Tensor:
         """The normalised and padded (1, C, H, W) that the model's backbone gets."""
-        return self.model.data_preprocessor(collate([prepared]), False)['inputs']
+        return self.model.data_preprocessor(collate([prepared.data]), False)['inputs']
 
     def _from_array(self, image: np.ndarray) -> dict[str, Any]:
         if self._take is None:
@@ -145,10 +175,16 @@ class Predictor:
             raise InputError(str(error)) from error
 
 
-def collate(prepared: Sequence[Prepared]) -> dict[str, list[Any]]:
-    """What ``test_step`` takes; the samples are copies, since models write into them."""
-    samples = [deepcopy(one.data['data_samples']) for one in prepared]
-    return dict(inputs=[one.data['inputs'] for one in prepared], data_samples=samples)
+def collate(prepared: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """What ``test_step`` takes of what the pipeline gives; the samples are copies, since models write into them."""
+    samples = [deepcopy(one['data_samples']) for one in prepared]
+    return dict(inputs=[one['inputs'] for one in prepared], data_samples=samples)
+
+
+def on_cpu(model: Any) -> bool:
+    """Whether a model computes there; those without layers of torch do."""
+    parameters = getattr(model, 'parameters', None)
+    return parameters is None or next(parameters()).device.type == 'cpu'
 
 
 def prediction_steps(cfg: Config, full_size: bool) -> list[dict[str, Any]]:
@@ -162,12 +198,4 @@ def prediction_steps(cfg: Config, full_size: bool) -> list[dict[str, Any]]:
     steps = [step for step in steps if 'Annotation' not in name_of(step)]
     if not steps or 'Load' not in name_of(steps[0]):
         raise InputError('config: test_dataloader.dataset.pipeline does not begin with loading a picture')
-    if full_size:
-        # Resizing by 1, since heads read from the sample how their picture was resized.
-        steps = [dict(type='Resize', scale_factor=1.0) if 'Resize' in name_of(step) else step for step in steps]
-    return steps
-
-
-def name_of(step: Mapping[str, Any]) -> str:
-    """The name of a transform, which a config gives as text or as the class."""
-    return step['type'] if isinstance(step['type'], str) else step['type'].__name__
+    return without_resizing(steps) if full_size else steps

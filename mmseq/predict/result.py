@@ -13,7 +13,7 @@ import PIL.Image
 from mmseq.errors import InputError
 from mmseq.pictures.drawing import draw
 from mmseq.pictures.prediction import Prediction, box_of
-from mmseq.predict.coco_results import CocoResults
+from mmseq.predict.coco_results import CocoResults, found_on
 
 if TYPE_CHECKING:
     import supervision
@@ -64,7 +64,8 @@ class Result:
     @property
     def masks(self) -> np.ndarray | None:
         """(N, H, W) booleans."""
-        return None if self.prediction.instances is None else self.prediction.instances.masks
+        masks = None if self.prediction.instances is None else self.prediction.instances.masks
+        return None if masks is None else np.asarray(masks)
 
     @property
     def label_map(self) -> np.ndarray | None:
@@ -92,7 +93,7 @@ class Result:
         if self.prediction.instances is None:
             raise InputError('to_coco: the model gives a label map and no instances; result.label_map has it')
         results = CocoResults(self.classes)
-        results.add(self.prediction, dict(file_name=file_name))
+        results.add(found_on(self.prediction, dict(file_name=file_name), self.classes)[0])
         return results.detections()
 
     def to_supervision(self) -> 'supervision.Detections':
@@ -113,7 +114,7 @@ class Result:
 
     def _detections(self) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, np.ndarray | None]:
         if (found := self.prediction.instances) is not None:
-            return found.boxes, found.masks, found.labels.astype(int), found.scores
+            return found.boxes, self.masks, found.labels.astype(int), found.scores
         label_map = self.label_map
         # A model that finds no instances gives a label map.
         assert label_map is not None

@@ -175,11 +175,10 @@ def test_a_camera_until_it_is_stopped(folder, tmp_path, monkeypatch):
     assert run(folder, 'seg', ['0'], tmp_path / 'two', '--no-maps', '--max-frames', '2')['pictures'] == 2
 
 
-def test_windows_and_all_pixels(folder, tmp_path):
+def test_tiles_of_a_segmentor(folder, tmp_path):
     picture = sorted((folder / 'pictures').iterdir())[0]
-    options = ('--sliding', '--crop', '64', '--stride', '32', '--full-size', '--no-overlays')
-    summary = run(folder, 'seg', [picture], tmp_path / 'out', *options)
-    assert summary['cfg_options']['model.test_cfg'] == dict(mode='slide', crop_size=[64, 64], stride=[32, 32])
+    summary = run(folder, 'seg', [picture], tmp_path / 'out', '--tiles', '64', '--overlap', '0.5', '--no-overlays')
+    assert (summary['tiles'], summary['overlap']) == (64, 0.5)
     found = np.asarray(Image.open(tmp_path / 'out' / summary['predictions'][0]['map']))
     from mmseg.apis import inference_model
 
@@ -195,8 +194,8 @@ def test_windows_and_all_pixels(folder, tmp_path):
     'inputs, complaint',
     [
         (['gone.png'], 'no such file or folder'),
-        (['--sliding', 'x.png'], 'is for segmentors'),
-        (['--crop', '64', 'x.png'], 'for --sliding'),
+        (['--tiles', '16', 'x.png'], 'expected tiles from 32 px'),
+        (['--overlap', '0.5', 'x.png'], '--overlap is of --tiles'),
     ],
 )
 def test_bad_input_is_one_line(folder, tmp_path, monkeypatch, inputs, complaint):
@@ -295,7 +294,7 @@ def test_a_model_that_fails_on_every_image_ends_in_a_line(folder, pictures, tmp_
     with pytest.raises(InputError, match='weights of another kind'):
         run(folder, 'seg', pictures[:1], tmp_path / 'one')
     fails_on(lambda x: FULL)
-    with pytest.raises(InputError, match='out of GPU memory in inference .*: infer in windows: '):
+    with pytest.raises(InputError, match='out of GPU memory in inference .*: predict in tiles: '):
         run(folder, 'seg', pictures, tmp_path / 'full')
 
 
@@ -338,3 +337,101 @@ def test_an_odd_picture_is_named_and_the_rest_goes_on(folder, tmp_path, capsys, 
     summary = run(folder, task, [sound[0], odd, sound[1]], tmp_path / 'out', '--batch', '3', status=1)
     assert (summary['pictures'], summary['failed']) == (2, 1)
     assert f'{odd}: its {size[0]} x {size[1]} px cannot be brought to the size' in capsys.readouterr().err
+
+
+def test_tiles_of_a_detector(folder, tmp_path):
+    picture = sorted((folder / 'pictures').iterdir())[0]
+    height, width = np.asarray(Image.open(picture)).shape[:2]
+    whole = run(folder, 'det', [picture], tmp_path / 'whole', '--full-size', '--score-thr', '0')
+    one = run(folder, 'det', [picture], tmp_path / 'one', '--tiles', str(max(height, width)), '--score-thr', '0')
+    counts = [[row['count'] for row in summary['predictions'][0]['classes']] for summary in (whole, one)]
+    assert counts[0] == counts[1]
+    run(folder, 'det', [picture], tmp_path / 'tiles', '--tiles', '64', '--batch', '4', '--score-thr', '0')
+    coco = COCO(tmp_path / 'tiles' / 'detections.json')
+    assert len(coco.anns) > 4
+    for annotation in coco.anns.values():
+        assert coco.annToMask(annotation).shape == (height, width)
+
+
+def test_a_limit_that_was_reached_is_named(folder, tmp_path, capsys):
+    picture = sorted((folder / 'pictures').iterdir())[0]
+    options = ('--cfg-options', 'model.test_cfg.rcnn.max_per_img=3')
+    summary = run(folder, 'det', [picture], tmp_path / 'out', '--score-thr', '0', *options)
+    assert summary['predictions'][0]['limit_reached']
+    assert '1 of them may have more objects: the model gives no more than model.test_cfg.rcnn.max_per_img=3' in (
+        capsys.readouterr().out
+    )
+    # What was left out had lower scores than asked for.
+    summary = run(folder, 'det', [picture], tmp_path / 'none', '--score-thr', '0.999', *options)
+    assert 'limit_reached' not in summary['predictions'][0]
+
+
+def files_of(out):
+    return {path.relative_to(out): path.read_bytes() for path in out.rglob('*') if path.is_file()}
+
+
+def without_times(content):
+    content.pop(Path('summary.json'))
+    return content
+
+
+@pytest.mark.parametrize('task', ['seg', 'det'])
+def test_a_start_that_was_stopped_is_continued(folder, tmp_path, fails_on, capsys, task):
+    pictures = sorted((folder / 'pictures').iterdir())
+    clip = video(tmp_path / 'clip.avi')
+    given = [pictures[0], clip, *pictures[1:]]
+    run(folder, task, given, tmp_path / 'at_once', '--score-thr', '0')
+    passes, stopping = [], True
+
+    def watch(x):
+        passes.append(x)
+        return KeyboardInterrupt() if stopping and len(passes) == 9 else None
+
+    fails_on(watch)
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, task, given, tmp_path / 'out', '--score-thr', '0', '--workers', '1')
+    stopping = False
+    passes.clear()
+    capsys.readouterr()
+    run(folder, task, given, tmp_path / 'out', '--score-thr', '0')
+    # One picture and six frames were finished, and another picture or not, as the threads went.
+    assert len(passes) in (2, 3)
+    assert re.search('^[23] inputs are finished by an earlier start', capsys.readouterr().out)
+    assert without_times(files_of(tmp_path / 'out')) == without_times(files_of(tmp_path / 'at_once'))
+    # All is finished: the next start predicts anew.
+    run(folder, task, given, tmp_path / 'out', '--score-thr', '0')
+    assert len(passes) in (12, 13)
+
+
+def test_failures_are_tried_again_and_the_rest_is_kept(folder, tmp_path, fails_on):
+    pictures = sorted((folder / 'pictures').iterdir())
+    (tmp_path / 'in').mkdir()
+    for path in pictures[:3]:
+        (tmp_path / 'in' / path.name).write_bytes(path.read_bytes())
+    torn = tmp_path / 'in' / pictures[1].name
+    torn.write_bytes(torn.read_bytes()[:500])
+    out = tmp_path / 'out'
+    assert run(folder, 'seg', [tmp_path / 'in'], out, status=1)['failed'] == 1
+    torn.write_bytes(pictures[1].read_bytes())
+    passes = []
+    fails_on(lambda x: passes.append(x))
+    summary = run(folder, 'seg', [tmp_path / 'in'], out)
+    assert (len(passes), summary['pictures'], summary['failed']) == (1, 3, 0)
+
+
+def test_other_options_and_lost_results_begin_anew(folder, tmp_path, fails_on):
+    pictures = sorted((folder / 'pictures').iterdir())[:2]
+    (tmp_path / 'torn.png').write_text('text')
+    given, out = [*pictures, tmp_path / 'torn.png'], tmp_path / 'out'
+    summary = run(folder, 'seg', given, out, status=1)
+    passes = []
+    fails_on(lambda x: passes.append(x))
+    run(folder, 'seg', given, out, status=1)
+    assert len(passes) == 0
+    (out / summary['predictions'][0]['map']).unlink()
+    run(folder, 'seg', given, out, status=1)
+    assert len(passes) == 1
+    run(folder, 'seg', given, out, '--opacity', '0.4', status=1)
+    assert len(passes) == 3
+    run(folder, 'seg', given, out, '--opacity', '0.4', '--anew', status=1)
+    assert len(passes) == 5

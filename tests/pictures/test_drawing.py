@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mmseq.pictures.drawing import draw, free_place
+from mmseq.pictures.masks import Masks
 from mmseq.pictures.prediction import Instances, Prediction
 
 CLASSES = ('sky', 'sea')
@@ -23,6 +24,13 @@ def test_areas_take_their_colour_by_the_opacity():
     # The line between two areas.
     assert drawn[40, 60].min() > 150
     assert (GREY == 100).all()
+
+
+def test_tall_pictures_are_coloured_strip_by_strip(monkeypatch):
+    labels = np.random.default_rng(0).integers(0, 3, (80, 120)).astype(np.uint8)
+    at_once = draw(Prediction(GREY, labels=labels), CLASSES, PALETTE)
+    monkeypatch.setattr('mmseq.pictures.drawing.STRIP', 7)
+    assert np.array_equal(draw(Prediction(GREY, labels=labels), CLASSES, PALETTE), at_once)
 
 
 def test_opacity_from_nothing_to_all():
@@ -50,7 +58,7 @@ def test_names_of_two_lines_stand_in_one():
 
 
 def instance(box, score=0.9, mask=None):
-    masks = None if mask is None else mask[None]
+    masks = None if mask is None else Masks.of([mask], mask.shape)
     return Instances(np.array([box], np.float32), np.array([1]), np.array([score], np.float32), masks)
 
 

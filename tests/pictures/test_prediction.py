@@ -6,6 +6,7 @@ import torch
 from mmengine.structures import InstanceData, PixelData
 from torch import nn
 
+from mmseq.pictures.masks import Masks
 from mmseq.pictures.prediction import Instances, Prediction, box_of, probability, read_instances, read_prediction
 
 PICTURE = np.zeros((4, 6, 3), np.uint8)
@@ -27,7 +28,7 @@ def test_instances_come_the_surest_first():
     read = read_instances(found)
     assert read.labels.tolist() == [8, 9, 7]
     assert read.boxes[:, 0].tolist() == [2, 4, 0]
-    assert [np.flatnonzero(mask[:, 0]).item() for mask in read.masks] == [1, 2, 0]
+    assert [np.flatnonzero(mask[:, 0]).item() for mask in np.asarray(read.masks)] == [1, 2, 0]
 
 
 def test_boxes_of_a_detector_by_masks_alone():
@@ -41,10 +42,10 @@ def test_boxes_of_a_detector_by_masks_alone():
 
 
 def test_a_threshold_takes_what_reaches_it():
-    masks = np.arange(3)[:, None, None] * np.ones((3, 4, 6))
+    masks = Masks.of(np.arange(6) >= np.array([5, 3, 0])[:, None, None] * np.ones((3, 4, 1)), (4, 6))
     kept = Prediction(PICTURE, instances([0.9, 0.5, 0.3], masks)).above(0.5)
     assert kept.instances.scores.tolist() == pytest.approx([0.9, 0.5])
-    assert kept.instances.masks.max() == 1
+    assert kept.instances.masks.areas.tolist() == [4, 12]
     assert Prediction(PICTURE, labels=PICTURE[:, :, 0]).above(0.5).instances is None
 
 

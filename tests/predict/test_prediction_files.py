@@ -9,8 +9,9 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from mmseq.errors import InputError
+from mmseq.pictures.masks import Masks
 from mmseq.pictures.prediction import Instances, Prediction
-from mmseq.predict.coco_results import CocoResults, code_panoptic, run_lengths
+from mmseq.predict.coco_results import CocoResults, code_panoptic, found_on
 from mmseq.predict.prediction_files import PredictionFolder, Subject
 
 CLASSES = ('sky', 'sea', 'boat')
@@ -26,14 +27,19 @@ def instances(number, with_masks=True):
     corners = np.arange(2 * number, dtype=np.float32).reshape(number, 2)
     boxes = np.concatenate([corners, corners + (10.25, 20)], axis=1)
     scores = np.linspace(0.9, 0.5, number, dtype=np.float32)
-    return Instances(boxes, np.arange(number) % 3, scores, masks(number) if with_masks else None)
+    found = Masks.of(masks(number), (40, 60)) if with_masks else None
+    return Instances(boxes, np.arange(number) % 3, scores, found)
+
+
+def add(folder, prediction, subject):
+    return folder.add(folder.render(prediction, subject))
 
 
 def test_coco_reads_the_detections(tmp_path):
     folder = PredictionFolder(tmp_path, CLASSES, PALETTE)
-    folder.add(Prediction(PICTURE, instances(4)), Subject('a.jpg', 'a'))
-    folder.add(Prediction(PICTURE, instances(0)), Subject('empty.jpg', 'empty'))
-    folder.add(Prediction(PICTURE, instances(2, with_masks=False)), Subject('b.jpg', 'b'))
+    add(folder, Prediction(PICTURE, instances(4)), Subject('a.jpg', 'a'))
+    add(folder, Prediction(PICTURE, instances(0)), Subject('empty.jpg', 'empty'))
+    add(folder, Prediction(PICTURE, instances(2, with_masks=False)), Subject('b.jpg', 'b'))
     folder.close({})
     coco = COCO(tmp_path / 'detections.json')
     assert [coco.imgs[i]['file_name'] for i in (1, 2, 3)] == ['a.jpg', 'empty.jpg', 'b.jpg']
@@ -50,14 +56,15 @@ def test_coco_reads_the_detections(tmp_path):
     assert len(coco.loadRes(coco.dataset['annotations'][:4]).anns) == 4
 
 
-def test_run_lengths_are_text():
-    json.dumps(run_lengths(masks(1)[0]))
+def test_what_is_found_is_json():
+    found, _ = found_on(Prediction(PICTURE, instances(2)), dict(file_name='a'), CLASSES)
+    assert json.loads(json.dumps(found.instances)) == found.instances
 
 
 def test_label_maps_and_summary(tmp_path):
     labels = np.arange(2400, dtype=np.uint8).reshape(40, 60) % 3
     folder = PredictionFolder(tmp_path, CLASSES, PALETTE)
-    row = folder.add(Prediction(PICTURE, labels=labels), Subject('in/a.jpg', 'sub/a'))
+    row = add(folder, Prediction(PICTURE, labels=labels), Subject('in/a.jpg', 'sub/a'))
     folder.fail('torn.jpg', 'torn.jpg: is torn')
     summary = folder.close(dict(config='c.py'))
     assert np.array_equal(np.asarray(Image.open(tmp_path / row['map'])), labels)
@@ -73,8 +80,8 @@ def test_label_maps_and_summary(tmp_path):
 
 def test_nothing_but_what_is_asked_for(tmp_path):
     folder = PredictionFolder(tmp_path, CLASSES, PALETTE, overlays=False, maps=False)
-    folder.add(Prediction(PICTURE, labels=np.zeros((40, 60), np.uint8)), Subject('a.jpg', 'a'))
-    folder.add(Prediction(PICTURE, panoptic=np.zeros((40, 60), int)), Subject('b.jpg', 'b'))
+    add(folder, Prediction(PICTURE, labels=np.zeros((40, 60), np.uint8)), Subject('a.jpg', 'a'))
+    add(folder, Prediction(PICTURE, panoptic=np.zeros((40, 60), int)), Subject('b.jpg', 'b'))
     folder.close({})
     assert [path.name for path in tmp_path.iterdir()] == ['summary.json']
 
@@ -91,7 +98,7 @@ def test_panoptic_maps_are_cocos(tmp_path):
 
     assert np.array_equal(rgb2id(coded), np.select([ids == 0, ids == 1002], [1, 2], 0))
     folder = PredictionFolder(tmp_path, CLASSES, PALETTE)
-    folder.add(Prediction(PICTURE, panoptic=ids), Subject('a.jpg', 'a'))
+    add(folder, Prediction(PICTURE, panoptic=ids), Subject('a.jpg', 'a'))
     folder.close({})
     written = json.loads((tmp_path / 'panoptic.json').read_text())
     assert written['annotations'] == [dict(image_id=1, segments_info=segments, file_name='a.png')]
@@ -107,7 +114,7 @@ def test_many_segments_go_on_in_the_next_byte():
 def test_a_video_is_complete_or_absent(tmp_path):
     folder = PredictionFolder(tmp_path, CLASSES, PALETTE)
     for frame in range(5):
-        folder.add(Prediction(PICTURE, instances(1)), Subject('v.mp4', 'v', frame, 10.0))
+        add(folder, Prediction(PICTURE, instances(1)), Subject('v.mp4', 'v', frame, 10.0))
     assert not (tmp_path / 'overlays' / 'v.mp4').exists()
     folder.end_video()
     capture = cv2.VideoCapture(str(tmp_path / 'overlays' / 'v.mp4'))
@@ -123,10 +130,11 @@ def test_a_video_that_cannot_be_written(tmp_path, monkeypatch):
     monkeypatch.setattr('mmseq.predict.prediction_files.CODEC', 'none')
     folder = PredictionFolder(tmp_path, CLASSES, PALETTE)
     with pytest.raises(InputError, match='--no-overlays'):
-        folder.add(Prediction(PICTURE, instances(1)), Subject('v.mp4', 'v', 0))
+        add(folder, Prediction(PICTURE, instances(1)), Subject('v.mp4', 'v', 0))
 
 
 def test_images_without_a_detector():
     results = CocoResults(CLASSES)
-    assert results.add(Prediction(PICTURE, labels=PICTURE[:, :, 0]), dict(file_name='a')) is None
-    assert results.annotations is None
+    found, panoptic = found_on(Prediction(PICTURE, labels=PICTURE[:, :, 0]), dict(file_name='a'), CLASSES)
+    results.add(found)
+    assert (results.annotations, panoptic) == (None, None)

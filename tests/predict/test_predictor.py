@@ -13,7 +13,7 @@ from mmseq.compat import allocator
 from mmseq.datasets.sources import Picture, Video
 from mmseq.errors import InputError
 from mmseq.model.trained import load_trained
-from mmseq.predict.folder import expected, sliding_options
+from mmseq.predict.folder import expected
 from mmseq.predict.predictor import Predictor, prediction_steps
 
 SEGMENTOR = 'configs/upernet_seq2d_nano_shapes.py'
@@ -218,19 +218,3 @@ def test_expected_counts_pictures_and_frames():
     assert expected(sources, 3, 2) == 3
     assert expected([*sources, Video(0, 'c', None, 25.0)], 1, None) is None
     assert expected([*sources, Video(0, 'c', None, 25.0)], 1, 4) == 9
-
-
-def test_sliding_options():
-    own = sliding_options(SEGMENTOR, {})
-    assert own == {
-        'model.type': 'mmseq.SlidingEncoderDecoder',
-        'model.test_cfg': dict(mode='slide', crop_size=(128, 128), stride=(85, 85)),
-    }
-    assert sliding_options(SEGMENTOR, {}, 64, 40)['model.test_cfg'] == dict(
-        mode='slide', crop_size=(64, 64), stride=(40, 40)
-    )
-    for crop, stride in ((16, None), (64, 65)):
-        with pytest.raises(InputError, match='expected windows from 32 px'):
-            sliding_options(SEGMENTOR, {}, crop, stride)
-    with pytest.raises(InputError, match='MaskRCNN'):
-        sliding_options(DETECTOR, {})

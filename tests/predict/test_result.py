@@ -10,6 +10,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from mmseq.errors import InputError
+from mmseq.pictures.masks import Masks
 from mmseq.pictures.prediction import INSTANCE_OFFSET, Instances, Prediction
 from mmseq.predict.result import Result
 
@@ -23,7 +24,7 @@ def detected():
     masks = np.zeros((2, 30, 40), bool)
     masks[0, 5:10, 5:20] = masks[1, 20:25, 0:10] = True
     boxes = np.array([[5, 5, 20, 10], [0, 20, 10, 25]], np.float32)
-    found = Instances(boxes, np.array([1, 0]), np.array([0.9, 0.4], np.float32), masks)
+    found = Instances(boxes, np.array([1, 0]), np.array([0.9, 0.4], np.float32), Masks.of(masks, (30, 40)))
     return Result(Prediction(PICTURE, instances=found), CLASSES, PALETTE)
 
 

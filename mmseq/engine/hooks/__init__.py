@@ -20,6 +20,7 @@ from mmseq.engine.hooks.run_record import RunRecordHook
 from mmseq.engine.hooks.shared_annotations import SharedAnnotationsHook
 from mmseq.engine.hooks.shared_statistics import SharedStatisticsHook
 from mmseq.engine.hooks.strict_load import StrictLoadHook
+from mmseq.engine.hooks.tiles import TilesHook
 from mmseq.engine.hooks.trial import TrialHook
 from mmseq.engine.hooks.unused_parameters import UnusedParametersHook
 from mmseq.engine.hooks.validation_pictures import ValidationPicturesHook
@@ -46,6 +47,7 @@ __all__ = [
     'SharedAnnotationsHook',
     'SharedStatisticsHook',
     'StrictLoadHook',
+    'TilesHook',
     'TrialHook',
     'UnusedParametersHook',
     'ValidationPicturesHook',
