@@ -68,6 +68,11 @@ class Result:
         return None if masks is None else np.asarray(masks)
 
     @property
+    def limit_reached(self) -> bool:
+        """Whether there may be more instances, left out because the model gives no more of an image or tile."""
+        return self.prediction.cut_off is not None
+
+    @property
     def label_map(self) -> np.ndarray | None:
         """(H, W) places in the classes, of a segmentor; of a panoptic model the count of classes is no segment."""
         return self.prediction.class_map()

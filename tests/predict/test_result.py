@@ -2,6 +2,7 @@
 
 import io
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -95,3 +96,10 @@ def test_notebooks_show_it(detected):
     assert 'data:image/png;base64,' in page
     assert '1 &lt;dog&gt; (up to 0.90)' in page
     assert '<dog>' not in page
+
+
+def test_a_limit_counts_if_it_hid_what_was_asked_for(detected):
+    assert not detected.limit_reached
+    for cut_off, reached in ((0.4, True), (0.2, False)):
+        prediction = replace(detected.prediction, cut_off=cut_off).above(0.3)
+        assert Result(prediction, CLASSES, PALETTE).limit_reached == reached
