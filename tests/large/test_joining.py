@@ -116,3 +116,15 @@ def test_sides_of_two_objects_that_meet_at_a_seam():
     found = joined(objects)
     assert [len(places) for places in matches(found, objects, 1)] == [1, 1]
     assert len(found) == 2
+
+
+def test_an_object_takes_one_detection_from_each_tile():
+    """Two that a tile tells apart stay two, though both agree with one of the next tile."""
+    places = Tiles(128, 0.5).places(128, 192)
+    two = np.array([[70, 10, 110, 60], [70, 22, 110, 72]], np.float32)
+    one = np.array([[70, 14, 110, 64]], np.float32)
+    found = [
+        Instances(two, np.zeros(2, int), np.array([0.9, 0.8]), None),
+        Instances(one, np.zeros(1, int), np.array([0.7]), None),
+    ]
+    assert join(found, places, (128, 192)).boxes.tolist() == two.tolist()
