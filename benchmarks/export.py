@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from tqdm import tqdm
 
 from benchmarks.index.model_tables import markdown
@@ -28,10 +27,10 @@ from mmseq.export import FORMATS, Part, export, part_of
 from mmseq.files import write_json, write_text
 from mmseq.measure.timing import alternate, machine, spread
 from mmseq.model.trained import load_trained
+from tests.export.models import liven
 
 ROOT = Path(__file__).parents[1]
 RESULT, PAGE = ROOT / 'benchmarks' / 'results' / 'export.json', ROOT / 'docs' / 'export.md'
-MARK = re.compile(r'(<!-- table export: begin -->\n).*?(<!-- end -->)', re.DOTALL)
 ABLATION = dict(
     _delete_=True, depths=(1, 1, 2, 1), dims=(32, 64, 96, 128), hidden=(8, 16, 24, 32), patches=(4, 2, 2, 2)
 )
@@ -56,17 +55,6 @@ CASES: Mapping[str, tuple[str, dict[str, Any]]] = {
 }
 TIMED = ('Sequencer2D-S', 'ShiftViT-T', 'Vision-LSTM-T')
 SIDE = 512
-
-
-def liven(model: nn.Module) -> None:
-    """Add noise to all weights and statistics, in place."""
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for name, tensor in model.state_dict().items():
-            if name.endswith('running_var'):
-                tensor.uniform_(0.5, 1.5, generator=generator)
-            elif tensor.is_floating_point():
-                tensor += (0.02 if tensor.dim() > 1 else 0.1) * torch.randn(tensor.shape, generator=generator)
 
 
 def measure(name: str, folder: Path) -> dict[str, Any]:
@@ -99,7 +87,7 @@ def measure(name: str, folder: Path) -> dict[str, Any]:
 
 def compare_times(part: Part, path: Path) -> dict[str, Any]:
     """Seconds of an image, torch's and onnxruntime's in turn."""
-    images, file = 255 * torch.rand(1, part.channels, SIDE, SIDE), FORMATS['onnx'].run(path)
+    images, file = 255 * torch.rand(1, part.channels, SIDE, SIDE), FORMATS['onnx'].runs['onnxruntime'](path)
     calls = {'torch': lambda: part.reference(images), 'onnxruntime': lambda: file(images)}
     times = alternate(calls, torch.device('cpu'), rounds=5)
     return dict(side=SIDE, **{name: spread(values) for name, values in times.items()})
@@ -129,6 +117,14 @@ def table(results: Mapping[str, Any]) -> str:
     )
 
 
+def put_table(name: str, text: str) -> Path:
+    """Write a text between the marks of that name on the page of exports."""
+    marks = re.compile(rf'(<!-- table {name}: begin -->\n).*?(<!-- end -->)', re.DOTALL)
+    page = PAGE.read_text()
+    assert len(marks.findall(page)) == 1
+    return write_text(PAGE, marks.sub(lambda match: f'{match[1]}\n{text}\n{match[2]}', page))
+
+
 def chosen(words: Sequence[str]) -> list[str]:
     """Raises InputError if no case has any of the words in its name."""
     names = [name for name in CASES if not words or any(word.lower() in name.lower() for word in words)]
@@ -149,8 +145,7 @@ def main() -> int:
         results['cases'] = {case: results['cases'][case] for case in CASES if case in results['cases']}
         results['machine'] = machine(torch.device('cpu'))
         write_json(RESULT, results)
-    page = PAGE.read_text()
-    print(write_text(PAGE, MARK.sub(lambda match: f'{match[1]}\n{table(results)}\n{match[2]}', page)))
+    print(put_table('export', table(results)))
     return 0
 
 

@@ -43,16 +43,26 @@ class OnnxFile:
             InputError: an array of another type or shape than the file takes.
             RuntimeError: the runtime fails.
         """
-        for name, (kind, shape) in self.inputs.items():
-            given = arrays[name]
-            fits = len(shape) == given.ndim and all(a in (None, b) for a, b in zip(shape, given.shape))
-            if given.dtype != kind or not fits:
-                wanted = ' x '.join('any' if n is None else str(n) for n in shape)
-                raise InputError(
-                    f'{self.path}: {name} is {given.dtype} of {" x ".join(map(str, given.shape))}, and the file takes '
-                    f'{kind} of {wanted}'
-                )
+        for name in self.inputs:
+            self._check(name, arrays[name])
         return dict(zip(self.outputs, self._run(arrays), strict=True))
+
+    def _check(self, name: str, given: np.ndarray) -> None:
+        """Raises InputError if an array is no input of this name."""
+        kind, shape = self.inputs[name]
+        fits = len(shape) == given.ndim and all(a in (None, b) for a, b in zip(shape, given.shape))
+        if given.dtype != kind or not fits:
+            wanted = ' x '.join('any' if n is None else str(n) for n in shape)
+            raise InputError(
+                f'{self.path}: {name} is {given.dtype} of {" x ".join(map(str, given.shape))}, and the file takes '
+                f'{kind} of {wanted}'
+            )
+        sides = dict(images=given.shape[2:], picture=given.shape[:2]).get(name, ())
+        if sides and min(sides) < int(self.about.get('least', 1)):
+            raise InputError(
+                f'{self.path}: {name} of {sides[0]} x {sides[1]} px, and the file takes sides of '
+                f'{self.about["least"]} px and more; enlarge or pad what is smaller'
+            )
 
 
 def read(path: str) -> tuple[Any, dict[str, str]]:
@@ -122,10 +132,12 @@ def open_with_onnxruntime(path: str, outputs: tuple[str, ...], threads: int | No
     return run
 
 
-def open_with_openvino(path: str, outputs: tuple[str, ...], threads: int | None) -> Callable[[Arrays], Any]:
-    """On the CPU, in float32."""
+def open_with_openvino(
+    path: str, outputs: tuple[str, ...], threads: int | None, precision: str = 'f32'
+) -> Callable[[Arrays], Any]:
+    """On the CPU, in float32 or in OpenVINO's word for another precision."""
     openvino = package('openvino')
-    settings: dict[str, Any] = {'INFERENCE_PRECISION_HINT': 'f32', 'PERFORMANCE_HINT': 'LATENCY'}
+    settings: dict[str, Any] = {'INFERENCE_PRECISION_HINT': precision, 'PERFORMANCE_HINT': 'LATENCY'}
     if threads:
         settings['INFERENCE_NUM_THREADS'] = threads
     try:

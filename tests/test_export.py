@@ -1,19 +1,24 @@
 """Exported models answer as upstream's code does, at sizes that they were not recorded at, in every format."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+from mmseg.models.decode_heads import Mask2FormerHead
+from mmseg.models.utils import Upsample
 from torch import nn
 
 from mmseq.errors import InputError
 from mmseq.export import FORMATS, Part, export, part_of, publish
 from mmseq.export.formats import Format
-from mmseq.export.portable import pool_to_cells, portable
+from mmseq.export.portable import MASK2FORMER, pool_to_cells, portable
 from mmseq.export.program import record
 from mmseq.model.trained import load_trained
 from mmseq.registry import MODELS
+from tests.configs import heads_table
+from tests.export.models import small_model
 
 pytest.importorskip('onnxruntime', reason='exports to ONNX need mmseq[onnx]')
 onnx = pytest.importorskip('onnx', reason='exports to ONNX need mmseq[onnx]')
@@ -118,6 +123,20 @@ def test_other_cells(cells, tmp_path):
     assert (operators['GRU'], operators['RNN']) == (1, 1)
 
 
+class Rests(nn.Module):
+    """Images to whole numbers, by an operator that onnxscript writes as a function of its own."""
+
+    def forward(self, images):
+        return (images.mul(9).long() % 5,)
+
+
+def test_outputs_have_types(tmp_path):
+    part = Part('backbone', Rests(), ('level0',), Rests(), 3, 32, dict(values='normalised'))
+    compared(part, record(part), 'onnx', tmp_path / 'rests.onnx')
+    (level,) = onnx.load(tmp_path / 'rests.onnx').graph.output
+    assert level.type.tensor_type.elem_type == onnx.TensorProto.INT64
+
+
 def test_an_opset_that_there_is_not(cells, tmp_path):
     with pytest.raises(InputError, match='no ONNX of opset 99'):
         export(cells, tmp_path / 'x.onnx', opset=99)
@@ -184,6 +203,7 @@ def test_normalised_images_and_a_lone_class():
         },
         device='cpu',
     )
+    model.dataset_meta = dict(classes=('background', 'shape'))
     part = part_of(lively(model), cfg, normalised=True)
     assert part.about['values'] == 'normalised'
     run = part.module
@@ -211,6 +231,49 @@ def test_differences():
     assert not report.agrees
 
 
+class Enlarging(nn.Module):
+    """Images enlarged by mmseg's layer."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.layer = Upsample(scale_factor=factor, mode='bilinear', align_corners=False)
+
+    def forward(self, images):
+        return (self.layer(images),)
+
+
+class Masks(Mask2FormerHead):
+    """mmseg's head with other layers: a query for each channel, and a class for each."""
+
+    __module__ = MASK2FORMER
+
+    def __init__(self):
+        nn.Module.__init__(self)
+
+    def forward(self, maps, samples):
+        masks = maps[0][:, :, ::2, ::2]
+        return [masks.mean(3)[:, :, :3]], [masks]
+
+
+class Segmenting(nn.Module):
+    """Images to what mmseg's head makes of them."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = Masks()
+
+    def forward(self, images):
+        return (self.head.predict([images], [dict(pad_shape=images.shape[2:])], None),)
+
+
+@pytest.mark.parametrize('module', [Enlarging(2), Enlarging(1.5), Segmenting()], ids=('twice', 'by half', 'masks'))
+def test_sizes_within_heads_are_no_numbers(module):
+    part = Part('model', portable(module), ('maps',), module, 3, 32, dict(values='normalised'))
+    run = record(part).module()
+    for number, size in enumerate([(33, 47), (64, 32)]):
+        assert publish.compare(part, run, *publish.sample(part, number, size)).worst < 1e-5
+
+
 @pytest.mark.parametrize('size', [1, 3, (2, 5), (None, 2)])
 def test_pooling_is_upstreams(size):
     for shape in [(1, 2, 1, 1), (2, 3, 7, 4), (1, 1, 12, 11)]:
@@ -226,6 +289,9 @@ def test_refusals(segmentor, tmp_path, monkeypatch):
     part = part_of(model, cfg, 'backbone')
     with pytest.raises(InputError, match='31 x 64: the backbone is exported for 32 px and more'):
         export(part, tmp_path / 'x.onnx', sizes=[(31, 64)])
+    monkeypatch.setattr(model, 'dataset_meta', dict(classes=('road', 'sky')))
+    with pytest.raises(InputError, match=r'heads tell 9 classes apart, and the data name 2 \(road, sky\); give'):
+        part_of(model, cfg)
     monkeypatch.setenv('MMSEQ_BACKEND', 'native')
     with pytest.raises(InputError, match='MMSEQ_BACKEND=native: unset it'):
         record(part)
@@ -250,3 +316,19 @@ def test_upstreams_backbones_return_nothing_from_train():
     copied = portable(backbone)
     assert not copied.training
     assert not any(p.requires_grad for p in copied.parameters())
+
+
+def of_sequencer():
+    """Each head's config with Sequencer2D."""
+    return [path for path, name in heads_table.pairs() if name['backbone'] == 'seq2d']
+
+
+@pytest.mark.long
+@pytest.mark.parametrize('path', of_sequencer(), ids=lambda path: path.stem)
+def test_files_of_every_head(path, tmp_path):
+    """Other families: python -m benchmarks.export_heads."""
+    cfg, model = small_model(path, 'seq2d_s', 'seq2d_nano', tmp_path)
+    report = export(part_of(model, cfg), tmp_path / 'model.onnx', sizes=[(96, 150), (160, 128), (101, 75)])
+    for check in report.checks:
+        sys.stdout.write(f'{path.stem}, {check.runtime}, {check.height} x {check.width} px: {check.described()}\n')
+    assert report.problem is None, report.problem

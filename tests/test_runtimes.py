@@ -41,10 +41,11 @@ def test_runs(runtime, tmp_path):
         (np.zeros((1, 3, 4, 4), np.uint8), 'images is uint8 of 1 x 3 x 4 x 4, and the file takes float32'),
         (np.zeros((2, 3, 4, 4), np.float32), 'takes float32 of 1 x 3 x any x any'),
         (np.zeros((3, 4, 4), np.float32), 'is float32 of 3 x 4 x 4, and'),
+        (np.zeros((1, 3, 9, 3), np.float32), 'images of 9 x 3 px, and the file takes sides of 4 px and more; enlarge'),
     ],
 )
 def test_arrays_that_do_not_fit(tmp_path, images, words):
-    file = OnnxFile(doubling(tmp_path / 'x.onnx', **{MARK: '1'}))
+    file = OnnxFile(doubling(tmp_path / 'x.onnx', **{MARK: '1', 'least': '4'}))
     with pytest.raises(InputError, match=words):
         file(dict(images=images))
 

@@ -57,15 +57,19 @@ def write_onnx(program: ExportedProgram, path: Path, part: Part, opset: int) -> 
     import onnx
 
     model = translate(program, part, opset)
+    for value, tensor in zip(model.graph.output, outputs_of(program)):
+        if not value.HasField('type'):
+            # torch notes none of what onnxscript's own functions give.
+            kind = onnx.helper.np_dtype_to_tensor_dtype(torch.empty(0, dtype=tensor.dtype).numpy().dtype)
+            shape = [axis if isinstance(axis, int) else str(axis) for axis in tensor.shape]
+            value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, kind, shape))
     axes = axis_names(program, part)
-    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+    for value in (*model.graph.input, *model.graph.output):
         for axis in value.type.tensor_type.shape.dim:
             if axis.dim_param:
                 axis.dim_param = re.sub(r'\w+', lambda word: axes.get(word[0], word[0]), axis.dim_param)
-    # Values between the nodes whose type torch does not note.
-    typed = [value for value in model.graph.value_info if value.HasField('type')]
+    # Of values between the nodes: those of weights that were turned have the shapes from before, which stops tools.
     del model.graph.value_info[:]
-    model.graph.value_info.extend(typed)
     onnx.helper.set_model_props(model, {MARK: mmseq.__version__, **part.about})
     onnx.checker.check_model(model)
     onnx.save(model, path)
@@ -122,6 +126,12 @@ def tidy(model: Any) -> None:
     )(model)
 
 
+def outputs_of(program: ExportedProgram) -> list[Tensor]:
+    """Tensors without values of the program's outputs."""
+    values = {node.name: node.meta['val'] for node in program.graph.nodes if 'val' in node.meta}
+    return [values[name] for name in program.graph_signature.user_outputs]
+
+
 def axis_names(program: ExportedProgram, part: Part) -> dict[str, str]:
     """From the symbols of the axes of images and detections to what they are."""
     values = {node.name: node.meta['val'] for node in program.graph.nodes if 'val' in node.meta}
@@ -129,9 +139,9 @@ def axis_names(program: ExportedProgram, part: Part) -> dict[str, str]:
     axes = ('height', 'width') if part.picture else ('batch', 'channels', 'height', 'width')
     names = {str(axis): name for axis, name in zip(images, axes)}
     if part.detector:
-        for output, name in zip(part.outputs, program.graph_signature.user_outputs):
+        for output, tensor in zip(part.outputs, outputs_of(program)):
             found = ('rows', 'columns') if output == 'panoptic' else ('detections', 'rows', 'columns')
-            names |= {str(axis): word for axis, word in zip(values[name].shape, found) if not str(axis).isdigit()}
+            names |= {str(axis): word for axis, word in zip(tensor.shape, found) if not str(axis).isdigit()}
     return names
 
 

@@ -183,13 +183,21 @@ def part_of(
         module = FromPicture(module, flipped=not options.get('bgr_to_rgb'))
     # Necks halve the smallest map once more, and less than two cells are a case of their own.
     least = 64 if name != 'backbone' and model.with_neck else 32
-    told = about(model, cfg, options, normalised)
-    named = len(json.loads(told['classes']))
-    if detector and named != head_classes(model):
-        raise InputError(
-            f'the heads tell {head_classes(model)} classes apart, and the data name {named}: {told["classes"]}'
-        )
+    told = about(model, cfg, options, normalised) | dict(least=str(least))
+    if name == 'model':
+        check_classes(model, json.loads(told['classes']))
     return Part(name, module.eval(), outputs, reference, channels, least, told, detector, picture)
+
+
+def check_classes(model: 'BaseModel', names: Sequence[str]) -> None:
+    """Raises InputError if the data name more or fewer classes than the heads tell apart: labels would be misnamed."""
+    # Auxiliary heads are not in the file.
+    count = model.decode_head.num_classes if hasattr(model, 'decode_head') else head_classes(model)
+    if len(names) != count:
+        raise InputError(
+            f'the heads tell {count} classes apart, and the data name {len(names)} ({", ".join(names)}); give the '
+            'config the data that the model was trained on, or set num_classes of its heads'
+        )
 
 
 def maps_of(model: 'BaseModel', name: str, pixels: Pixels, channels: int) -> tuple[nn.Module, tuple[str, ...]]:

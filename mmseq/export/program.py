@@ -59,9 +59,10 @@ def example(part: Part) -> tuple[Tensor, ...]:
 def axes(part: Part) -> tuple[Any, ...]:
     """Which axes of the inputs have any size."""
     places = (0, 1) if part.picture else (2, 3)
-    if part.detector:
+    if part.name == 'model':
         # torch asks how maps of one cell lie in memory, which is all the same, and would have larger images alone.
-        return tuple([dict.fromkeys(places, Dim.DYNAMIC), {}][: len(part.inputs)])
+        free = places if part.one else (0, *places)
+        return tuple([dict.fromkeys(free, Dim.DYNAMIC), {}][: len(part.inputs)])
     sides = {place: Dim(name, min=part.least) for place, name in zip(places, ('height', 'width'))}
     return (sides if part.one else {0: Dim('batch', min=1), **sides},)
 

@@ -16,7 +16,7 @@ from mmseq.predict.exported import ExportedModel
 from mmseq.predict.predictor import Predictor
 from mmseq.runtimes import RUNTIMES as ALL_RUNTIMES
 from mmseq.runtimes import OnnxFile
-from tests.export.detection.models import liven
+from tests.export.models import liven
 
 pytest.importorskip('onnxruntime', reason='exports to ONNX need mmseq[onnx]')
 # Two levels and few layers: what is recorded is short.

@@ -31,13 +31,15 @@ def make_portable(model: nn.Module) -> None:
     """Replace the functions of a copy that cannot be recorded; in place."""
     from mmcv.ops import MultiScaleDeformableAttention
     from mmdet.models.detectors import DeformableDETR
-    from mmdet.models.layers import MSDeformAttnPixelDecoder
+    from mmdet.models.layers import MSDeformAttnPixelDecoder, SinePositionalEncoding
 
     for child in model.modules():
         if isinstance(child, MultiScaleDeformableAttention):
             child.forward = partial(attend, child)
         elif isinstance(child, MSDeformAttnPixelDecoder):
             child.forward = partial(decode_pixels, child)
+        elif isinstance(child, SinePositionalEncoding):
+            child.forward = partial(encode_positions, child)
         elif isinstance(child, DeformableDETR):
             child.pre_transformer = partial(before_transformer, child)
 
@@ -135,6 +137,25 @@ def place(decoder: Any, number: int, x: Tensor, level: int) -> tuple[Tensor, Ten
     points = decoder.point_generator.single_level_grid_priors((height, width), level, device=x.device)
     size = numbers(width, height) * decoder.strides[level]
     return position.flatten(2).transpose(1, 2), points / size, clear.flatten(1)
+
+
+def encode_positions(layer: Any, mask: Tensor) -> Tensor:
+    """Position embeddings (B, C, H, W) of a mask (B, H, W) that is true where the image was padded."""
+    clear = (~mask).float()
+    y, x = clear.cumsum(1), clear.cumsum(2)
+    if layer.normalize:
+        # Upstream takes the last row as a slice, of which is not seen that it is one row at every size.
+        y = (y + layer.offset) / (y.select(1, -1)[:, None] + layer.eps) * layer.scale
+        x = (x + layer.offset) / (x.select(2, -1)[:, :, None] + layer.eps) * layer.scale
+    steps = torch.arange(layer.num_feats, dtype=torch.float32) // 2
+    periods = layer.temperature ** (2 * steps / layer.num_feats)
+    return torch.cat([waves(y, periods), waves(x, periods)], 3).permute(0, 3, 1, 2)
+
+
+def waves(place: Tensor, periods: Tensor) -> Tensor:
+    """(B, H, W, periods): sines and cosines of places (B, H, W) in turn."""
+    angles = place[..., None] / periods
+    return torch.stack([angles[..., 0::2].sin(), angles[..., 1::2].cos()], 4).flatten(3)
 
 
 def before_transformer(model: Any, feats: Sequence[Tensor], samples: Sequence[Any]) -> tuple[dict[str, Any], ...]:

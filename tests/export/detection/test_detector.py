@@ -1,7 +1,5 @@
 """Detectors as they are recorded say what upstream's own code says, of images with and without anything on them."""
 
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -9,24 +7,29 @@ import torch
 from mmseq.errors import InputError
 from mmseq.export import part_of, publish
 from mmseq.export.detection.detector import kind_of
-from tests.export.detection.models import detector
+from tests.configs.leaves import CONFIGS
+from tests.export.models import small_model
 
-CASES = {
-    'retinanet_seq2d_s_coco': {},
-    'atss_seq2d_s_coco': {},
-    'gfl_seq2d_s_coco': {},
-    'faster_rcnn_seq2d_s_coco': {},
-    'mask_rcnn_seq2d_s_coco': {},
-    'cascade_mask_rcnn_seq2d_s_coco_3x': {},
-    'dino_seq2d_s_coco': {'num_queries': 60, 'test_cfg.max_per_img': 20},
-    'mask2former_seq2d_s_coco': {},
-    'mask2former_seq2d_s_coco_panoptic': {'test_cfg.object_mask_thr': 0.0, 'test_cfg.iou_thr': 0.1},
-}
+CASES = (
+    'retinanet_seq2d_s_coco',
+    'atss_seq2d_s_coco',
+    'gfl_seq2d_s_coco',
+    'faster_rcnn_seq2d_s_coco',
+    'mask_rcnn_seq2d_s_coco',
+    'cascade_mask_rcnn_seq2d_s_coco_3x',
+    'dino_seq2d_s_coco',
+    'mask2former_seq2d_s_coco',
+    'mask2former_seq2d_s_coco_panoptic',
+)
+
+
+def detector(name, folder):
+    return small_model(CONFIGS / f'{name}.py', 'seq2d_s', 'seq2d_nano', folder)
 
 
 @pytest.mark.parametrize('name', CASES)
 def test_what_is_recorded_is_upstreams(name, tmp_path):
-    cfg, model = detector(name, tmp_path, **CASES[name])
+    cfg, model = detector(name, tmp_path)
     part = part_of(model, cfg)
     found = 0
     # One whose sides are no multiple of the padding, and one that is not padded.
@@ -122,15 +125,3 @@ def test_pictures_to_compare_on(mask_rcnn):
     images, size = publish.sample(part, 5, (64, 96), [picture])
     assert (images.shape, size.tolist()) == ((1, 3, 64, 96), [40, 60])
     assert images[0, :, 3, 4].tolist() == [10, 20, 30]
-
-
-@pytest.mark.long
-@pytest.mark.parametrize('name', CASES)
-def test_files_of_every_kind(name, tmp_path):
-    """The table of docs/export.md: run it with -m long -s."""
-    pytest.importorskip('onnxruntime')
-    cfg, model = detector(name, tmp_path, **CASES[name])
-    report = publish.export(part_of(model, cfg), tmp_path / 'model.onnx', sizes=[(96, 150), (160, 128), (101, 75)])
-    for check in report.checks:
-        sys.stdout.write(f'{name}, {check.runtime}, {check.height} x {check.width} px: {check.described()}\n')
-    assert report.problem is None, report.problem

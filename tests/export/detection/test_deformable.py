@@ -1,0 +1,31 @@
+"""Layers before deformable attention are recorded for every size, and answer as upstream's."""
+
+from mmdet.models.layers import SinePositionalEncoding
+from torch import nn
+
+from mmseq.export import Part, publish
+from mmseq.export.detection.deformable import make_portable
+from mmseq.export.portable import portable
+from mmseq.export.program import record
+
+
+class Positions(nn.Module):
+    """Embeddings of a mask that is true below and to the right of somewhere."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoding = SinePositionalEncoding(4, normalize=True, offset=-0.5)
+
+    def forward(self, images):
+        mask = images[:, 0].cumsum(1).cumsum(2) > 90
+        return (self.encoding(mask),)
+
+
+def test_position_embeddings_of_every_size():
+    module = Positions()
+    copied = portable(module)
+    make_portable(copied)
+    part = Part('backbone', copied, ('level0',), module, 3, 32, dict(values='normalised'))
+    run = record(part).module()
+    for number, size in enumerate([(33, 47), (64, 32)]):
+        assert publish.compare(part, run, *publish.sample(part, number, size)).worst < 1e-5
