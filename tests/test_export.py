@@ -2,12 +2,11 @@
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from mmseg.models.decode_heads import Mask2FormerHead
-from mmseg.models.utils import Upsample
 from torch import nn
 
 from mmseq.errors import InputError
@@ -236,23 +235,30 @@ class Enlarging(nn.Module):
 
     def __init__(self, factor):
         super().__init__()
+        # Once mmseq has made up for what mmcv lacks here.
+        from mmseg.models.utils import Upsample
+
         self.layer = Upsample(scale_factor=factor, mode='bilinear', align_corners=False)
 
     def forward(self, images):
         return (self.layer(images),)
 
 
-class Masks(Mask2FormerHead):
+def masks_head():
     """mmseg's head with other layers: a query for each channel, and a class for each."""
+    from mmseg.models.decode_heads import Mask2FormerHead
 
-    __module__ = MASK2FORMER
+    class Masks(Mask2FormerHead):
+        __module__ = MASK2FORMER
 
-    def __init__(self):
-        nn.Module.__init__(self)
+        def __init__(self):
+            nn.Module.__init__(self)
 
-    def forward(self, maps, samples):
-        masks = maps[0][:, :, ::2, ::2]
-        return [masks.mean(3)[:, :, :3]], [masks]
+        def forward(self, maps, samples):
+            masks = maps[0][:, :, ::2, ::2]
+            return [masks.mean(3)[:, :, :3]], [masks]
+
+    return Masks()
 
 
 class Segmenting(nn.Module):
@@ -260,14 +266,17 @@ class Segmenting(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.head = Masks()
+        self.head = masks_head()
 
     def forward(self, images):
         return (self.head.predict([images], [dict(pad_shape=images.shape[2:])], None),)
 
 
-@pytest.mark.parametrize('module', [Enlarging(2), Enlarging(1.5), Segmenting()], ids=('twice', 'by half', 'masks'))
-def test_sizes_within_heads_are_no_numbers(module):
+@pytest.mark.parametrize(
+    'make', [partial(Enlarging, 2), partial(Enlarging, 1.5), Segmenting], ids=('twice', 'by half', 'masks')
+)
+def test_sizes_within_heads_are_no_numbers(make):
+    module = make()
     part = Part('model', portable(module), ('maps',), module, 3, 32, dict(values='normalised'))
     run = record(part).module()
     for number, size in enumerate([(33, 47), (64, 32)]):

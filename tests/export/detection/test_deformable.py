@@ -1,6 +1,5 @@
 """Layers before deformable attention are recorded for every size, and answer as upstream's."""
 
-from mmdet.models.layers import SinePositionalEncoding
 from torch import nn
 
 from mmseq.export import Part, publish
@@ -14,6 +13,9 @@ class Positions(nn.Module):
 
     def __init__(self):
         super().__init__()
+        # Once mmseq has made up for what mmcv lacks here.
+        from mmdet.models.layers import SinePositionalEncoding
+
         self.encoding = SinePositionalEncoding(4, normalize=True, offset=-0.5)
 
     def forward(self, images):
