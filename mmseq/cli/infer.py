@@ -257,9 +257,8 @@ def report(summary: dict[str, Any], out: Path, limit: tuple[str, int] | None) ->
     number, seconds = summary['pictures'], summary['seconds']
     failed = f', {summary["failed"]} failed' if summary['failed'] else ''
     share_of_model = f', {summary["model_seconds"] / seconds:.0%} of it in the model' if number else ''
-    print(
-        f'{number} picture{"s" * (number != 1)} in {seconds:.1f} s ({number / seconds:.2f} per second){share_of_model}{failed}'
-    )
+    pictures = f'{number} picture{"s" * (number != 1)}'
+    print(f'{pictures} in {seconds:.1f} s ({number / seconds:.2f} per second){share_of_model}{failed}')
     full = sum('limit_reached' in row for row in summary['predictions'])
     if full and limit:
         print(
