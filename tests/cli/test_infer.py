@@ -396,7 +396,7 @@ def test_a_start_that_was_stopped_is_continued(folder, tmp_path, fails_on, capsy
     run(folder, task, given, tmp_path / 'out', '--score-thr', '0')
     # One picture and six frames were finished, and another picture or not, as the threads went.
     assert len(passes) in (2, 3)
-    assert re.search('^[23] inputs are finished by an earlier start', capsys.readouterr().out)
+    assert re.search('(?m)^[23] inputs are finished by an earlier start', capsys.readouterr().out)
     assert without_times(files_of(tmp_path / 'out')) == without_times(files_of(tmp_path / 'at_once'))
     # All is finished: the next start predicts anew.
     run(folder, task, given, tmp_path / 'out', '--score-thr', '0')

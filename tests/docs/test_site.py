@@ -24,6 +24,7 @@ INTERNAL = {
     'doctor',
     'explain',
     'files',
+    'large',
     'nested',
     'options',
     'pictures',

@@ -130,7 +130,7 @@ def arranged(rows: list[Any], booleans: bool = True) -> Annotations:
         **{f'{name}s': ids(columns[name]) for name in ('id', 'image_id', 'category_id')},
         boxes=boxes,
         areas=np.fromiter(columns['area'], float, count),
-        crowds=np.fromiter(map(bool, marks), bool, count),
+        crowds=np.fromiter([mark is not ABSENT and bool(mark) for mark in marks], bool, count),
         ignored=ignored,
         forms=forms,
         reach=reach,

@@ -102,3 +102,13 @@ def test_one_after_the_other_and_some() -> None:
 def test_rows_that_are_irregular(other: Any) -> None:
     with pytest.raises(IrregularError):
         arranged([*annotations(2), other])
+
+
+def test_what_is_not_marked_is_no_crowd() -> None:
+    """LVIS and many exporters leave iscrowd out."""
+    rows = annotations(3)
+    del rows[0]['iscrowd']
+    rows[1]['iscrowd'] = 1
+    found = arranged(rows)
+    assert found.crowds.tolist() == [False, True, bool(rows[2]['iscrowd'])]
+    assert found.marks_as_read == {0: ABSENT}
