@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
+from mmengine.dist import broadcast_object_list
 from mmengine.logging import MMLogger
 from mmengine.logging.logger import FilterDuplicateWarning
 from mmengine.runner import Runner
@@ -23,6 +24,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from mmseq.compat.upstream_prints import upstream_prints
+from mmseq.engine.timestamp import free_timestamp
 from mmseq.ranks import is_first_process
 
 UPSTREAM = ('mmengine', 'mmcv', 'mmdet', 'mmseg', 'pycocotools')
@@ -288,6 +290,13 @@ class ShownRunner(Runner):
     """
 
     terminal: Terminal
+
+    def setup_env(self, env_cfg: dict[str, Any]) -> None:
+        """What mmengine sets up, and a timestamp that no other run has."""
+        super().setup_env(env_cfg)
+        found = [free_timestamp(self.timestamp, self._work_dir) if is_first_process() else '']
+        broadcast_object_list(found)
+        self._timestamp: str = found[0]
 
     def build_logger(self, log_level: int | str = 'INFO', log_file: str | None = None, **options: Any) -> MMLogger:
         """The logger, as mmengine makes it, with our terminal."""

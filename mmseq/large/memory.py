@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from mmseq.compat.allocator import available, keep_memory, release_memory, resident
+from mmseq.compat.allocator import available, give_back, keep_memory, release_memory, resident
 
 # Pixels of an image from which it is looked at, and of the small sizes, the smaller one first.
 LARGE = 4 * 2**20
@@ -78,6 +78,8 @@ class Room:
 
     def _run(self, data: dict[str, Any]) -> int:
         """Bytes that a pass takes beyond what stood before it."""
+        # What an earlier pass has left in the heap would be taken again, and not be counted.
+        give_back()
         # Resets the peak that the kernel keeps (proc(5), clear_refs).
         Path('/proc/self/clear_refs').write_text('5')
         before = resident('VmRSS')

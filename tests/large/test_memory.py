@@ -5,6 +5,7 @@ import pytest
 import torch
 from mmengine.structures import BaseDataElement
 
+from mmseq.compat import allocator
 from mmseq.large import memory
 from mmseq.large.memory import Room, pixels_of, shrunk
 from mmseq.predict.predictor import collate
@@ -24,6 +25,20 @@ def step(data):
     return np.ones(BYTES * pixels + ALWAYS, np.uint8)
 
 
+@pytest.fixture(params=['usual', 'kept'])
+def heap(request):
+    """What is freed goes back to the system, or stays, be it by whose wish it may."""
+    allocator._set(allocator.KEPT if request.param == 'kept' else allocator.USUAL)
+    # A hole that the smaller one of the sizes tried fits into, and the larger one does not.
+    hole, behind = np.ones(60 * 2**20, np.uint8), np.ones(2**20, np.uint8)
+    del hole
+    yield
+    del behind
+    allocator._set(allocator.USUAL)
+    allocator.give_back()
+
+
+@pytest.mark.usefixtures('heap')
 def test_the_estimate_is_what_an_image_takes(monkeypatch):
     monkeypatch.setattr(memory, 'available', lambda: 0)
     one = sample(3000, 4000)
