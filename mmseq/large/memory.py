@@ -20,6 +20,9 @@ from mmseq.compat.allocator import available, give_back, keep_memory, release_me
 # Pixels of an image from which it is looked at, and of the small sizes, the smaller one first.
 LARGE = 4 * 2**20
 TRIED = (2**18, 2**20)
+# Where the smaller size takes less than this share of its pixels' share, the heap had room for it that could not be
+# given back, and none for the larger one. That says nothing, and an image that may fit is not refused.
+UNSEEN = 0.125
 
 Step = Callable[[dict[str, Any]], object]
 
@@ -63,7 +66,7 @@ class Room:
             )
 
     def _estimate(self, sample: Mapping[str, Any], collate: Callable[[Sequence[Any]], dict[str, Any]]) -> float:
-        """Bytes that one image takes."""
+        """Bytes that one image takes; 0 if the heap hides them."""
         kept = release_memory()
         small = [shrunk(sample, size) for size in TRIED]
         # Once for what a first pass makes for good.
@@ -73,6 +76,8 @@ class Room:
         if kept:
             keep_memory()
         few, many = (pixels_of(one) for one in small)
+        if low * many < UNSEEN * high * few:
+            return 0.0
         slope = max(0.0, (high - low) / (many - few))
         return high + slope * (pixels_of(sample) - many)
 
