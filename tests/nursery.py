@@ -179,7 +179,8 @@ class Nursery:
     def close(self) -> None:
         """End the nursery; runs that are left are killed."""
         self._process.stdin.close()
-        self._process.wait()
+        # A process that a test has left behind holds the other end.
+        self._process.wait(60)
         for run in self._runs.values():
             run.close()
         shutil.rmtree(self._folder)

@@ -15,6 +15,7 @@ from mmseq.compat import (
     public_configs,
     roi_precision,
     shipped_configs,
+    voc_threads,
     yaml_values,
 )
 
@@ -37,6 +38,7 @@ def install() -> None:
     public_configs.install()
     yaml_values.install()
     lvis_numpy.install()
+    voc_threads.install()
     package_names.install()
     # mmengine imports pkg_resources, which says at every import that it will go; we keep setuptools below 81 for it.
     warnings.filterwarnings('ignore', message='pkg_resources is deprecated', category=UserWarning)
